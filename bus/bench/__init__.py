@@ -1,0 +1,1 @@
+"""Load, floor programs and reports."""

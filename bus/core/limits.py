@@ -1,0 +1,31 @@
+"""Every bound of the hub: its name, its default, its unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds in force; each may be set under `limits` in routes.yaml."""
+
+    envelope_bytes_max: int = 10 * 1024 * 1024
+    """Largest request body, in bytes; refused before it is parsed."""
+    header_blocks_max: int = 32
+    """Most SOAP header blocks in one envelope."""
+    signature_references_max: int = 32
+    """Most references in one signature."""
+    message_age_seconds_max: int = 300
+    """Oldest wsu:Created that is taken."""
+    clock_skew_seconds_max: int = 60
+    """How far a sender's clock may be ahead of ours."""
+    exchanges_at_once_max: int = 1024
+    """Requests in work at one time; the next one gets 503 with Retry-After."""
+    adapter_calls_at_once_max: int = 32
+    """Calls to one agency at one time; the next ones wait within their timeout."""
+    request_read_seconds_max: int = 30
+    """How long a sender may take to hand over its request body."""
+    log_queue_entries_max: int = 4096
+    """Entries that may wait for the log's writer; above it the log counts as unavailable."""
+    log_batch_entries_max: int = 256
+    """Entries that share one synced commit."""

@@ -1,0 +1,105 @@
+"""The nation as routes.yaml tells it: members, subsystems, services, grants. Values, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bus.core.identifiers import MemberId, ServiceId, SubsystemId
+from bus.core.limits import Limits
+from signing.policy import SignaturePolicy
+
+
+class Mode(StrEnum):
+    """How a service answers: at once, or by store and forward."""
+
+    QUERY = "query"
+    SUBMISSION = "submission"
+
+
+class FaultSpelling(StrEnum):
+    """How X-Road fault codes are spelt: up to 7.7 PascalCase, from 7.8 snake_case."""
+
+    PASCAL = "pascal"
+    SNAKE = "snake"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An agency.
+
+    `certificate_subject` is the value of the certificate's subject attribute
+    organizationIdentifier (OID 2.5.4.97) that leads to this member and to no other.
+    """
+
+    id: MemberId
+    name: str
+    organ_code: str
+    """Decision 20/2020: `H41`."""
+    organ_code_2016: str
+    """QCVN 102:2016: `000.00.00.H41`."""
+    certificate_subject: str
+    subsystems: tuple[SubsystemId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service of an agency: who carries it, what its messages look like, how long it may take.
+
+    The schema's target namespace holds the request element, named as the service code, and the
+    answer element, named as the service code with `Response` behind it.
+    """
+
+    id: ServiceId
+    title: str
+    adapter: str
+    """The folder under adapters/ whose manifest names the class."""
+    schema: str
+    """Path of the XSD below schemas/."""
+    mode: Mode
+    timeout_seconds: float
+    is_enabled: bool = True
+    notice: str = ""
+    """Told to senders while the service is switched off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A right: this subsystem may use that service, for a purpose."""
+
+    client: SubsystemId
+    service: ServiceId
+    purpose: str
+    legal_basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaultStyle:
+    """How faults are written on the wire."""
+
+    spelling: FaultSpelling = FaultSpelling.PASCAL
+    http_status: int = 500
+    """500 as SOAP 1.1 §6.2 says, or 200 as X-Road does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nation:
+    """Everything that routes.yaml says, validated; `digest` names this very text."""
+
+    instance: str
+    hub: SubsystemId
+    members: Mapping[MemberId, Member]
+    services: Mapping[ServiceId, Service]
+    grants: Mapping[tuple[SubsystemId, ServiceId], Grant]
+    limits: Limits
+    faults: FaultStyle
+    policy: SignaturePolicy
+    digest: bytes
+    """SHA-256 of the text of routes.yaml."""
+    text: bytes = field(repr=False)
+    """The text itself, kept in the log so that a past decision can be made again."""
+    member_by_certificate_subject: Mapping[str, MemberId] = field(repr=False)
+    member_by_organ_code: Mapping[str, MemberId] = field(repr=False)
+    """Both forms of the organ code lead here."""
+    subsystems: frozenset[SubsystemId] = field(repr=False)

@@ -1,0 +1,109 @@
+"""What the hub needs of the outside world, as interfaces. Edges implement them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPayload:
+    """A payload as it is stored: encrypted, apart from its leaf, erasable.
+
+    The plaintext is `salt (32 bytes) || raw`. Without `wrapped_key` nobody can read it.
+    """
+
+    ciphertext: bytes = field(repr=False)
+    """AES-256-GCM: nonce (12 bytes) || ciphertext || tag (16 bytes)."""
+    wrapped_key: bytes = field(repr=False)
+    """The message's own key, wrapped under the log's read key."""
+
+
+class InboxState(StrEnum):
+    """What became of a message id that was taken."""
+
+    OPEN = "open"
+    """Received and recorded; no outcome yet."""
+    ANSWERED = "answered"
+    """Answered for good: every copy gets the same answer."""
+    RETRYABLE = "retryable"
+    """The attempt failed for a while; the same bytes may be sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Take a message id for one sender: the first bytes under an id keep it for ever."""
+
+    key: bytes
+    """16 bytes: keyed pseudonym of sender and message id."""
+    digest: bytes
+    """SHA-256 of the raw bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Set the state of a claimed message id, with the entry that settles it."""
+
+    key: bytes
+    state: InboxState
+
+
+@dataclass(frozen=True, slots=True)
+class LogWrite:
+    """One entry with all that must be stored in the same transaction."""
+
+    leaf: bytes
+    """Canonical JSON (RFC 8785)."""
+    sealed: SealedPayload | None = None
+    claim: Claim | None = None
+    settlement: Settlement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The entry is on disk and synced, at this index."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyTaken:
+    """The claim met an earlier one; nothing was appended."""
+
+    is_same_digest: bool
+    state: InboxState
+    received_index: int
+    outcome_index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """One entry as it lies in the log."""
+
+    index: int
+    leaf: bytes
+    sealed: SealedPayload | None
+
+
+class MessageLog(Protocol):
+    """The message log, as the hub writes it."""
+
+    async def append(self, write: LogWrite) -> Appended | AlreadyTaken:
+        """Append one entry.
+
+        When this returns Appended, the entry, its payload and its inbox change are on disk and
+        synced, in one transaction. A claim that meets an OPEN or ANSWERED row, or a row with
+        another digest, appends nothing and returns AlreadyTaken; one that meets a RETRYABLE row
+        with the same digest takes it over and returns Appended.
+        Raises LogUnavailable: nothing was appended.
+        """
+        ...
+
+    async def read(self, index: int) -> StoredEntry:
+        """The entry at `index`. Raises LogCorrupt if there is none, LogUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Write what is queued, publish a last checkpoint, release every file."""
+        ...

@@ -1,0 +1,1 @@
+"""Pure translation between bytes and messages, one package for each wire language."""

@@ -1,0 +1,1 @@
+"""The nation on one machine: authority, simulated agencies, synthetic people."""

@@ -1,0 +1,1 @@
+"""XML schemas and service descriptions, by standard and version."""

@@ -1,0 +1,1 @@
+"""XML signatures, WS-Security, certificates and trust. Imports nothing of the hub."""
