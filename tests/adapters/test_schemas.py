@@ -1,0 +1,67 @@
+"""The schemas load in both validators, and the catalogue tells the truth about every file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import xmlschema
+import yaml
+from lxml import etree
+
+import schemas
+
+CATALOGUE = yaml.safe_load((schemas.FOLDER / "catalogue.yaml").read_text("utf-8"))["schemas"]
+XSDS = sorted(schemas.FOLDER.rglob("*.xsd"))
+HUB_FACING = {
+    "dancu/1.0/dancu.xsd": [
+        "TraCuuThongTinCongDan",
+        "XacThucThongTinCongDan",
+        "XacMinhThongTinNhanThan",
+    ],
+    "dkdn/1.0/dkdn.xsd": [
+        "chiTietDoanhNghiep",
+        "danhSachHoSoTrongNgay",
+        "danhSachHoSo",
+        "tinhTrangHoSo",
+    ],
+}
+
+
+@pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: str(entry["file"]))
+def test_the_catalogue_holds_the_checksum_of_our_copy(entry: dict[str, str]) -> None:
+    content = (schemas.FOLDER / entry["file"]).read_bytes()
+    assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+    assert entry["publisher"]
+    assert entry["version"]
+    assert entry["date"]
+
+
+def test_the_catalogue_leaves_no_schema_out() -> None:
+    files = [*schemas.FOLDER.rglob("*.xsd"), *schemas.FOLDER.rglob("*.wsdl")]
+    found = {str(file.relative_to(schemas.FOLDER)) for file in files}
+    assert found == {entry["file"] for entry in CATALOGUE}
+
+
+@pytest.mark.parametrize("file", XSDS, ids=lambda file: str(file.name))
+def test_a_schema_loads_in_both_validators(file: Path) -> None:
+    etree.XMLSchema(etree.parse(file))
+    assert xmlschema.XMLSchema(file).elements
+
+
+@pytest.mark.parametrize("file", HUB_FACING)
+def test_a_service_has_a_request_and_an_answer_named_after_it(file: str) -> None:
+    expected = {f"{service}{end}" for service in HUB_FACING[file] for end in ("", "Response")}
+    declared = xmlschema.XMLSchema(schemas.FOLDER / file).elements
+    assert expected == {name.rpartition("}")[2] for name in declared}
+
+
+@pytest.mark.parametrize("file", HUB_FACING)
+def test_every_declaration_is_documented(file: str) -> None:
+    tree = etree.parse(schemas.FOLDER / file)
+    xs = {"xs": "http://www.w3.org/2001/XMLSchema"}
+    undocumented = tree.xpath(
+        "/xs:schema/xs:*[@name][not(xs:annotation/xs:documentation)]/@name", namespaces=xs
+    )
+    assert undocumented == []
