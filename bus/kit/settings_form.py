@@ -62,22 +62,6 @@ def require_form(document: YamlDocument, form: type[AnyForm]) -> AnyForm:
     return checked
 
 
-def sound_items(
-    document: YamlDocument, section: str, form: type[AnyForm]
-) -> list[tuple[int, AnyForm]]:
-    """The items of a list that keep their form, with their places; the others are left out.
-
-    With it, references between sections are checked even when some items are wrong.
-    """
-    sound = []
-    for place, item in enumerate(section_items(document, section)):
-        try:
-            sound.append((place, form.model_validate(item)))
-        except ValidationError:
-            continue  # check_form has told it already
-    return sound
-
-
 def section_items(document: YamlDocument, section: str) -> list[Value]:
     """What stands in a list of the document, whether sound or not."""
     values = document.values
@@ -127,6 +111,7 @@ _BOUNDS = {
     "string_too_short": "at least {min_length} characters",
     "string_pattern_mismatch": "text of the form {pattern}",
     "literal_error": "{expected}",
+    "enum": "{expected}",
     "finite_number": "a finite number",
 }
 

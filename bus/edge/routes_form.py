@@ -1,0 +1,271 @@
+"""The form of routes.yaml: its keys, their types and meanings; the JSON Schema comes from here."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PlainValidator, WithJsonSchema, create_model
+
+from bus.core.identifiers import (
+    IDENTIFIER_PART,
+    ORGAN_CODE_2016,
+    ORGAN_CODE_2020,
+    MemberId,
+    ServiceId,
+    SubsystemId,
+)
+from bus.core.limits import Limits
+from bus.core.nation import FaultSpelling, Mode
+from bus.kit.settings_form import SettingsForm, SettingText
+from signing import policy
+
+TIMEOUT_SECONDS_MAX = 300
+"""What lasts longer than this should be a submission."""
+LIMIT_MAX = 2**31 - 1
+ORGAN_CODE_CHARACTERS_MAX = 35
+
+_SCHEMA_PATH = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.xsd\Z")
+_ADAPTER_ID = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
+
+SIGNATURE_ALGORITHM_NAMES = {
+    "rsa-sha256": policy.RSA_SHA256,
+    "rsa-sha384": policy.RSA_SHA384,
+    "rsa-sha512": policy.RSA_SHA512,
+    "rsa-pss-sha256": policy.RSA_PSS_SHA256,
+    "rsa-pss-sha384": policy.RSA_PSS_SHA384,
+    "rsa-pss-sha512": policy.RSA_PSS_SHA512,
+    "ecdsa-sha256": policy.ECDSA_SHA256,
+    "ecdsa-sha384": policy.ECDSA_SHA384,
+    "ecdsa-sha512": policy.ECDSA_SHA512,
+    "ed25519": policy.ED25519,
+}
+DIGEST_ALGORITHM_NAMES = {
+    "sha256": policy.DIGEST_SHA256,
+    "sha384": policy.DIGEST_SHA384,
+    "sha512": policy.DIGEST_SHA512,
+}
+
+
+# --- types of one value ----------------------------------------------------------------------
+
+
+def _parsed(parse: Callable[[str], object]) -> PlainValidator:
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            raise ValueError("expected text")
+        return parse(value)
+
+    return PlainValidator(read)
+
+
+def _matching(pattern: re.Pattern[str], expected: str) -> PlainValidator:
+    def check(text: str) -> str:
+        if not pattern.match(text):
+            raise ValueError(f"expected {expected}")
+        return text
+
+    return _parsed(check)
+
+
+def _identifier_schema(shape: str) -> WithJsonSchema:
+    part = IDENTIFIER_PART.pattern.removesuffix(r"\Z")
+    pattern = "^" + "/".join([part] * len(shape.split("/"))) + "$"
+    return WithJsonSchema({"type": "string", "pattern": pattern, "description": shape})
+
+
+def _pattern_schema(pattern: re.Pattern[str]) -> WithJsonSchema:
+    text = "^" + pattern.pattern.removesuffix(r"\Z") + "$"
+    return WithJsonSchema({"type": "string", "pattern": text})
+
+
+MemberIdText = Annotated[
+    MemberId, _parsed(MemberId.parse), _identifier_schema("instance/class/code")
+]
+SubsystemIdText = Annotated[
+    SubsystemId, _parsed(SubsystemId.parse), _identifier_schema("instance/class/code/subsystem")
+]
+ServiceIdText = Annotated[
+    ServiceId,
+    _parsed(ServiceId.parse),
+    _identifier_schema("instance/class/code/subsystem/service/version"),
+]
+IdentifierPartText = Annotated[
+    str,
+    _matching(IDENTIFIER_PART, "1 to 64 characters of A-Z a-z 0-9 '()+,-.=?"),
+    _pattern_schema(IDENTIFIER_PART),
+]
+OrganCodeText = Annotated[
+    str,
+    _matching(ORGAN_CODE_2020, "an organ code of Decision 20/2020 as H41 or H41.5.3"),
+    _pattern_schema(ORGAN_CODE_2020),
+]
+OrganCode2016Text = Annotated[
+    str,
+    _matching(ORGAN_CODE_2016, "an organ code of QCVN 102:2016 as 000.00.00.H41"),
+    _pattern_schema(ORGAN_CODE_2016),
+]
+SchemaPathText = Annotated[
+    str,
+    _matching(_SCHEMA_PATH, "a path below the schemas' folder as dancu/1.0/dancu.xsd"),
+    _pattern_schema(_SCHEMA_PATH),
+]
+AdapterIdText = Annotated[
+    str,
+    _matching(_ADAPTER_ID, "the name of a folder below the adapters' folder as population"),
+    _pattern_schema(_ADAPTER_ID),
+]
+SignatureAlgorithmName = Literal[
+    "rsa-sha256",
+    "rsa-sha384",
+    "rsa-sha512",
+    "rsa-pss-sha256",
+    "rsa-pss-sha384",
+    "rsa-pss-sha512",
+    "ecdsa-sha256",
+    "ecdsa-sha384",
+    "ecdsa-sha512",
+    "ed25519",
+]
+DigestAlgorithmName = Literal["sha256", "sha384", "sha512"]
+
+
+# --- sections --------------------------------------------------------------------------------
+
+
+class MemberForm(SettingsForm):
+    """An agency."""
+
+    id: MemberIdText
+    """The agency as messages name it: `VN/GOV/H41`."""
+    name: SettingText
+    """Its Vietnamese name."""
+    organ_code: OrganCodeText
+    """Its organ code of Decision 20/2020: `H41`."""
+    organ_code_2016: OrganCode2016Text
+    """Its organ code of QCVN 102:2016: `000.00.00.H41`."""
+    subsystems: Annotated[list[IdentifierPartText], Field(min_length=1)]
+    """The codes of its systems."""
+    certificate_subject: SettingText | None = None
+    """organizationIdentifier (OID 2.5.4.97) in its certificates; without it, the member's id."""
+
+
+class ServiceForm(SettingsForm):
+    """A service of an agency."""
+
+    id: ServiceIdText
+    """The service as messages name it: `VN/GOV/G01/dancu/TraCuuThongTinCongDan/v1`."""
+    title: SettingText
+    """What it does, in a few words."""
+    adapter: AdapterIdText
+    """The folder below the adapters' folder that carries it."""
+    schema_: Annotated[SchemaPathText, Field(alias="schema")]
+    """The schema of its messages, a path below the schemas' folder."""
+    mode: Annotated[Mode, Field(strict=False)]
+    """query: answered at once; submission: stored and forwarded."""
+    timeout_seconds: Annotated[float, Field(gt=0, le=TIMEOUT_SECONDS_MAX, allow_inf_nan=False)]
+    """How long the agency may take."""
+    enabled: bool = True
+    """false switches it off: senders get route.service-disabled."""
+    notice: SettingText | None = None
+    """Told to senders while it is switched off."""
+
+
+class GrantForm(SettingsForm):
+    """A right: each of these clients may use each of these services."""
+
+    clients: Annotated[list[SubsystemIdText], Field(min_length=1)]
+    """The subsystems that may ask."""
+    services: Annotated[list[ServiceIdText], Field(min_length=1)]
+    """The services that they may use."""
+    purpose: SettingText
+    """What for; handed to the agency with every question."""
+    legal_basis: SettingText
+    """The text of law that allows it."""
+
+
+class FaultsForm(SettingsForm):
+    """How faults are written on the wire."""
+
+    spelling: Annotated[FaultSpelling, Field(strict=False)] = FaultSpelling.PASCAL
+    """pascal: X-Road up to 7.7; snake: from 7.8."""
+    http_status: Literal[200, 500] = 500
+    """500 as SOAP 1.1 §6.2 says, 200 as X-Road does."""
+
+
+class SignaturesForm(SettingsForm):
+    """What a signature may look like."""
+
+    algorithms: Annotated[
+        list[SignatureAlgorithmName],
+        Field(min_length=1, default_factory=lambda: list(SIGNATURE_ALGORITHM_NAMES)),
+    ]
+    """Signature algorithms that are taken."""
+    digests: Annotated[
+        list[DigestAlgorithmName],
+        Field(min_length=1, default_factory=lambda: list(DIGEST_ALGORITHM_NAMES)),
+    ]
+    """Digest algorithms that are taken."""
+    rsa_bits_min: Annotated[int, Field(ge=2048, le=16384)] = 2048
+    """Smallest RSA key, in bits."""
+
+
+def attribute_docstrings(kind: type) -> dict[str, str]:
+    """The docstring below each attribute of a class, by the attribute's name."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(definition, ast.ClassDef)
+    docstrings = {}
+    for above, below in zip(definition.body, definition.body[1:], strict=False):
+        if isinstance(above, ast.AnnAssign) and isinstance(above.target, ast.Name):
+            match below:
+                case ast.Expr(value=ast.Constant(value=str(text))):
+                    docstrings[above.target.id] = inspect.cleandoc(text)
+    return docstrings
+
+
+def _limits_form() -> type[SettingsForm]:
+    """A form with the very names, defaults and meanings of Limits, so that none is told twice."""
+    meanings = attribute_docstrings(Limits)
+    keys: dict[str, Any] = {
+        limit.name: (
+            int,
+            Field(default=limit.default, ge=1, le=LIMIT_MAX, description=meanings[limit.name]),
+        )
+        for limit in fields(Limits)
+    }
+    return create_model("LimitsForm", __base__=SettingsForm, __doc__="Bounds in force.", **keys)
+
+
+LimitsForm = _limits_form()
+
+
+class RoutesForm(SettingsForm):
+    """routes.yaml: the members of the nation, their services, and who may use them."""
+
+    instance: IdentifierPartText
+    """The X-Road instance; every id starts with it."""
+    hub: SubsystemIdText
+    """The subsystem that is this hub."""
+    members: Annotated[list[MemberForm], Field(min_length=1)]
+    """The agencies."""
+    services: list[ServiceForm]
+    """What the agencies offer."""
+    grants: list[GrantForm]
+    """Who may use what, and why. Without a grant nothing passes."""
+    limits: LimitsForm = LimitsForm()  # type: ignore[valid-type]
+    """Bounds; each has a default."""
+    faults: FaultsForm = FaultsForm()
+    """How faults are written."""
+    signatures: Annotated[SignaturesForm, Field(default_factory=SignaturesForm)]
+    """What a signature may look like; strict by default."""
+
+
+def routes_json_schema() -> dict[str, Any]:
+    """The JSON Schema of routes.yaml (draft 2020-12), for editors."""
+    schema = RoutesForm.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -1,0 +1,144 @@
+"""Load private keys and certificates, and prove that they belong together. Bytes in, values out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    SECP384R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+RSA_BITS_MIN = 2048
+RSA_BITS_MAX = 8192
+"""Larger keys make one signature a burden for everybody who checks it."""
+PEM_BYTES_MAX = 1024 * 1024
+
+PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
+PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
+
+_CERTIFICATE_START = b"-----BEGIN CERTIFICATE-----"
+
+
+class KeyUnusable(ValueError):
+    """A key or certificate cannot be used; `reason` says why and never quotes the key."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A private key with the certificate that speaks for it. Made by `make_signer` only."""
+
+    private_key: PrivateKey = field(repr=False, compare=False)
+    certificate: x509.Certificate = field(repr=False)
+    certificate_der: bytes = field(repr=False)
+    certificate_sha256: bytes
+    """SHA-256 of the DER: the name by which the message log knows this certificate."""
+
+
+def load_private_key(pem: bytes, *, passphrase: bytes | None = None) -> PrivateKey:
+    """The private key in a PEM text (PKCS #8 or traditional), decrypted with the passphrase.
+
+    Raises KeyUnusable: no PEM, wrong or missing passphrase, or a kind of key other than
+    RSA of 2048 to 8192 bits, P-256, P-384 and Ed25519.
+    """
+    if len(pem) > PEM_BYTES_MAX:
+        raise KeyUnusable("the file is too large for a key")
+    try:
+        key = load_pem_private_key(pem, password=passphrase)
+    except TypeError as error:  # cryptography: a passphrase is missing, or given for nothing
+        wanted = (
+            "is encrypted: a passphrase is needed" if passphrase is None else "has no passphrase"
+        )
+        raise KeyUnusable(f"the private key {wanted}") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        reason = (
+            "no private key in PEM"
+            if passphrase is None
+            else "no private key in PEM, or the passphrase is wrong"
+        )
+        raise KeyUnusable(reason) from error
+    if not isinstance(key, PrivateKey):
+        raise KeyUnusable("expected an RSA, P-256, P-384 or Ed25519 key")
+    check_public_key(key.public_key())
+    return key
+
+
+def check_public_key(key: object) -> PublicKey:
+    """The key, if it is of a kind and size that signatures here may use. Raises KeyUnusable."""
+    if isinstance(key, RSAPublicKey):
+        if not RSA_BITS_MIN <= key.key_size <= RSA_BITS_MAX:
+            raise KeyUnusable(
+                f"RSA of {key.key_size} bits; expected {RSA_BITS_MIN} to {RSA_BITS_MAX}"
+            )
+        return key
+    if isinstance(key, EllipticCurvePublicKey):
+        if not isinstance(key.curve, SECP256R1 | SECP384R1):
+            raise KeyUnusable(f"the curve {key.curve.name}; expected P-256 or P-384")
+        return key
+    if isinstance(key, Ed25519PublicKey):
+        return key
+    raise KeyUnusable("expected an RSA, P-256, P-384 or Ed25519 key")
+
+
+def load_certificates(raw: bytes) -> tuple[x509.Certificate, ...]:
+    """Every certificate in a PEM text, or the one in a DER file. Raises KeyUnusable."""
+    if len(raw) > PEM_BYTES_MAX:
+        raise KeyUnusable("the file is too large for certificates")
+    try:
+        if _CERTIFICATE_START in raw:
+            return tuple(x509.load_pem_x509_certificates(raw))
+        return (x509.load_der_x509_certificate(raw),)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyUnusable("no certificate in PEM or DER") from error
+
+
+def load_certificate(raw: bytes) -> x509.Certificate:
+    """The one certificate in a PEM text or DER file. Raises KeyUnusable."""
+    certificates = load_certificates(raw)
+    if len(certificates) != 1:
+        raise KeyUnusable(f"{len(certificates)} certificates; expected one")
+    return certificates[0]
+
+
+def make_signer(private_key: PrivateKey, certificate: x509.Certificate) -> Signer:
+    """Join a key and its certificate. Raises KeyUnusable if they do not belong together."""
+    # Compared as SubjectPublicKeyInfo (RFC 5280 §4.1.2.7): kind, curve and value at once.
+    if _public_bytes(private_key.public_key()) != _public_bytes(_certified_key(certificate)):
+        raise KeyUnusable("the certificate was issued for another key")
+    der = certificate.public_bytes(Encoding.DER)
+    return Signer(private_key, certificate, der, hashlib.sha256(der).digest())
+
+
+def load_signer(key_pem: bytes, certificate: bytes, *, passphrase: bytes | None = None) -> Signer:
+    """A key in PEM and its certificate in PEM or DER, joined. Raises KeyUnusable."""
+    private_key = load_private_key(key_pem, passphrase=passphrase)
+    return make_signer(private_key, load_certificate(certificate))
+
+
+def _certified_key(certificate: x509.Certificate) -> PublicKey:
+    try:
+        return check_public_key(certificate.public_key())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        if isinstance(error, KeyUnusable):
+            raise
+        raise KeyUnusable("the certificate's public key cannot be read") from error
+
+
+def _public_bytes(key: PublicKey) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
