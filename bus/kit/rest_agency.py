@@ -1,0 +1,161 @@
+"""Call an agency's REST service with JSON answers: the base of REST adapters."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from urllib.parse import quote, quote_plus, urlencode
+
+from bus.core.errors import RecipientRefused, RecipientTimeout, RecipientUnavailable
+from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest, check_status, public_message
+from bus.kit.clock import Deadline
+
+JsonObject = Mapping[str, object]
+
+TOKEN_LIFE_SECONDS_DEFAULT = 300.0
+"""How long a token is used whose reply tells no expires_in (RFC 6749 §5.1 lets it)."""
+TOKEN_MARGIN_SECONDS = 10.0
+"""A token is not used in its last seconds: it would expire on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """An OAuth2 account of ours at an agency, RFC 6749 §4.4."""
+
+    token_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    text: str = field(repr=False)
+    monotonic_seconds_end: float
+
+
+class TokenSource:
+    """Hand out a bearer token, fetched when there is none or it ends; shared by all threads."""
+
+    def __init__(self, credentials: ClientCredentials, http: AgencyHttp) -> None:
+        self._credentials = credentials
+        self._http = http
+        self._token: _Token | None = None  # guarded by _lock
+        self._lock = threading.Lock()
+
+    def token(self, deadline: Deadline) -> str:
+        """A token that holds. Raises what the token endpoint's reply means."""
+        # The others wait for one fetch rather than make their own, each within its own time.
+        if not self._lock.acquire(timeout=deadline.remaining_seconds()):
+            raise RecipientTimeout("no token in time")
+        try:
+            if self._token is None or self._token.monotonic_seconds_end <= time.monotonic():
+                self._token = self._fetch(deadline)
+            return self._token.text
+        finally:
+            self._lock.release()
+
+    def discard(self, text: str) -> None:
+        """Forget a token that the agency did not take, unless another took its place already."""
+        with self._lock:
+            if self._token is not None and self._token.text == text:
+                self._token = None
+
+    def _fetch(self, deadline: Deadline) -> _Token:
+        account = self._credentials
+        # RFC 6749 §2.3.1: both parts are form-encoded before they are joined.
+        pair = f"{quote_plus(account.client_id)}:{quote_plus(account.client_secret)}"
+        reply = self._http.send(
+            AgencyRequest(
+                "POST",
+                account.token_url,
+                headers={
+                    "Authorization": f"Basic {b64encode(pair.encode()).decode('ascii')}",
+                    "Content-Type": "application/x-www-form-urlencoded",
+                    "Accept": "application/json",
+                },
+                body=urlencode({"grant_type": "client_credentials"}).encode("ascii"),
+            ),
+            deadline,
+        )
+        check_status(reply.status)
+        answer = read_json_object(reply)
+        text = answer.get("access_token")
+        if not isinstance(text, str) or not text or not text.isascii() or not text.isprintable():
+            raise RecipientUnavailable("the token endpoint gave no access_token")
+        life = answer.get("expires_in", TOKEN_LIFE_SECONDS_DEFAULT)
+        if not isinstance(life, (int, float, Decimal)):
+            raise RecipientUnavailable("the token endpoint gave no number as expires_in")
+        return _Token(text, time.monotonic() + float(life) - TOKEN_MARGIN_SECONDS)
+
+
+class RestAgency:
+    """One REST service of an agency, called from several threads."""
+
+    def __init__(self, *, base_url: str, credentials: ClientCredentials, http: AgencyHttp) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._tokens = TokenSource(credentials, http)
+        self._http = http
+
+    def get(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+    ) -> JsonObject:
+        """GET a resource; give the JSON object of its answer, numbers as int or Decimal.
+
+        Raises RecipientRefused (4xx), RecipientUnavailable (5xx, no JSON object, too large),
+        RecipientTimeout.
+        """
+        token = self._tokens.token(deadline)
+        reply = self._send(path, query, headers, token, deadline)
+        if reply.status == 401:
+            # The agency may end a token before its time; once, a fresh one is tried.
+            self._tokens.discard(token)
+            fresh = self._tokens.token(deadline)
+            reply = self._send(path, query, headers, fresh, deadline)
+        check_status(reply.status)
+        return read_json_object(reply)
+
+    def _send(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        token: str,
+        deadline: Deadline,
+    ) -> AgencyReply:
+        request = AgencyRequest(
+            "GET",
+            f"{self._base_url}/{quote(path)}",
+            headers={**headers, "Authorization": f"Bearer {token}", "Accept": "application/json"},
+            query=query,
+        )
+        return self._http.send(request, deadline)
+
+
+def read_json_object(reply: AgencyReply) -> JsonObject:
+    """The JSON object that a reply is; raise RecipientUnavailable if it is none."""
+    try:
+        value = json.loads(reply.body, parse_float=Decimal, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise RecipientUnavailable(f"no JSON in {len(reply.body)} bytes") from error
+    if not isinstance(value, dict):
+        raise RecipientUnavailable("the JSON is no object")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def refuse(message: str) -> RecipientRefused:
+    """The error for an agency that answered properly that it will not: its words are handed on."""
+    return RecipientRefused("refused in the answer", public_detail=public_message(message))

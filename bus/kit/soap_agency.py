@@ -1,0 +1,152 @@
+"""Call an agency's SOAP 1.1 service: the base of SOAP adapters.
+
+zeep reads the agency's WSDL and writes the request; what comes back is read by parse_xml alone
+and handed on as XML, so that bytes of an agency meet one parser only. Whether the answer follows
+its schema is for the hub to find out: it validates every answer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import zeep
+from lxml import etree
+from zeep.exceptions import ValidationError
+
+from bus.core.errors import (
+    ForbiddenXml,
+    NotWellFormed,
+    PayloadRejected,
+    RecipientRefused,
+    RecipientUnavailable,
+    TooLarge,
+)
+from bus.core.xml import parse_xml
+from bus.kit.agency_http import (
+    AgencyHttp,
+    AgencyReply,
+    AgencyRequest,
+    check_status,
+    public_message,
+)
+from bus.kit.clock import Deadline
+
+SOAP_NAMESPACE = "http://schemas.xmlsoap.org/soap/envelope/"
+_ENVELOPE = etree.QName(SOAP_NAMESPACE, "Envelope").text
+_BODY = etree.QName(SOAP_NAMESPACE, "Body").text
+_FAULT = etree.QName(SOAP_NAMESPACE, "Fault").text
+
+
+class _Transport(zeep.Transport):
+    """zeep's way out: requests through AgencyHttp, descriptions from the packaged file only."""
+
+    def __init__(self, http: AgencyHttp, wsdl: Path) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # zeep is typed in parts
+        self.deadline = Deadline(0.0)
+        self._http = http
+        self._folder = wsdl.parent.resolve()
+
+    def load(self, url: str) -> bytes:
+        file = Path(url).resolve()
+        if not file.is_relative_to(self._folder):
+            raise PermissionError(f"a WSDL may import from its own folder only, not {url!r}")
+        return file.read_bytes()
+
+    def post(self, address: str, message: bytes, headers: Mapping[str, str]) -> AgencyReply:
+        request = AgencyRequest("POST", address, headers=headers, body=message)
+        return self._http.send(request, self.deadline)
+
+
+class SoapAgency:
+    """One SOAP 1.1 service of an agency, called from several threads.
+
+    `wsdl` is a file of ours, so that the hub starts although the agency is down; `binding` is
+    the qualified name of its binding, `{namespace}name`; `address` is where the service really is.
+    """
+
+    def __init__(self, *, wsdl: Path, binding: str, address: str, http: AgencyHttp) -> None:
+        """Raises what zeep raises if the WSDL is broken: at start-up, not at the first query."""
+        self._wsdl = wsdl
+        self._binding = binding
+        self._address = address
+        self._http = http
+        self._local = threading.local()
+        self._thread_client()
+
+    def call(
+        self,
+        operation: str,
+        fields: Mapping[str, object],
+        *,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+    ) -> etree._Element:
+        """Call an operation; give the one element of the answer's Body.
+
+        Raises PayloadRejected (zeep cannot write these fields), RecipientRefused (a fault, or a
+        4xx), RecipientUnavailable (5xx without a fault, no SOAP, too large), RecipientTimeout.
+        """
+        client, service = self._thread_client()
+        client.transport.deadline = deadline
+        try:
+            with client.settings(extra_http_headers=dict(headers)):
+                reply: AgencyReply = service[operation](**fields)
+        except ValidationError as error:
+            raise PayloadRejected(f"{operation}: {error.path}") from error
+        return read_soap_reply(reply)
+
+    def _thread_client(self) -> tuple[Any, Any]:
+        # A zeep client keeps the settings of a call in itself: one for each thread.
+        if not hasattr(self._local, "client"):
+            settings = zeep.Settings(strict=True, raw_response=True, forbid_dtd=True)
+            transport = _Transport(self._http, self._wsdl)
+            client: Any = zeep.Client(  # type: ignore[no-untyped-call]
+                str(self._wsdl), transport=transport, settings=settings
+            )
+            service = client.create_service(self._binding, self._address)
+            self._local.client = (client, service)
+        client, service = self._local.client
+        return client, service
+
+
+def read_soap_reply(reply: AgencyReply) -> etree._Element:
+    """The one element of the Body of a SOAP 1.1 reply.
+
+    Raises RecipientRefused (a fault, or a 4xx), RecipientUnavailable (anything else that is not
+    an answer).
+    """
+    # (1) A fault comes with status 500 (SOAP 1.1 §6.2), so the body is read before the status.
+    content = _body_content(reply)
+    if content is not None and content.tag == _FAULT:
+        raise _refusal(content)
+    # (2) Without a fault the status decides.
+    check_status(reply.status)
+    # (3) A 2xx without a SOAP body is not the service we know.
+    if content is None:
+        raise RecipientUnavailable(f"no SOAP 1.1 reply in {len(reply.body)} bytes")
+    # The element leaves with a tree of its own: the agency's envelope goes no further.
+    return parse_xml(etree.tostring(content), bytes_max=2 * len(reply.body) + 4096)
+
+
+def _body_content(reply: AgencyReply) -> etree._Element | None:
+    """The element in the Body, or None where the reply is no SOAP 1.1 with exactly one."""
+    try:
+        envelope = parse_xml(reply.body, bytes_max=len(reply.body))
+    except (NotWellFormed, ForbiddenXml, TooLarge):
+        return None
+    body = envelope.find(_BODY) if envelope.tag == _ENVELOPE else None
+    if body is None or len(body) != 1:
+        return None
+    return body[0]
+
+
+def _refusal(fault: etree._Element) -> RecipientRefused:
+    # SOAP 1.1 §4.4: faultcode and faultstring are unqualified. Our log keeps the code alone, for
+    # the agency's sentence may repeat what was asked.
+    code = public_message(fault.findtext("faultcode") or "no code")
+    return RecipientRefused(
+        f"SOAP fault {code}", public_detail=public_message(fault.findtext("faultstring") or "")
+    )
