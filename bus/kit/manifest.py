@@ -194,9 +194,11 @@ def load_adapter(manifest: Manifest, settings: Mapping[str, str]) -> Adapter:
     Raises ConfigurationError: a setting is missing or not known, the class cannot be imported or
     is no Adapter, or its constructor refuses the settings.
     """
-    problems = settings_problems(manifest, settings)
-    if problems:
-        raise ConfigurationError(problems)
+    file = str(manifest.folder / MANIFEST_NAME)
+    if wrong := settings_problems(manifest, settings):
+        raise ConfigurationError(
+            [Problem(file, f"settings.{key}", message) for key, message in wrong]
+        )
     adapter_class = load_adapter_class(manifest)
     try:
         return adapter_class(dict(settings))
@@ -204,21 +206,19 @@ def load_adapter(manifest: Manifest, settings: Mapping[str, str]) -> Adapter:
         raise _refused(manifest, f"the adapter refuses its settings: {error}") from error
 
 
-def settings_problems(manifest: Manifest, settings: Mapping[str, str]) -> list[Problem]:
-    """What is missing from an adapter's settings, and what it does not know."""
-    file = str(manifest.folder / MANIFEST_NAME)
-    problems = []
-    for key, rule in manifest.settings.items():
-        if rule.is_required and not settings.get(key):
-            message = f"the adapter needs this setting: {rule.description}"
-            problems.append(Problem(file, f"settings.{key}", message))
-    for key in settings:
-        if key not in manifest.settings:
-            message = "the adapter does not know this setting." + did_you_mean(
-                key, manifest.settings
-            )
-            problems.append(Problem(file, f"settings.{key}", message))
-    return problems
+def settings_problems(manifest: Manifest, settings: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What is missing from an adapter's settings, and what it does not know: keys with reasons."""
+    missing = [
+        (key, f"the adapter needs this setting: {rule.description}")
+        for key, rule in manifest.settings.items()
+        if rule.is_required and not settings.get(key)
+    ]
+    unknown = [
+        (key, "the adapter does not know this setting." + did_you_mean(key, manifest.settings))
+        for key in settings
+        if key not in manifest.settings
+    ]
+    return missing + unknown
 
 
 def load_adapter_class(manifest: Manifest) -> type[Adapter]:

@@ -1,0 +1,82 @@
+"""Read a folder of adapters, and the settings that the operator gives each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bus.core.errors import ConfigurationError, Problem
+from bus.edge.key_store import read_secret
+from bus.kit.contract import Adapter
+from bus.kit.manifest import MANIFEST_NAME, Manifest, load_adapter, read_manifest, settings_problems
+
+FILE_SUFFIX = "_file"
+
+
+def read_adapter_folder(folder: Path) -> Mapping[str, Manifest]:
+    """Every manifest below a folder, by adapter id.
+
+    Raises ConfigurationError with every problem of every manifest.
+    """
+    if not folder.is_dir():
+        raise ConfigurationError([Problem(str(folder), "", "expected a folder of adapters")])
+    manifests: dict[str, Manifest] = {}
+    problems: list[Problem] = []
+    for path in sorted(folder.glob(f"*/{MANIFEST_NAME}")):
+        try:
+            manifest = read_manifest(path.parent)
+        except ConfigurationError as error:
+            problems += error.problems
+        else:
+            manifests[manifest.id] = manifest
+    if problems:
+        raise ConfigurationError(problems)
+    return manifests
+
+
+def read_adapter_settings(
+    manifest: Manifest, given: Mapping[str, str], *, settings_file: Path
+) -> Mapping[str, str]:
+    """An adapter's settings: what hub.yaml gives, with secrets read from their files.
+
+    For a setting `K` that the manifest calls secret, hub.yaml may give `K_file` instead of `K`.
+    Raises ConfigurationError with every problem.
+    """
+    settings: dict[str, str] = {}
+    problems: list[Problem] = []
+    for key, value in given.items():
+        name = _secret_name(manifest, key)
+        if name is None:
+            settings[key] = value
+        elif name in given:
+            message = f"expected {name} or {key}, not both"
+            problems.append(Problem(str(settings_file), f"agencies.{manifest.id}.{key}", message))
+        else:
+            try:
+                settings[name] = read_secret(settings_file.parent / value)
+            except ConfigurationError as error:
+                # One problem with its file is enough: the setting itself was given.
+                problems += error.problems
+                settings[name] = "-"
+    problems += [
+        Problem(str(settings_file), f"agencies.{manifest.id}.{key}", message)
+        for key, message in settings_problems(manifest, settings)
+    ]
+    if problems:
+        raise ConfigurationError(problems)
+    return settings
+
+
+def open_adapter(manifest: Manifest, given: Mapping[str, str], *, settings_file: Path) -> Adapter:
+    """The adapter, ready to answer, with what hub.yaml gives it. Raises ConfigurationError."""
+    return load_adapter(
+        manifest, read_adapter_settings(manifest, given, settings_file=settings_file)
+    )
+
+
+def _secret_name(manifest: Manifest, key: str) -> str | None:
+    """`K` when the key is `K_file` and `K` is a secret of the manifest."""
+    name = key.removesuffix(FILE_SUFFIX)
+    rule = manifest.settings.get(name)
+    is_file_of_secret = key.endswith(FILE_SUFFIX) and key not in manifest.settings
+    return name if is_file_of_secret and rule is not None and rule.is_secret else None

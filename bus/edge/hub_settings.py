@@ -1,0 +1,261 @@
+"""Read hub.yaml, the settings of one deployment; refuse it with every problem at once."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from bus.core.errors import ConfigurationError, Problem
+from bus.core.identifiers import IdentifierInvalid, MemberId
+from bus.kit.settings_form import SettingsForm, SettingText, check_form, in_order
+from bus.kit.yaml_document import YamlDocument, read_yaml
+
+_HTTP_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(:[0-9]{1,5})?(/[^\s?#]*)?\Z")
+_ORIGIN = re.compile(r"[^\s+]{1,255}\Z")
+
+
+# --- values ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where the doors are."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """Where the message log lies, and the files of its keys."""
+
+    folder: Path
+    origin: str
+    guard: Path
+    signing_key: Path
+    read_key: Path
+    pseudonym_key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TrustSettings:
+    """Files of certificates: the anchors, and what may stand between."""
+
+    anchors: tuple[Path, ...]
+    intermediates: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignerFiles:
+    """Where a private key and its certificate lie."""
+
+    key: Path
+    certificate: Path
+    passphrase_file: Path | None = None
+    """The file whose first line opens the key; None when the key is not encrypted."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubSettings:
+    """Everything that hub.yaml says; every path is absolute."""
+
+    file: Path
+    listen: ListenAddress
+    public_url: str
+    routes: Path
+    schemas: Path
+    adapters: Path
+    log: LogSettings
+    trust: TrustSettings
+    hub_signer: SignerFiles
+    signers: Mapping[MemberId, SignerFiles]
+    agencies: Mapping[str, Mapping[str, str]] = field(repr=False)
+    """Settings of adapters by adapter id, as written: keys ending in `_file` name files."""
+    show_precise_faults: bool = False
+
+
+# --- the form ----------------------------------------------------------------------------------
+
+
+def _http_url(text: str) -> str:
+    if not _HTTP_URL.match(text):
+        raise ValueError("expected an address as http://host:port/path")
+    return text
+
+
+def _origin(text: str) -> str:
+    if not _ORIGIN.match(text):
+        raise ValueError("expected a name as lienthong.example/vn, without blanks and plus signs")
+    return text
+
+
+class ListenForm(SettingsForm):
+    """Where the doors are."""
+
+    host: SettingText = "127.0.0.1"
+    """The address to listen on."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    """The port to listen on."""
+
+
+class LogForm(SettingsForm):
+    """The message log."""
+
+    folder: SettingText
+    """The folder that holds it."""
+    origin: Annotated[str, AfterValidator(_origin)]
+    """The log's name in its checkpoints (C2SP tlog-checkpoint)."""
+    guard: SettingText
+    """The file that remembers the last signed checkpoint; outside the log's folder."""
+    signing_key: SettingText
+    """The file of the Ed25519 key that signs checkpoints (PEM)."""
+    read_key: SettingText
+    """The file of the key that opens payloads (32 bytes, base64)."""
+    pseudonym_key: SettingText
+    """The file of the key that names messages and cases (32 bytes, base64)."""
+
+
+class TrustForm(SettingsForm):
+    """Which certificates are believed."""
+
+    anchors: Annotated[list[SettingText], Field(min_length=1)]
+    """Files of CA certificates to start from."""
+    intermediates: Annotated[list[SettingText], Field(default_factory=list)]
+    """Files of CA certificates that may stand between."""
+
+
+class SignerForm(SettingsForm):
+    """A private key with its certificate."""
+
+    key: SettingText
+    """The file of the private key (PEM); nobody but its owner may read it."""
+    certificate: SettingText
+    """The file of its certificate (PEM or DER)."""
+    passphrase_file: SettingText | None = None
+    """The file whose first line opens an encrypted key."""
+
+
+class HubForm(SettingsForm):
+    """hub.yaml: one deployment of the hub. Relative paths start from the file's folder."""
+
+    listen: ListenForm = ListenForm()
+    """Where the doors are."""
+    public_url: Annotated[str, AfterValidator(_http_url)]
+    """The address under which others reach the hub; it stands in the WSDL."""
+    routes: SettingText
+    """The file routes.yaml."""
+    schemas: SettingText | None = None
+    """The folder of schemas; without it, the ones that come with the program."""
+    adapters: SettingText | None = None
+    """The folder of adapters; without it, the ones that come with the program."""
+    log: LogForm
+    """The message log."""
+    trust: TrustForm
+    """Which certificates are believed."""
+    hub_signer: SignerForm
+    """What the hub signs with: faults."""
+    signers: Annotated[dict[str, SignerForm], Field(default_factory=dict)]
+    """Keys of answering agencies that this process holds, by member id."""
+    agencies: Annotated[dict[str, dict[str, str]], Field(default_factory=dict)]
+    """Settings of adapters, by adapter id; `K_file` names a file that holds a secret `K`."""
+    show_precise_faults: bool = False
+    """true tells unproved senders why they were refused: for a sandbox only."""
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def read_hub_settings(path: Path) -> HubSettings:
+    """Read hub.yaml.
+
+    Raises ConfigurationError with every problem in the file, each with its path and line.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        raise ConfigurationError([Problem(str(path), "", message)]) from error
+    document = read_yaml(raw, file=str(path))
+    form, problems = check_form(document, HubForm)
+    problems = in_order(problems + list(_cross_problems(document)))
+    if form is None or problems:
+        raise ConfigurationError(problems)
+    return _settings(form, path.resolve())
+
+
+def hub_json_schema() -> dict[str, Any]:
+    """The JSON Schema of hub.yaml (draft 2020-12), for editors."""
+    schema = HubForm.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _cross_problems(document: YamlDocument) -> Iterator[Problem]:
+    values = document.values if isinstance(document.values, dict) else {}
+    signers = values.get("signers")
+    for member in signers if isinstance(signers, dict) else {}:
+        try:
+            MemberId.parse(member)
+        except IdentifierInvalid as error:
+            yield document.problem(("signers", member), str(error))
+    log = values.get("log")
+    if isinstance(log, dict):
+        folder, guard = log.get("folder"), log.get("guard")
+        if isinstance(folder, str) and isinstance(guard, str) and _lies_in(guard, folder):
+            # Whoever puts an old copy of the folder back must not put the guard back with it.
+            message = "expected a file outside the log's folder"
+            yield document.problem(("log", "guard"), message)
+
+
+def _lies_in(file: str, folder: str) -> bool:
+    base = Path("/").joinpath("base")
+    return (base / file).resolve().is_relative_to((base / folder).resolve())
+
+
+def _settings(form: HubForm, file: Path) -> HubSettings:
+    base = file.parent
+    return HubSettings(
+        file=file,
+        listen=ListenAddress(form.listen.host, form.listen.port),
+        public_url=form.public_url,
+        routes=base / form.routes,
+        schemas=base / form.schemas if form.schemas else _packaged_folder("schemas"),
+        adapters=base / form.adapters if form.adapters else _packaged_folder("adapters"),
+        log=LogSettings(
+            folder=base / form.log.folder,
+            origin=form.log.origin,
+            guard=base / form.log.guard,
+            signing_key=base / form.log.signing_key,
+            read_key=base / form.log.read_key,
+            pseudonym_key=base / form.log.pseudonym_key,
+        ),
+        trust=TrustSettings(
+            tuple(base / anchor for anchor in form.trust.anchors),
+            tuple(base / intermediate for intermediate in form.trust.intermediates),
+        ),
+        hub_signer=_signer_files(form.hub_signer, base),
+        signers={
+            MemberId.parse(member): _signer_files(signer, base)
+            for member, signer in form.signers.items()
+        },
+        agencies=form.agencies,
+        show_precise_faults=form.show_precise_faults,
+    )
+
+
+def _signer_files(form: SignerForm, base: Path) -> SignerFiles:
+    passphrase_file = base / form.passphrase_file if form.passphrase_file else None
+    return SignerFiles(base / form.key, base / form.certificate, passphrase_file)
+
+
+def _packaged_folder(package: str) -> Path:
+    # By name: an edge must not import the adapters.
+    found = importlib.util.find_spec(package)
+    assert found is not None  # both are parts of this distribution
+    assert found.submodule_search_locations is not None
+    return Path(found.submodule_search_locations[0])

@@ -1,0 +1,117 @@
+"""Read keys and certificates from files, and refuse private keys that others may read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import stat
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bus.core.errors import ConfigurationError, Problem
+from bus.edge.hub_settings import SignerFiles
+from signing.keys import (
+    KeyUnusable,
+    Signer,
+    load_certificate,
+    load_certificates,
+    load_private_key,
+    make_signer,
+)
+
+SYMMETRIC_KEY_BYTES = 32
+KEY_FILE_BYTES_MAX = 1024 * 1024
+
+_OTHERS_MAY = stat.S_IRWXG | stat.S_IRWXO
+
+Loaded = TypeVar("Loaded")
+
+
+def read_signer(files: SignerFiles) -> Signer:
+    """A private key and its certificate. Raises ConfigurationError naming the file at fault."""
+    passphrase = None
+    if files.passphrase_file is not None:
+        passphrase = read_secret(files.passphrase_file).encode()
+    key_pem = _read_private(files.key)
+    private_key = _loaded(files.key, lambda: load_private_key(key_pem, passphrase=passphrase))
+    certificate_bytes = _read(files.certificate)
+    certificate = _loaded(files.certificate, lambda: load_certificate(certificate_bytes))
+    return _loaded(files.certificate, lambda: make_signer(private_key, certificate))
+
+
+def read_ed25519_key(path: Path) -> Ed25519PrivateKey:
+    """An Ed25519 private key in PEM, not encrypted. Raises ConfigurationError."""
+    pem = _read_private(path)
+    key = _loaded(path, lambda: load_private_key(pem))
+    if not isinstance(key, Ed25519PrivateKey):
+        raise _refused(path, "expected an Ed25519 key")
+    return key
+
+
+def read_symmetric_key(path: Path) -> bytes:
+    """32 bytes, written in base64. Raises ConfigurationError."""
+    try:
+        key = base64.b64decode(_read_private(path).strip(), validate=True)
+    except binascii.Error as error:
+        raise _refused(path, "expected a key in base64") from error
+    if len(key) != SYMMETRIC_KEY_BYTES:
+        raise _refused(path, f"a key of {len(key)} bytes; expected {SYMMETRIC_KEY_BYTES}")
+    return key
+
+
+def read_secret(path: Path) -> str:
+    """The first line of a file that only its owner may read. Raises ConfigurationError."""
+    lines = _loaded(path, lambda: _read_private(path).decode().splitlines())
+    if not lines or not lines[0]:
+        raise _refused(path, "expected a secret in the first line")
+    return lines[0]
+
+
+def read_certificates(paths: Iterable[Path]) -> tuple[x509.Certificate, ...]:
+    """Every certificate in some files. Raises ConfigurationError with every file at fault."""
+    certificates: list[x509.Certificate] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            raw = _read(path)
+            certificates += _loaded(path, lambda raw=raw: load_certificates(raw))  # type: ignore[misc]
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return tuple(certificates)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > KEY_FILE_BYTES_MAX:
+            raise _refused(path, f"larger than {KEY_FILE_BYTES_MAX} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise _refused(path, f"cannot be read: {error.strerror}") from error
+
+
+def _read_private(path: Path) -> bytes:
+    raw = _read(path)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & _OTHERS_MAY:
+        message = f"others than its owner may use it (mode {mode:04o}); set mode 0600"
+        raise _refused(path, message)
+    return raw
+
+
+def _loaded(path: Path, load: Callable[[], Loaded]) -> Loaded:
+    try:
+        return load()
+    except KeyUnusable as error:
+        raise _refused(path, error.reason) from error
+    except UnicodeDecodeError as error:
+        raise _refused(path, "expected UTF-8") from error
+
+
+def _refused(path: Path, message: str) -> ConfigurationError:
+    return ConfigurationError([Problem(str(path), "", message)])
