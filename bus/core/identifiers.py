@@ -60,6 +60,7 @@ class SubsystemId:
 
     member: MemberId
     subsystem_code: str
+    """Empty where a message names the member itself (objectType MEMBER)."""
 
     @classmethod
     def parse(cls, text: str) -> SubsystemId:
@@ -68,7 +69,7 @@ class SubsystemId:
         return cls(MemberId(*parts[:3]), parts[3])
 
     def __str__(self) -> str:
-        return f"{self.member}/{self.subsystem_code}"
+        return f"{self.member}/{self.subsystem_code}" if self.subsystem_code else str(self.member)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,6 +79,7 @@ class ServiceId:
     provider: SubsystemId
     service_code: str
     service_version: str
+    """Empty where a message names no version: the only version there is, is meant."""
 
     @classmethod
     def parse(cls, text: str) -> ServiceId:
@@ -86,4 +88,5 @@ class ServiceId:
         return cls(SubsystemId(MemberId(*parts[:3]), parts[3]), parts[4], parts[5])
 
     def __str__(self) -> str:
-        return f"{self.provider}/{self.service_code}/{self.service_version}"
+        unversioned = f"{self.provider}/{self.service_code}"
+        return f"{unversioned}/{self.service_version}" if self.service_version else unversioned

@@ -1,0 +1,42 @@
+"""An envelope that was read and not yet verified: what it claims, and where its parts stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+from bus.core.identifiers import ServiceId, SubsystemId
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderBlock:
+    """A routing header block: its name for people, and the node."""
+
+    name: str
+    element: etree._Element = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A well-formed request of a known protocol. Nothing in it is proved."""
+
+    raw: bytes = field(repr=False)
+    """The bytes as received; never serialised again."""
+    digest: bytes
+    """SHA-256 of `raw`."""
+    client: SubsystemId
+    service: ServiceId
+    message_id: str
+    user_id: str
+    """Empty if the message names none."""
+    issue: str
+    """Empty if the message names none."""
+    protocol_version: str
+    routing_blocks: tuple[HeaderBlock, ...] = field(repr=False)
+    """Every header block that says where the message goes or whose it is, in document order."""
+    security: etree._Element | None = field(repr=False)
+    """The `wsse:Security` block for this hub."""
+    body: etree._Element = field(repr=False)
+    payload: etree._Element = field(repr=False)
+    """The one element in the Body."""

@@ -1,0 +1,63 @@
+"""The way of every message through the hub: the first file a stranger reads.
+
+    bytes -> parse -> Envelope -> verify -> VerifiedEnvelope -> authorise -> AuthorisedMessage
+          -> validate -> ValidMessage -> route -> RoutedMessage -> deliver -> outcome
+
+Each stage is a function from one type to the next, so that none can be left out. All of it is
+pure: the time, the configuration and the compiled schemas are arguments, so that a decision of the
+past can be made again from the log. `bus.hub` records, delivers and answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bus.core.authorisation import authorise
+from bus.core.envelope import Envelope
+from bus.core.errors import BusError
+from bus.core.identifiers import ServiceId
+from bus.core.limits import Limits
+from bus.core.nation import Nation
+from bus.core.routing import RoutedMessage, route
+from bus.core.validation import PayloadSchema, validate
+from bus.core.verification import VerifiedEnvelope, verify
+from signing.certificates import TrustStore
+
+Parse = Callable[[bytes, Limits], Envelope]
+"""A protocol's way from bytes to an envelope."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Everything that a decision depends on, but the message and the time."""
+
+    nation: Nation
+    trust: TrustStore
+    schemas: Mapping[ServiceId, PayloadSchema] = field(repr=False)
+    digest: bytes
+    """Names these very rules: routes, anchors and schemas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A message that may not pass: why, and how far it came."""
+
+    error: BusError
+    envelope: Envelope | None
+    verified: VerifiedEnvelope | None
+
+
+def judge(raw: bytes, parse: Parse, rules: Rules, now: datetime) -> RoutedMessage | Refusal:
+    """Take one message through every stage before delivery."""
+    envelope: Envelope | None = None
+    verified: VerifiedEnvelope | None = None
+    try:
+        envelope = parse(raw, rules.nation.limits)
+        verified = verify(envelope, rules.nation, rules.trust, now)
+        authorised = authorise(verified, rules.nation)
+        valid = validate(authorised, rules.schemas)
+        return route(valid)
+    except BusError as error:
+        return Refusal(error, envelope, verified)

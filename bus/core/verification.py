@@ -1,0 +1,156 @@
+"""Verify who sent an envelope: signature, certificate, member, freshness.
+
+Only this module makes a VerifiedEnvelope. The checks, in order:
+
+ (1) There is a security header for this hub. WSS 1.1.1 §6.
+ (2) One signature reaches the Body, every routing header block and the timestamp, each at its
+     position, under a certificate that leads to a trust anchor now (signing.verify).
+ (3) The message timestamp is neither too old nor in the future, and Expires is not past. WSS §10.
+ (4) The certificate belongs to exactly one member.
+ (5) The client header names a registered subsystem of that member.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from lxml import etree
+
+from bus.core import errors
+from bus.core.envelope import Envelope
+from bus.core.identifiers import MemberId
+from bus.core.nation import Nation
+from signing import errors as signature_errors
+from signing import names
+from signing.certificates import TrustStore
+from signing.verify import SignedPart, VerifiedSignature, verify_signature
+
+BODY = "Body"
+TIMESTAMP = "Timestamp"
+
+_ERROR_OF: dict[type[signature_errors.SignatureError], type[errors.BusError]] = {
+    signature_errors.SignatureMissing: errors.SignatureMissing,
+    signature_errors.SignatureMalformed: errors.SignatureMalformed,
+    signature_errors.CoverageInsufficient: errors.CoverageInsufficient,
+    signature_errors.DigestMismatch: errors.DigestMismatch,
+    signature_errors.SignatureValueInvalid: errors.SignatureInvalid,
+    signature_errors.AlgorithmForbidden: errors.AlgorithmForbidden,
+    signature_errors.CertificateRejected: errors.CertificateRejected,
+    signature_errors.KeyUnusable: errors.CertificateRejected,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedEnvelope:
+    """An envelope whose sender is proved. Made by `verify` only."""
+
+    envelope: Envelope
+    sender: MemberId
+    certificate_digest: bytes
+    """SHA-256 of the signer's certificate in DER."""
+    signature_digest: bytes
+    """SHA-256 of the signature value."""
+    created: datetime
+    canonical_parts: dict[str, bytes] = field(repr=False)
+    """The bytes whose digests were signed, by name of the part."""
+
+
+def verify(
+    envelope: Envelope, nation: Nation, trust: TrustStore, now: datetime
+) -> VerifiedEnvelope:
+    """Prove who sent an envelope, as of `now` (aware, UTC).
+
+    Raises SignatureMissing, SignatureMalformed, CoverageInsufficient, DigestMismatch,
+    SignatureInvalid, AlgorithmForbidden, CertificateRejected, MessageExpired, SenderUnknown,
+    SenderMismatch.
+    """
+    # (1)
+    if envelope.security is None:
+        raise errors.SignatureMissing("there is no wsse:Security header for this hub")
+    # (2)
+    timestamp = _timestamp(envelope.security)
+    signature = _verified_signature(envelope, timestamp, nation, trust, now)
+    # (3)
+    created = _check_freshness(timestamp, nation, now)
+    # (4)
+    sender = _member(signature, nation)
+    # (5)
+    if envelope.client not in nation.subsystems:
+        raise errors.SenderUnknown(f"client {envelope.client} is not registered")
+    if envelope.client.member != sender:
+        raise errors.SenderMismatch(f"client {envelope.client}, signed by {sender}")
+    return VerifiedEnvelope(
+        envelope=envelope,
+        sender=sender,
+        certificate_digest=signature.certificate.digest,
+        signature_digest=hashlib.sha256(signature.value).digest(),
+        created=created,
+        canonical_parts=signature.canonical_parts,
+    )
+
+
+def _timestamp(security: etree._Element) -> etree._Element:
+    found = security.findall(names.TIMESTAMP)
+    if len(found) != 1:
+        raise errors.SignatureMalformed(f"{len(found)} wsu:Timestamp; expected exactly one")
+    return found[0]
+
+
+def _verified_signature(
+    envelope: Envelope,
+    timestamp: etree._Element,
+    nation: Nation,
+    trust: TrustStore,
+    now: datetime,
+) -> VerifiedSignature:
+    assert envelope.security is not None
+    required = [
+        SignedPart(BODY, envelope.body),
+        SignedPart(TIMESTAMP, timestamp),
+        *(SignedPart(block.name, block.element) for block in envelope.routing_blocks),
+    ]
+    try:
+        return verify_signature(envelope.security, required, nation.policy, trust, now)
+    except signature_errors.SignatureError as error:
+        raise _ERROR_OF[type(error)](str(error)) from error
+
+
+def _member(signature: VerifiedSignature, nation: Nation) -> MemberId:
+    subject = signature.certificate.subject_identifier
+    member = nation.member_by_certificate_subject.get(subject)
+    if member is None:
+        raise errors.SenderUnknown(f"no member has the certificate subject {subject[:128]!r}")
+    return member
+
+
+def _check_freshness(timestamp: etree._Element, nation: Nation, now: datetime) -> datetime:
+    created = _moment(timestamp, names.CREATED)
+    if created is None:
+        raise errors.MessageExpired("the timestamp has no wsu:Created")
+    if created > now + timedelta(seconds=nation.limits.clock_skew_seconds_max):
+        raise errors.MessageExpired(f"created {created.isoformat()}, in the future")
+    if created < now - timedelta(seconds=nation.limits.message_age_seconds_max):
+        raise errors.MessageExpired(f"created {created.isoformat()}, too old")
+    expires = _moment(timestamp, names.EXPIRES)
+    if expires is not None and expires <= now:
+        raise errors.MessageExpired(f"expired at {expires.isoformat()}")
+    return created
+
+
+def _moment(timestamp: etree._Element, tag: str) -> datetime | None:
+    found = timestamp.findall(tag)
+    if not found:
+        return None
+    text = (found[0].text or "").strip()
+    if len(found) > 1 or len(found[0]):
+        raise errors.SignatureMalformed("a timestamp says one thing twice")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise errors.SignatureMalformed("a timestamp is not an xs:dateTime") from error
+    if moment.tzinfo is None:
+        # WSS §10: a timestamp without zone is in UTC.
+        return moment.replace(tzinfo=UTC)
+    return moment

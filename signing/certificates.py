@@ -1,0 +1,156 @@
+"""Lead a certificate to a trust anchor, as of a given time.
+
+Path validation is that of RFC 5280 §6, done by pyhanko-certvalidator; a certificate is never
+trusted for standing inside a message. Results are kept for as long as every certificate of the
+path is valid, so that a sender's certificate is walked once and not with each message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, cast
+
+from asn1crypto import x509 as asn1_x509
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
+from pyhanko_certvalidator import CertificateValidator, ValidationContext
+from pyhanko_certvalidator.errors import PathBuildingError, ValidationError
+from pyhanko_certvalidator.path import ValidationPath
+
+from signing.algorithms import PublicKey
+from signing.errors import CertificateRejected
+
+CERTIFICATES_KEPT_MAX = 4096
+"""Validated certificates kept in memory."""
+CERTIFICATE_BYTES_MAX = 16 * 1024
+"""Largest DER certificate that is looked at, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatedCertificate:
+    """A certificate that leads to an anchor at the time it was asked for."""
+
+    digest: bytes
+    """SHA-256 of the DER."""
+    subject_identifier: str
+    """Subject attribute organizationIdentifier (OID 2.5.4.97); empty if there is none."""
+    public_key: PublicKey = field(repr=False)
+    path_valid_from: datetime
+    path_valid_until: datetime
+
+
+class TrustStore:
+    """Trust anchors and the intermediates that lead to them.
+
+    Owns a cache of validated certificates; used from one thread.
+    """
+
+    def __init__(self, anchors: Sequence[bytes], intermediates: Sequence[bytes] = ()) -> None:
+        """`anchors` and `intermediates` are DER certificates; raises CertificateRejected."""
+        self._anchors = [_load(der) for der in anchors]
+        self._intermediates = [_load(der) for der in intermediates]
+        self._validated: dict[bytes, ValidatedCertificate] = {}
+        digests = sorted(hashlib.sha256(der).digest() for der in (*anchors, *intermediates))
+        self.digest = hashlib.sha256(b"".join(digests)).digest()
+        """Names this very set of anchors and intermediates."""
+
+    def validate(self, der: bytes, now: datetime) -> ValidatedCertificate:
+        """Lead a DER certificate to an anchor as of `now` (aware, UTC).
+
+        Raises CertificateRejected: unreadable, untrusted, expired or not yet valid, a CA, or not
+        for signing.
+        """
+        digest = hashlib.sha256(der).digest()
+        kept = self._validated.get(digest)
+        if kept is not None and kept.path_valid_from <= now <= kept.path_valid_until:
+            return kept
+        validated = self._validate(der, digest, now)
+        if len(self._validated) >= CERTIFICATES_KEPT_MAX:
+            self._validated.pop(next(iter(self._validated)))
+        self._validated[digest] = validated
+        return validated
+
+    def _validate(self, der: bytes, digest: bytes, now: datetime) -> ValidatedCertificate:
+        certificate = _load(der)
+        # (1) A path to an anchor, every certificate valid at this time. RFC 5280 §6.1.
+        path = self._path(certificate, now)
+        # (2) An end entity that may sign. RFC 5280 §4.2.1.3, §4.2.1.9.
+        _require_signing_use(certificate)
+        # (3) A key of a kind that signatures can be made with.
+        parsed = x509.load_der_x509_certificate(der)
+        public_key = parsed.public_key()
+        if not isinstance(
+            public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+        ):
+            raise CertificateRejected("the key must be RSA, P-256, P-384 or Ed25519")
+        validities = [link["tbs_certificate"]["validity"] for link in _links(path)]
+        return ValidatedCertificate(
+            digest=digest,
+            subject_identifier=_organization_identifier(parsed),
+            public_key=public_key,
+            path_valid_from=max(validity["not_before"].native for validity in validities),
+            path_valid_until=min(validity["not_after"].native for validity in validities),
+        )
+
+    def _path(self, certificate: asn1_x509.Certificate, now: datetime) -> ValidationPath:
+        validator = CertificateValidator(
+            certificate,
+            intermediate_certs=self._intermediates,
+            validation_context=ValidationContext(
+                trust_roots=self._anchors,
+                moment=now,
+                allow_fetching=False,
+                revocation_mode="soft-fail",
+            ),
+        )
+        try:
+            return _run_without_waiting(validator.async_validate_path())
+        except (ValidationError, PathBuildingError) as error:
+            raise CertificateRejected(str(error)) from error
+
+
+def _run_without_waiting(work: Coroutine[Any, Any, ValidationPath]) -> ValidationPath:
+    """Run a coroutine that has nothing to wait for: without fetching, validation is pure."""
+    try:
+        work.send(None)
+    except StopIteration as stop:
+        return cast(ValidationPath, stop.value)
+    work.close()
+    raise CertificateRejected("path validation asked for material that it was not given")
+
+
+def _links(path: ValidationPath) -> list[asn1_x509.Certificate]:
+    return list(path.iter_certs(include_root=True))
+
+
+def _load(der: bytes) -> asn1_x509.Certificate:
+    if len(der) > CERTIFICATE_BYTES_MAX:
+        raise CertificateRejected(f"a certificate of {len(der)} bytes is not looked at")
+    try:
+        # Both readers must agree that this is a certificate: one checks the path, one the key.
+        x509.load_der_x509_certificate(der)
+        certificate = asn1_x509.Certificate.load(der, strict=True)
+        certificate.native  # noqa: B018 - reads every field now, not in the middle of a check
+    except (ValueError, TypeError, KeyError) as error:
+        raise CertificateRejected("not an X.509 certificate in DER") from error
+    return certificate
+
+
+def _require_signing_use(certificate: asn1_x509.Certificate) -> None:
+    if certificate.ca:
+        raise CertificateRejected("a certificate authority does not sign messages")
+    usage = certificate.key_usage_value
+    if usage is not None and not usage.native & {"digital_signature", "non_repudiation"}:
+        raise CertificateRejected("key usage allows neither digitalSignature nor nonRepudiation")
+
+
+def _organization_identifier(certificate: x509.Certificate) -> str:
+    values = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_IDENTIFIER)
+    if len(values) != 1:
+        return ""
+    value = values[0].value
+    return value if isinstance(value, str) else ""
