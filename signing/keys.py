@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from signing.errors import KeyUnusable
+
 RSA_BITS_MIN = 2048
 RSA_BITS_MAX = 8192
 """Larger keys make one signature a burden for everybody who checks it."""
@@ -30,14 +32,6 @@ PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
 _CERTIFICATE_START = b"-----BEGIN CERTIFICATE-----"
-
-
-class KeyUnusable(ValueError):
-    """A key or certificate cannot be used; `reason` says why and never quotes the key."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +129,6 @@ def _certified_key(certificate: x509.Certificate) -> PublicKey:
     try:
         return check_public_key(certificate.public_key())
     except (ValueError, UnsupportedAlgorithm) as error:
-        if isinstance(error, KeyUnusable):
-            raise
         raise KeyUnusable("the certificate's public key cannot be read") from error
 
 

@@ -40,20 +40,22 @@ def read_adapter_settings(
     """An adapter's settings: what hub.yaml gives, with secrets read from their files.
 
     For a setting `K` that the manifest calls secret, hub.yaml may give `K_file` instead of `K`.
+    A value whose key ends in `_file` is a path; a relative one starts from hub.yaml's folder.
     Raises ConfigurationError with every problem.
     """
+    base = settings_file.parent
     settings: dict[str, str] = {}
     problems: list[Problem] = []
     for key, value in given.items():
         name = _secret_name(manifest, key)
         if name is None:
-            settings[key] = value
+            settings[key] = str(base / value) if key.endswith(FILE_SUFFIX) else value
         elif name in given:
             message = f"expected {name} or {key}, not both"
             problems.append(Problem(str(settings_file), f"agencies.{manifest.id}.{key}", message))
         else:
             try:
-                settings[name] = read_secret(settings_file.parent / value)
+                settings[name] = read_secret(base / value)
             except ConfigurationError as error:
                 # One problem with its file is enough: the setting itself was given.
                 problems += error.problems

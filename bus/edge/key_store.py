@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus.core.errors import ConfigurationError, Problem
 from bus.edge.hub_settings import SignerFiles
+from signing.errors import KeyUnusable
 from signing.keys import (
-    KeyUnusable,
     Signer,
     load_certificate,
     load_certificates,
@@ -108,7 +108,7 @@ def _loaded(path: Path, load: Callable[[], Loaded]) -> Loaded:
     try:
         return load()
     except KeyUnusable as error:
-        raise _refused(path, error.reason) from error
+        raise _refused(path, str(error)) from error
     except UnicodeDecodeError as error:
         raise _refused(path, "expected UTF-8") from error
 

@@ -1,0 +1,235 @@
+"""Write the files of a whole nation: keys, certificates, secrets, routes.yaml and hub.yaml.
+
+What exists is kept, so that a sandbox can be started again on its own log; hub.yaml alone is
+written anew, because ports change.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from bus.core.identifiers import MemberId, SubsystemId
+from bus.core.nation import Nation
+from bus.edge.hub_settings import SignerFiles
+from bus.edge.routes_file import read_nation
+from bus.sandbox.authority import Authority, Holder, KeyKind
+
+HUB_HOST = "127.0.0.1"
+LOG_ORIGIN = "lienthong.example/sandbox"
+HUB_ACCOUNT = "truclienthong"
+"""Under which name the simulated agencies know the hub."""
+
+_HEADER = "# Written by `lienthong sandbox up`: one hub, one machine, simulated agencies.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class AgencyAccount:
+    """How the hub is known at a simulated agency, and where that agency listens."""
+
+    port: int
+    account: str
+    secret_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedNation:
+    """Everything that a sandbox needs to find its files."""
+
+    folder: Path
+    hub_settings: Path
+    routes: Path
+    public_url: str
+    anchor: Path
+    signers: Mapping[SubsystemId, SignerFiles]
+    """Key and certificate of every subsystem of the nation."""
+    agencies: Mapping[str, AgencyAccount]
+    """By adapter id."""
+
+
+def reference_routes() -> Path:
+    """The routes.yaml that comes with the program."""
+    packaged = Path(__file__).with_name("routes.yaml")
+    checkout = Path(__file__).parents[2] / "routes.yaml"
+    return packaged if packaged.is_file() else checkout
+
+
+def prepare_nation(
+    folder: Path,
+    *,
+    now: datetime,
+    hub_port: int,
+    agency_ports: Mapping[str, int],
+    routes: Path | None = None,
+) -> PreparedNation:
+    """Write what is missing below `folder`, and hub.yaml; a hub can start from it.
+
+    `agency_ports` names a port for each adapter id. Raises ConfigurationError when routes.yaml
+    is not sound.
+    """
+    for name in ("keys", "trust", "state", "log", "authority"):
+        (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    source = routes or reference_routes()
+    _keep(folder / "routes.yaml", source.read_bytes, mode=0o644)
+    nation = read_nation(folder / "routes.yaml")
+    signers = _subsystem_signers(folder, nation, _authority(folder, now), now)
+    _log_keys(folder / "keys")
+    agencies = {
+        adapter: AgencyAccount(port, HUB_ACCOUNT, _secret(folder, adapter))
+        for adapter, port in agency_ports.items()
+    }
+    public_url = f"http://{HUB_HOST}:{hub_port}"
+    prepared = PreparedNation(
+        folder=folder,
+        hub_settings=folder / "hub.yaml",
+        routes=folder / "routes.yaml",
+        public_url=public_url,
+        anchor=folder / "trust" / "ca.crt",
+        signers=signers,
+        agencies=agencies,
+    )
+    text = yaml.safe_dump(
+        _hub_values(prepared, nation, hub_port), sort_keys=False, allow_unicode=True
+    )
+    _write(prepared.hub_settings, (_HEADER + text).encode(), mode=0o600)
+    return prepared
+
+
+# --- keys and certificates -----------------------------------------------------------------------
+
+
+def _authority(folder: Path, now: datetime) -> Authority:
+    key_path, anchor_path = folder / "authority" / "ca.key", folder / "trust" / "ca.crt"
+    if key_path.is_file() and anchor_path.is_file():
+        return Authority.load(key_path.read_bytes(), anchor_path.read_bytes())
+    authority = Authority.create("Lien Thong Sandbox Root", now)
+    _write(key_path, authority.key_pem(), mode=0o600)
+    _write(anchor_path, authority.certificate_pem(), mode=0o644)
+    return authority
+
+
+def _subsystem_signers(
+    folder: Path, nation: Nation, authority: Authority, now: datetime
+) -> Mapping[SubsystemId, SignerFiles]:
+    signers = {}
+    for place, subsystem in enumerate(sorted(nation.subsystems)):
+        name = str(subsystem).replace("/", "-")
+        files = SignerFiles(folder / "keys" / f"{name}.key", folder / "keys" / f"{name}.crt")
+        signers[subsystem] = files
+        if files.key.is_file() and files.certificate.is_file():
+            continue
+        member = nation.members[subsystem.member]
+        holder = Holder(member.name, member.certificate_subject, str(subsystem))
+        kind = _key_kind(nation, subsystem, place)
+        issued = authority.issue(holder, now, key_kind=kind)
+        _write(files.key, issued.key_pem, mode=0o600)
+        _write(files.certificate, issued.certificate_pem, mode=0o644)
+    return signers
+
+
+def _key_kind(nation: Nation, subsystem: SubsystemId, place: int) -> KeyKind:
+    """P-256 where this hub signs; among the clients RSA and P-256 by turns, as in real life."""
+    providers = {service.provider for service in nation.services}
+    if subsystem in providers or subsystem == nation.hub or place % 2:
+        return KeyKind.P_256
+    return KeyKind.RSA_2048
+
+
+def _log_keys(keys: Path) -> None:
+    _keep(keys / "log.key", _new_ed25519_pem, mode=0o600)
+    _keep(keys / "log-read.key", _new_symmetric_key, mode=0o600)
+    _keep(keys / "log-pseudonym.key", _new_symmetric_key, mode=0o600)
+
+
+def _new_ed25519_pem() -> bytes:
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _new_symmetric_key() -> bytes:
+    return base64.b64encode(secrets.token_bytes(32)) + b"\n"
+
+
+def _secret(folder: Path, adapter: str) -> Path:
+    path = folder / "keys" / f"{adapter}.secret"
+    _keep(path, lambda: secrets.token_urlsafe(24).encode() + b"\n", mode=0o600)
+    return path
+
+
+def _keep(path: Path, make: Callable[[], bytes], *, mode: int) -> None:
+    if not path.is_file():
+        _write(path, make(), mode=mode)
+
+
+def _write(path: Path, content: bytes, *, mode: int) -> None:
+    path.touch(mode=mode)  # before the content, so that a key is never readable by others
+    path.chmod(mode)
+    path.write_bytes(content)
+
+
+# --- hub.yaml ----------------------------------------------------------------------------------
+
+
+def _hub_values(prepared: PreparedNation, nation: Nation, hub_port: int) -> dict[str, Any]:
+    return {
+        "listen": {"host": HUB_HOST, "port": hub_port},
+        "public_url": prepared.public_url,
+        "routes": "routes.yaml",
+        "log": {
+            "folder": "log",
+            "origin": LOG_ORIGIN,
+            "guard": "state/last-signed",
+            "signing_key": "keys/log.key",
+            "read_key": "keys/log-read.key",
+            "pseudonym_key": "keys/log-pseudonym.key",
+        },
+        "trust": {"anchors": ["trust/ca.crt"]},
+        "hub_signer": _signer_values(prepared, nation.hub),
+        "signers": {
+            str(member): _signer_values(prepared, provider)
+            for member, provider in sorted(_providers(nation).items())
+        },
+        "agencies": {
+            adapter: _agency_values(adapter, account)
+            for adapter, account in prepared.agencies.items()
+        },
+        "show_precise_faults": True,
+    }
+
+
+def _providers(nation: Nation) -> Mapping[MemberId, SubsystemId]:
+    return {service.provider.member: service.provider for service in nation.services}
+
+
+def _signer_values(prepared: PreparedNation, subsystem: SubsystemId) -> dict[str, str]:
+    files = prepared.signers[subsystem]
+    return {
+        "key": str(files.key.relative_to(prepared.folder)),
+        "certificate": str(files.certificate.relative_to(prepared.folder)),
+    }
+
+
+def _agency_values(adapter: str, account: AgencyAccount) -> dict[str, str]:
+    base = f"http://{HUB_HOST}:{account.port}"
+    secret_file = f"keys/{account.secret_file.name}"
+    match adapter:
+        case "population":
+            return {"url": base, "username": account.account, "secret_file": secret_file}
+        case "business_registry":
+            return {
+                "url": base,
+                "token_url": f"{base}/token",
+                "client_id": account.account,
+                "client_secret_file": secret_file,
+            }
+        case _:
+            return {"url": base}
