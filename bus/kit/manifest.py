@@ -202,8 +202,9 @@ def load_adapter(manifest: Manifest, settings: Mapping[str, str]) -> Adapter:
     adapter_class = load_adapter_class(manifest)
     try:
         return adapter_class(dict(settings))
-    except (ValueError, LookupError, OSError) as error:
-        raise _refused(manifest, f"the adapter refuses its settings: {error}") from error
+    except Exception as error:  # an adapter's constructor may fail in any way
+        reason = f"{type(error).__name__}: {error}"
+        raise _refused(manifest, f"the adapter refuses its settings: {reason}") from error
 
 
 def settings_problems(manifest: Manifest, settings: Mapping[str, str]) -> list[tuple[str, str]]:

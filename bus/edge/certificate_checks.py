@@ -1,0 +1,101 @@
+"""Check that the keys of a deployment can be used, lead to an anchor and name the right member."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from bus.core.errors import ConfigurationError, Problem
+from bus.core.nation import Member
+from bus.edge.hub_settings import SignerFiles, TrustSettings
+from bus.edge.key_store import read_certificates, read_signer
+from signing.certificates import TrustStore
+from signing.errors import CertificateRejected
+
+EXPIRY_WARNING_DAYS = (7, 30, 60)
+"""A warning says which of these it has fallen below."""
+
+
+def read_trust_store(trust: TrustSettings) -> TrustStore:
+    """The anchors and intermediates of a deployment. Raises ConfigurationError."""
+    anchors = read_certificates(trust.anchors)
+    intermediates = read_certificates(trust.intermediates)
+    try:
+        return TrustStore(
+            [certificate.public_bytes(Encoding.DER) for certificate in anchors],
+            [certificate.public_bytes(Encoding.DER) for certificate in intermediates],
+        )
+    except CertificateRejected as error:
+        raise ConfigurationError([Problem(str(trust.anchors[0]), "", str(error))]) from error
+
+
+def anchor_problems(trust: TrustSettings, now: datetime) -> list[Problem]:
+    """Anchors and intermediates that are not valid at `now`."""
+    problems = []
+    for path, certificate in _authorities(trust):
+        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+            message = f"not valid now: {_validity(certificate)}"
+            problems.append(Problem(str(path), "", message))
+    return problems
+
+
+def anchor_warnings(trust: TrustSettings, now: datetime) -> list[Problem]:
+    """Anchors and intermediates that expire soon."""
+    return [
+        warning
+        for path, certificate in _authorities(trust)
+        for warning in expiry_warnings(path, certificate, now)
+    ]
+
+
+def signer_findings(
+    files: SignerFiles, member: Member, store: TrustStore | None, now: datetime
+) -> tuple[list[Problem], list[Problem]]:
+    """Problems and warnings of a key that signs for `member`; no store, no path to check."""
+    try:
+        signer = read_signer(files)
+    except ConfigurationError as error:
+        return error.problems, []
+    warnings = expiry_warnings(files.certificate, signer.certificate, now)
+    if store is None:
+        return [], warnings
+    file = str(files.certificate)
+    try:
+        validated = store.validate(signer.certificate_der, now)
+    except CertificateRejected as error:
+        return [Problem(file, "", f"the certificate is not accepted: {error}")], warnings
+    if validated.subject_identifier != member.certificate_subject:
+        message = (
+            f"the certificate says {validated.subject_identifier!r} as organizationIdentifier; "
+            f"expected {member.certificate_subject!r} for {member.id}"
+        )
+        return [Problem(file, "", message)], warnings
+    return [], warnings
+
+
+def expiry_warnings(path: Path, certificate: x509.Certificate, now: datetime) -> list[Problem]:
+    """A warning when the certificate is valid for less than 60, 30 or 7 days."""
+    days_left = (certificate.not_valid_after_utc - now).days
+    if days_left < 0:
+        return []  # a problem, not a warning
+    for days in EXPIRY_WARNING_DAYS:
+        if days_left < days:
+            message = f"expires in less than {days} days: {_validity(certificate)}"
+            return [Problem(str(path), "", message)]
+    return []
+
+
+def _authorities(trust: TrustSettings) -> Iterator[tuple[Path, x509.Certificate]]:
+    for path in (*trust.anchors, *trust.intermediates):
+        for certificate in read_certificates([path]):
+            yield path, certificate
+
+
+def _validity(certificate: x509.Certificate) -> str:
+    first = certificate.not_valid_before_utc.astimezone(UTC).isoformat()
+    last = certificate.not_valid_after_utc.astimezone(UTC).isoformat()
+    return f"valid from {first} to {last}"

@@ -1,0 +1,207 @@
+"""Check everything that a hub needs before it starts: what `lienthong check` tells."""
+
+from __future__ import annotations
+
+import ipaddress
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from bus.core.errors import ConfigurationError, Problem
+from bus.core.identifiers import MemberId
+from bus.core.nation import Nation, Service
+from bus.edge.adapter_folder import open_adapter, read_adapter_folder
+from bus.edge.certificate_checks import (
+    anchor_problems,
+    anchor_warnings,
+    read_trust_store,
+    signer_findings,
+)
+from bus.edge.hub_settings import HubSettings, SignerFiles, read_hub_settings
+from bus.edge.key_store import read_ed25519_key, read_symmetric_key
+from bus.edge.routes_file import read_nation
+from bus.edge.schema_folder import read_schema
+from bus.kit.manifest import Manifest
+from bus.kit.settings_form import did_you_mean
+from bus.kit.yaml_document import YamlDocument, read_yaml
+from signing.certificates import TrustStore
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What was found. A hub starts when there is no problem; warnings can wait."""
+
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        """No problem stands in the way."""
+        return not self.problems
+
+
+def check_readiness(settings_path: Path, *, now: datetime) -> Readiness:
+    """Check a deployment whole, without starting anything.
+
+    Files that cannot be read stop only the checks that need them, so that one run tells as much
+    as can be known.
+    """
+    try:
+        settings = read_hub_settings(settings_path)
+    except ConfigurationError as error:
+        return Readiness(tuple(error.problems), ())
+    check = _Check(settings, now)
+    check.run()
+    return Readiness(tuple(check.problems), tuple(check.warnings))
+
+
+class _Check:
+    """One run over one deployment; gathers what it finds."""
+
+    def __init__(self, settings: HubSettings, now: datetime) -> None:
+        self.settings = settings
+        self.now = now
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.settings_document = read_yaml(settings.file.read_bytes(), file=str(settings.file))
+
+    def run(self) -> None:
+        settings = self.settings
+        nation = self._made(lambda: read_nation(settings.routes))
+        manifests = self._made(lambda: read_adapter_folder(settings.adapters))
+        store = self._made(lambda: read_trust_store(settings.trust))
+        if nation is not None and manifests is not None:
+            self._check_adapters(nation, manifests)
+        if nation is not None:
+            self._check_schemas(nation)
+            self._check_signers(nation, store)
+        if store is not None:
+            self.problems += anchor_problems(settings.trust, self.now)
+            self.warnings += anchor_warnings(settings.trust, self.now)
+        self._check_log()
+        self._check_exposure()
+
+    def _made(self, make: Callable[[], Made]) -> Made | None:
+        try:
+            return make()
+        except ConfigurationError as error:
+            self.problems += error.problems
+            return None
+
+    # --- services, adapters, schemas -----------------------------------------------------------
+
+    def _check_adapters(self, nation: Nation, manifests: Mapping[str, Manifest]) -> None:
+        routes = read_yaml(nation.text, file=str(self.settings.routes))
+        for place, service in enumerate(nation.services.values()):
+            self.problems += _adapter_problems(routes, place, service, manifests)
+        for adapter in self.settings.agencies:
+            if adapter not in manifests:
+                message = "there is no such adapter." + did_you_mean(adapter, manifests)
+                self._hub_problem(("agencies", adapter), message)
+        used = {service.adapter for service in nation.services.values()}
+        for adapter in sorted(used & set(manifests)):
+            self._open(manifests[adapter])
+
+    def _open(self, manifest: Manifest) -> None:
+        given = self.settings.agencies.get(manifest.id, {})
+        adapter = self._made(
+            lambda: open_adapter(manifest, given, settings_file=self.settings.file)
+        )
+        if adapter is not None:
+            adapter.close()
+
+    def _check_schemas(self, nation: Nation) -> None:
+        routes = read_yaml(nation.text, file=str(self.settings.routes))
+        schemas = {
+            path: self._made(lambda path=path: read_schema(self.settings.schemas, path))  # type: ignore[misc]
+            for path in sorted({service.schema for service in nation.services.values()})
+        }
+        for place, service in enumerate(nation.services.values()):
+            schema = schemas[service.schema]
+            if schema is None:
+                continue
+            for element in (service.id.service_code, f"{service.id.service_code}Response"):
+                if element not in schema.elements:
+                    message = f"{service.schema} has no element {element}."
+                    message += did_you_mean(element, schema.elements)
+                    self.problems.append(routes.problem(("services", place, "schema"), message))
+
+    # --- keys and certificates -------------------------------------------------------------------
+
+    def _check_signers(self, nation: Nation, store: TrustStore | None) -> None:
+        self._check_signer(nation, nation.hub.member, self.settings.hub_signer, store)
+        for member, files in self.settings.signers.items():
+            if member in nation.members:
+                self._check_signer(nation, member, files, store)
+            else:
+                known = [str(name) for name in nation.members]
+                message = "this member is not registered." + did_you_mean(str(member), known)
+                self._hub_problem(("signers", str(member)), message)
+        for member in sorted({service.provider.member for service in nation.services}):
+            if member not in self.settings.signers:
+                message = f"no key to sign the answers of {member} with"
+                self._hub_problem(("signers", str(member)), message)
+
+    def _check_signer(
+        self, nation: Nation, member: MemberId, files: SignerFiles, store: TrustStore | None
+    ) -> None:
+        problems, warnings = signer_findings(files, nation.members[member], store, self.now)
+        self.problems += problems
+        self.warnings += warnings
+
+    # --- log and doors --------------------------------------------------------------------------
+
+    def _check_log(self) -> None:
+        log = self.settings.log
+        self._made(lambda: read_ed25519_key(log.signing_key))
+        self._made(lambda: read_symmetric_key(log.read_key))
+        self._made(lambda: read_symmetric_key(log.pseudonym_key))
+        for folder, key in ((log.folder, "folder"), (log.guard.parent, "guard")):
+            reason = _why_not_writable(folder)
+            if reason:
+                self._hub_problem(("log", key), f"{folder} cannot be written: {reason}")
+
+    def _check_exposure(self) -> None:
+        if self.settings.show_precise_faults and not _is_loopback(self.settings.listen.host):
+            message = "strangers are told why they were refused: for a sandbox only"
+            path = ("show_precise_faults",)
+            self.warnings.append(self.settings_document.problem(path, message))
+
+    def _hub_problem(self, path: tuple[str, ...], message: str) -> None:
+        self.problems.append(self.settings_document.problem(path, message))
+
+
+def _adapter_problems(
+    routes: YamlDocument, place: int, service: Service, manifests: Mapping[str, Manifest]
+) -> Iterable[Problem]:
+    path = ("services", place, "adapter")
+    manifest = manifests.get(service.adapter)
+    if manifest is None:
+        message = f"there is no adapter {service.adapter}."
+        yield routes.problem(path, message + did_you_mean(service.adapter, manifests))
+    elif not manifest.carries(service.id.service_code, service.id.service_version):
+        named = f"{service.id.service_code}/{service.id.service_version}"
+        yield routes.problem(path, f"the adapter {service.adapter} does not carry {named}")
+
+
+def _why_not_writable(folder: Path) -> str:
+    """Why no file can be made in a folder (or in the nearest one that exists); empty if it can."""
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return error.strerror or type(error).__name__
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
