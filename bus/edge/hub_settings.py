@@ -9,11 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import IdentifierInvalid, MemberId
-from bus.kit.settings_form import SettingsForm, SettingText, check_form, in_order
+from bus.kit.settings_form import (
+    SettingsForm,
+    SettingText,
+    check_form,
+    in_order,
+    matching,
+    pattern_schema,
+)
 from bus.kit.yaml_document import YamlDocument, read_yaml
 
 _HTTP_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(:[0-9]{1,5})?(/[^\s?#]*)?\Z")
@@ -83,16 +90,14 @@ class HubSettings:
 # --- the form ----------------------------------------------------------------------------------
 
 
-def _http_url(text: str) -> str:
-    if not _HTTP_URL.match(text):
-        raise ValueError("expected an address as http://host:port/path")
-    return text
-
-
-def _origin(text: str) -> str:
-    if not _ORIGIN.match(text):
-        raise ValueError("expected a name as lienthong.example/vn, without blanks and plus signs")
-    return text
+HttpUrlText = Annotated[
+    str, matching(_HTTP_URL, "an address as http://host:port/path"), pattern_schema(_HTTP_URL)
+]
+OriginText = Annotated[
+    str,
+    matching(_ORIGIN, "a name as lienthong.example/vn, without blanks and plus signs"),
+    pattern_schema(_ORIGIN),
+]
 
 
 class ListenForm(SettingsForm):
@@ -109,7 +114,7 @@ class LogForm(SettingsForm):
 
     folder: SettingText
     """The folder that holds it."""
-    origin: Annotated[str, AfterValidator(_origin)]
+    origin: OriginText
     """The log's name in its checkpoints (C2SP tlog-checkpoint)."""
     guard: SettingText
     """The file that remembers the last signed checkpoint; outside the log's folder."""
@@ -146,7 +151,7 @@ class HubForm(SettingsForm):
 
     listen: ListenForm = ListenForm()
     """Where the doors are."""
-    public_url: Annotated[str, AfterValidator(_http_url)]
+    public_url: HttpUrlText
     """The address under which others reach the hub; it stands in the WSDL."""
     routes: SettingText
     """The file routes.yaml."""

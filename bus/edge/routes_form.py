@@ -6,11 +6,10 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Callable
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainValidator, WithJsonSchema, create_model
+from pydantic import Field, WithJsonSchema, create_model
 
 from bus.core.identifiers import (
     IDENTIFIER_PART,
@@ -22,7 +21,14 @@ from bus.core.identifiers import (
 )
 from bus.core.limits import Limits
 from bus.core.nation import FaultSpelling, Mode
-from bus.kit.settings_form import SettingsForm, SettingText
+from bus.kit.settings_form import (
+    IdentifierPartText,
+    SettingsForm,
+    SettingText,
+    matching,
+    parsed_by,
+    pattern_schema,
+)
 from signing import policy
 
 TIMEOUT_SECONDS_MAX = 300
@@ -55,70 +61,42 @@ DIGEST_ALGORITHM_NAMES = {
 # --- types of one value ----------------------------------------------------------------------
 
 
-def _parsed(parse: Callable[[str], object]) -> PlainValidator:
-    def read(value: object) -> object:
-        if not isinstance(value, str):
-            raise ValueError("expected text")
-        return parse(value)
-
-    return PlainValidator(read)
-
-
-def _matching(pattern: re.Pattern[str], expected: str) -> PlainValidator:
-    def check(text: str) -> str:
-        if not pattern.match(text):
-            raise ValueError(f"expected {expected}")
-        return text
-
-    return _parsed(check)
-
-
 def _identifier_schema(shape: str) -> WithJsonSchema:
     part = IDENTIFIER_PART.pattern.removesuffix(r"\Z")
     pattern = "^" + "/".join([part] * len(shape.split("/"))) + "$"
     return WithJsonSchema({"type": "string", "pattern": pattern, "description": shape})
 
 
-def _pattern_schema(pattern: re.Pattern[str]) -> WithJsonSchema:
-    text = "^" + pattern.pattern.removesuffix(r"\Z") + "$"
-    return WithJsonSchema({"type": "string", "pattern": text})
-
-
 MemberIdText = Annotated[
-    MemberId, _parsed(MemberId.parse), _identifier_schema("instance/class/code")
+    MemberId, parsed_by(MemberId.parse), _identifier_schema("instance/class/code")
 ]
 SubsystemIdText = Annotated[
-    SubsystemId, _parsed(SubsystemId.parse), _identifier_schema("instance/class/code/subsystem")
+    SubsystemId, parsed_by(SubsystemId.parse), _identifier_schema("instance/class/code/subsystem")
 ]
 ServiceIdText = Annotated[
     ServiceId,
-    _parsed(ServiceId.parse),
+    parsed_by(ServiceId.parse),
     _identifier_schema("instance/class/code/subsystem/service/version"),
-]
-IdentifierPartText = Annotated[
-    str,
-    _matching(IDENTIFIER_PART, "1 to 64 characters of A-Z a-z 0-9 '()+,-.=?"),
-    _pattern_schema(IDENTIFIER_PART),
 ]
 OrganCodeText = Annotated[
     str,
-    _matching(ORGAN_CODE_2020, "an organ code of Decision 20/2020 as H41 or H41.5.3"),
-    _pattern_schema(ORGAN_CODE_2020),
+    matching(ORGAN_CODE_2020, "an organ code of Decision 20/2020 as H41 or H41.5.3"),
+    pattern_schema(ORGAN_CODE_2020),
 ]
 OrganCode2016Text = Annotated[
     str,
-    _matching(ORGAN_CODE_2016, "an organ code of QCVN 102:2016 as 000.00.00.H41"),
-    _pattern_schema(ORGAN_CODE_2016),
+    matching(ORGAN_CODE_2016, "an organ code of QCVN 102:2016 as 000.00.00.H41"),
+    pattern_schema(ORGAN_CODE_2016),
 ]
 SchemaPathText = Annotated[
     str,
-    _matching(_SCHEMA_PATH, "a path below the schemas' folder as dancu/1.0/dancu.xsd"),
-    _pattern_schema(_SCHEMA_PATH),
+    matching(_SCHEMA_PATH, "a path below the schemas' folder as dancu/1.0/dancu.xsd"),
+    pattern_schema(_SCHEMA_PATH),
 ]
 AdapterIdText = Annotated[
     str,
-    _matching(_ADAPTER_ID, "the name of a folder below the adapters' folder as population"),
-    _pattern_schema(_ADAPTER_ID),
+    matching(_ADAPTER_ID, "the name of a folder below the adapters' folder as population"),
+    pattern_schema(_ADAPTER_ID),
 ]
 SignatureAlgorithmName = Literal[
     "rsa-sha256",

@@ -14,9 +14,9 @@ from typing import Annotated
 from pydantic import Field
 
 from bus.core.errors import ConfigurationError, Problem
-from bus.core.identifiers import IDENTIFIER_PART
 from bus.kit.contract import Adapter
 from bus.kit.settings_form import (
+    IdentifierPartText,
     SettingsForm,
     SettingText,
     check_form,
@@ -86,9 +86,9 @@ class SettingRuleForm(SettingsForm):
 class ManifestServiceForm(SettingsForm):
     """One service that the adapter can carry."""
 
-    code: Annotated[str, Field(pattern=IDENTIFIER_PART.pattern.replace(r"\Z", "$"))]
+    code: IdentifierPartText
     """The service code, as in routes.yaml."""
-    version: Annotated[str, Field(pattern=IDENTIFIER_PART.pattern.replace(r"\Z", "$"))]
+    version: IdentifierPartText
     """The service version, as in routes.yaml."""
     sample: SettingText
     """Path of a sample request below the adapter's folder."""

@@ -6,15 +6,25 @@ Messages name types and keys, never values: a settings file may hold a secret.
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 import unicodedata
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import ErrorDetails
 
 from bus.core.errors import ConfigurationError, Problem
+from bus.core.identifiers import IDENTIFIER_PART
 from bus.kit.yaml_document import KeyPath, Value, YamlDocument
 
 AnyForm = TypeVar("AnyForm", bound="SettingsForm")
@@ -41,6 +51,42 @@ def _composed(text: str) -> str:
 
 SettingText = Annotated[str, AfterValidator(_composed)]
 """One line of text, NFC, not empty."""
+
+
+def parsed_by(parse: Callable[[str], object]) -> PlainValidator:
+    """Take a text through `parse`, whose ValueError is told as it stands."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            raise ValueError(f"expected text, found {_type_name(value)}")
+        return parse(value)
+
+    return PlainValidator(read)
+
+
+def matching(pattern: re.Pattern[str], expected: str) -> PlainValidator:
+    """Take a text that the pattern matches from its start; `expected` says so in words."""
+
+    def check(text: str) -> str:
+        if not pattern.match(text):
+            raise ValueError(f"expected {expected}")
+        return text
+
+    return parsed_by(check)
+
+
+def pattern_schema(pattern: re.Pattern[str]) -> WithJsonSchema:
+    """The same pattern as an editor reads it."""
+    text = "^" + pattern.pattern.removesuffix(r"\Z") + "$"
+    return WithJsonSchema({"type": "string", "pattern": text})
+
+
+IdentifierPartText = Annotated[
+    str,
+    matching(IDENTIFIER_PART, "1 to 64 characters of A-Z a-z 0-9 '()+,-.=?"),
+    pattern_schema(IDENTIFIER_PART),
+]
+"""One part of an identifier: a member, subsystem or service code, or a version."""
 
 
 def check_form(document: YamlDocument, form: type[AnyForm]) -> tuple[AnyForm | None, list[Problem]]:
@@ -95,8 +141,8 @@ _EXPECTED = {
 _TYPE_NAMES: dict[type, str] = {
     type(None): "nothing",
     bool: "true or false",
-    int: "a whole number",
-    float: "a number",
+    int: "a whole number (quotes make it text)",
+    float: "a number (quotes make it text)",
     str: "text",
     list: "a list",
     dict: "keys with values",
@@ -136,10 +182,11 @@ def _sentence(form: type[SettingsForm], path: KeyPath, details: ErrorDetails) ->
         return str(facts["error"])
     if kind in _BOUNDS:
         return "expected " + _BOUNDS[kind].format(**facts)
-    found = _TYPE_NAMES.get(type(details["input"]), "something else")
-    if kind == "string_type" and found.endswith("number"):
-        found += " (put it in quotes)"
-    return f"expected {_EXPECTED.get(kind, details['msg'])}, found {found}"
+    return f"expected {_EXPECTED.get(kind, details['msg'])}, found {_type_name(details['input'])}"
+
+
+def _type_name(value: object) -> str:
+    return _TYPE_NAMES.get(type(value), "something else")
 
 
 def _form_at(form: type[SettingsForm], path: KeyPath) -> type[SettingsForm]:
