@@ -1,0 +1,170 @@
+"""Serve a simulated agency over HTTP, and let a test make it slow, down, wrong or unwilling."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from urllib.parse import parse_qsl
+
+REQUEST_BYTES_MAX = 1024 * 1024
+_HEALTH_PATH = "/_health"
+_FAULT_PATH = "/_fault"
+_SLOW_SECONDS_DEFAULT = 5.0
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class FaultMode(StrEnum):
+    """What is wrong with the agency at the moment."""
+
+    NONE = "none"
+    SLOW = "slow"
+    """Answers after some seconds."""
+    DOWN = "down"
+    """503 without a word of its protocol."""
+    WRONG_ANSWER = "wrong-answer"
+    """An answer of its protocol that does not follow the schema."""
+    GARBAGE = "garbage"
+    """200 with bytes of no protocol."""
+    REFUSE = "refuse"
+    """A refusal as its protocol writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultSetting:
+    """The fault in force, and how long `slow` takes."""
+
+    mode: FaultMode = FaultMode.NONE
+    seconds: float = _SLOW_SECONDS_DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request read whole."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """A reply to send."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_reply(value: object, *, status: int = 200) -> HttpReply:
+    body = json.dumps(value, ensure_ascii=False).encode()
+    return HttpReply(status, "application/json; charset=utf-8", body)
+
+
+def text_reply(status: int, text: str) -> HttpReply:
+    return HttpReply(status, "text/plain; charset=utf-8", text.encode())
+
+
+class SimulatedAgency(ABC):
+    """An ASGI application that is one agency."""
+
+    def __init__(self) -> None:
+        self._fault = FaultSetting()  # owned by the event loop
+
+    @abstractmethod
+    def answer(self, request: HttpRequest) -> HttpReply:
+        """What the agency says when nothing is wrong with it."""
+
+    @abstractmethod
+    def is_service_call(self, request: HttpRequest) -> bool:
+        """Whether the request asks for the service: to such only, a fault applies."""
+
+    @abstractmethod
+    def wrong_answer(self) -> HttpReply:
+        """An answer that the agency's protocol carries and its schema forbids."""
+
+    @abstractmethod
+    def refusal(self) -> HttpReply:
+        """A refusal in the agency's own form."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = await _read(scope, receive)
+        if request is None:
+            await _send(send, text_reply(413, "too large"))
+            return
+        await _send(send, await self._reply(request))
+
+    async def _reply(self, request: HttpRequest) -> HttpReply:
+        if request.path == _HEALTH_PATH:
+            return text_reply(200, "ok")
+        if request.path == _FAULT_PATH:
+            return self._set_fault(request)
+        if not self.is_service_call(request):
+            return self.answer(request)
+        match self._fault.mode:
+            case FaultMode.SLOW:
+                await asyncio.sleep(self._fault.seconds)
+            case FaultMode.DOWN:
+                return text_reply(503, "down for a moment")
+            case FaultMode.WRONG_ANSWER:
+                return self.wrong_answer()
+            case FaultMode.GARBAGE:
+                return text_reply(200, "\x00<<{[ no protocol")
+            case FaultMode.REFUSE:
+                return self.refusal()
+            case FaultMode.NONE:
+                pass
+        return self.answer(request)
+
+    def _set_fault(self, request: HttpRequest) -> HttpReply:
+        try:
+            wanted = json.loads(request.body)
+            self._fault = FaultSetting(
+                FaultMode(wanted["mode"]), float(wanted.get("seconds", _SLOW_SECONDS_DEFAULT))
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return text_reply(400, f"mode must be one of {', '.join(FaultMode)}")
+        return json_reply({"mode": self._fault.mode, "seconds": self._fault.seconds})
+
+
+async def _read(scope: Scope, receive: Receive) -> HttpRequest | None:
+    """The request, or None if its body is larger than the bound."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > REQUEST_BYTES_MAX:
+            return None
+        if not message.get("more_body"):
+            break
+    return HttpRequest(
+        scope["method"],
+        scope["path"],
+        dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+        {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
+        bytes(body),
+    )
+
+
+async def _send(send: Send, reply: HttpReply) -> None:
+    headers = {
+        "content-type": reply.content_type,
+        "content-length": str(len(reply.body)),
+        **reply.headers,
+    }
+    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": encoded})
+    await send({"type": "http.response.body", "body": reply.body})
