@@ -22,8 +22,8 @@ from bus.edge.certificate_checks import (
 )
 from bus.edge.hub_settings import HubSettings, SignerFiles, read_hub_settings
 from bus.edge.key_store import read_ed25519_key, read_symmetric_key
+from bus.edge.payload_schemas import CompiledSchema
 from bus.edge.routes_file import read_nation
-from bus.edge.schema_folder import read_schema
 from bus.kit.manifest import Manifest
 from bus.kit.settings_form import did_you_mean
 from bus.kit.yaml_document import YamlDocument, read_yaml
@@ -118,7 +118,7 @@ class _Check:
     def _check_schemas(self, nation: Nation) -> None:
         routes = read_yaml(nation.text, file=str(self.settings.routes))
         schemas = {
-            path: self._made(lambda path=path: read_schema(self.settings.schemas, path))  # type: ignore[misc]
+            path: self._made(lambda path=path: CompiledSchema(self.settings.schemas / path))  # type: ignore[misc]
             for path in sorted({service.schema for service in nation.services.values()})
         }
         for place, service in enumerate(nation.services.values()):
@@ -126,9 +126,8 @@ class _Check:
             if schema is None:
                 continue
             for element in (service.id.service_code, f"{service.id.service_code}Response"):
-                if element not in schema.elements:
-                    message = f"{service.schema} has no element {element}."
-                    message += did_you_mean(element, schema.elements)
+                if not schema.has_element(element):
+                    message = f"{service.schema} has no element {element}"
                     self.problems.append(routes.problem(("services", place, "schema"), message))
 
     # --- keys and certificates -------------------------------------------------------------------
