@@ -223,7 +223,11 @@ def _agency_values(adapter: str, account: AgencyAccount) -> dict[str, str]:
     secret_file = f"keys/{account.secret_file.name}"
     match adapter:
         case "population":
-            return {"url": base, "username": account.account, "secret_file": secret_file}
+            return {
+                "url": f"{base}/dancuquocgia",
+                "username": account.account,
+                "secret_file": secret_file,
+            }
         case "business_registry":
             return {
                 "url": base,
