@@ -23,6 +23,8 @@ from bus.core.nation import Nation
 from bus.edge.hub_settings import SignerFiles
 from bus.edge.routes_file import read_nation
 from bus.sandbox.authority import Authority, Holder, KeyKind
+from bus.sandbox.business_registry_agency import TOKEN_PATH
+from bus.sandbox.population_agency import SERVICE_PATH
 
 HUB_HOST = "127.0.0.1"
 LOG_ORIGIN = "lienthong.example/sandbox"
@@ -224,14 +226,14 @@ def _agency_values(adapter: str, account: AgencyAccount) -> dict[str, str]:
     match adapter:
         case "population":
             return {
-                "url": f"{base}/dancuquocgia",
+                "url": f"{base}{SERVICE_PATH}",
                 "username": account.account,
                 "secret_file": secret_file,
             }
         case "business_registry":
             return {
                 "url": base,
-                "token_url": f"{base}/token",
+                "token_url": f"{base}{TOKEN_PATH}",
                 "client_id": account.account,
                 "client_secret_file": secret_file,
             }
