@@ -58,6 +58,8 @@ class LogWrite:
     sealed: SealedPayload | None = None
     claim: Claim | None = None
     settlement: Settlement | None = None
+    erases: int | None = None
+    """Index of the entry whose payload goes away for ever; the leaf is its tombstone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,18 @@ class StoredEntry:
     index: int
     leaf: bytes
     sealed: SealedPayload | None
+
+
+class PayloadSealer(Protocol):
+    """Encrypts payloads for the log and opens them again."""
+
+    def seal(self, raw: bytes) -> tuple[SealedPayload, bytes, bytes]:
+        """Encrypt; give it sealed, the commitment to it, and the digest of the ciphertext."""
+        ...
+
+    def open_sealed(self, sealed: SealedPayload) -> tuple[bytes, bytes]:
+        """Decrypt; give salt and raw bytes. Raises LogCorrupt."""
+        ...
 
 
 class MessageLog(Protocol):
