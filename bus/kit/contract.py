@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from lxml import etree
 
@@ -78,6 +79,9 @@ class Adapter(ABC):
     most `concurrency` of the manifest. What is not one of the errors below counts as
     AdapterBroken: the sender gets `adapter.broken`, the operator gets the traceback.
     """
+
+    answers_at_once: ClassVar[bool] = False
+    """True: `answer` never waits for anything, and is called without a thread of its own."""
 
     def __init__(self, settings: AdapterSettings) -> None:
         self.settings = settings

@@ -1,0 +1,75 @@
+"""Call adapters: each agency on threads of its own, in bounded number and for a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from lxml import etree
+
+from bus.core.errors import (
+    AdapterBroken,
+    BusError,
+    PayloadRejected,
+    RecipientRefused,
+    RecipientTimeout,
+    RecipientUnavailable,
+)
+from bus.kit.contract import Adapter, Query
+
+_ALLOWED = (PayloadRejected, RecipientRefused, RecipientTimeout, RecipientUnavailable)
+_log = structlog.get_logger()
+
+
+class AdapterCalls:
+    """Calls one adapter. A slow agency holds its own threads and nobody else's.
+
+    Owns the threads; used from the event loop's thread.
+    """
+
+    def __init__(self, adapter_id: str, adapter: Adapter, *, concurrency: int) -> None:
+        self._adapter_id = adapter_id
+        self._adapter = adapter
+        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix=f"adapter-{adapter_id}")
+
+    async def call(self, query: Query) -> etree._Element:
+        """The adapter's answer, within `query.timeout_seconds`, waiting for a thread included.
+
+        Raises the errors of the adapter contract; AdapterBroken for anything else.
+        """
+        if self._adapter.answers_at_once:
+            return self._answer(query)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, self._answer, query)
+        try:
+            return await asyncio.wait_for(work, query.timeout_seconds)
+        except TimeoutError as error:
+            # The thread goes on until the adapter's own time is up; what it brings is dropped.
+            raise RecipientTimeout(
+                public_detail=f"no answer within {query.timeout_seconds:g} s"
+            ) from error
+
+    def _answer(self, query: Query) -> etree._Element:
+        try:
+            return self._adapter.answer(query).element
+        except _ALLOWED:
+            raise
+        except BusError as error:
+            raise AdapterBroken(f"raised {type(error).__name__}") from error
+        except Exception as error:
+            # An exception's text may hold the payload: places only.
+            frames = traceback.extract_tb(error.__traceback__)
+            _log.error(
+                "adapter.broken",
+                adapter=self._adapter_id,
+                message_key=query.idempotency_key,
+                error=type(error).__name__,
+                places=[f"{frame.filename}:{frame.lineno}" for frame in frames[-4:]],
+            )
+            raise AdapterBroken(f"raised {type(error).__name__}") from error
+
+    def close(self) -> None:
+        """Let no new call in, drop the waiting ones, close the adapter."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._adapter.close()

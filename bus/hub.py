@@ -1,0 +1,246 @@
+"""Put the hub together: the one module that knows core, edges and adapters."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from bus.core import errors
+from bus.core.canonical_json import canonical_json
+from bus.core.identifiers import IdentifierInvalid, ServiceId
+from bus.core.limits import Limits
+from bus.core.log_entries import Event, Pseudonyms, build_leaf
+from bus.core.nation import Nation
+from bus.core.pipeline import Rules
+from bus.core.ports import LogWrite
+from bus.edge.adapter_calls import AdapterCalls
+from bus.edge.adapter_folder import open_adapter, read_adapter_folder
+from bus.edge.clock import now as read_clock
+from bus.edge.hub_settings import HubSettings
+from bus.edge.key_store import (
+    read_certificates,
+    read_ed25519_key,
+    read_signer,
+    read_symmetric_key,
+)
+from bus.edge.payload_schemas import CompiledSchema, read_schema
+from bus.edge.routes_file import read_nation
+from bus.edge.sealing import Sealer
+from bus.edge.sqlite_log import SqliteLog
+from bus.exchange import Equipment, Exchanges
+from bus.kit.contract import Adapter
+from bus.protocols.soap_xroad.wsdl import write_wsdl
+from bus.telling import Reply, Telling
+from signing.certificates import TrustStore
+from signing.keys import Signer
+from signing.signed_note import SigningKey
+
+RECEIPT_NAME = "/receipt"
+"""Behind the log's origin: the name under which receipts are signed."""
+_HEADER_SCHEMAS = ("xroad/4.0/identifiers.xsd", "xroad/4.0/xroad.xsd")
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RulesText:
+    """The rules with every text they are made of, so that the log can keep them."""
+
+    rules: Rules
+    texts: tuple[bytes, ...] = field(repr=False)
+
+
+def read_rules(settings: HubSettings) -> RulesText:
+    """Routes, anchors and schemas, compiled. Raises ConfigurationError."""
+    nation = read_nation(settings.routes)
+    anchors = [_der(one) for one in read_certificates(settings.trust.anchors)]
+    intermediates = [_der(one) for one in read_certificates(settings.trust.intermediates)]
+    compiled = {
+        path: CompiledSchema(settings.schemas / path)
+        for path in sorted({service.schema for service in nation.services.values()})
+    }
+    # This text names every other one: whoever has it can make a decision of the past again.
+    manifest = canonical_json(
+        {
+            "anchors": [base64.b64encode(der).decode("ascii") for der in anchors],
+            "intermediates": [base64.b64encode(der).decode("ascii") for der in intermediates],
+            "routes": nation.digest.hex(),
+            "schemas": {path: schema.digest.hex() for path, schema in compiled.items()},
+            "v": 1,
+        }
+    )
+    rules = Rules(
+        nation=nation,
+        trust=TrustStore(anchors, intermediates),
+        schemas={id: compiled[service.schema] for id, service in nation.services.items()},
+        digest=hashlib.sha256(manifest).digest(),
+    )
+    schema_texts = (schema.path.read_bytes() for schema in compiled.values())
+    return RulesText(rules, (manifest, nation.text, *schema_texts))
+
+
+class Hub:
+    """A hub that is open: takes requests until it is closed."""
+
+    def __init__(
+        self,
+        settings: HubSettings,
+        rules: Rules,
+        log: SqliteLog,
+        exchanges: Exchanges,
+        agencies: Mapping[str, AdapterCalls],
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Use `open_hub`."""
+        self.limits: Limits = rules.nation.limits
+        self._settings = settings
+        self._rules = rules
+        self._log = log
+        self._exchanges = exchanges
+        self._agencies = agencies
+        self._clock = clock
+        self._header_schemas = [read_schema(settings.schemas / path) for path in _HEADER_SCHEMAS]
+
+    async def answer(self, raw: bytes) -> Reply:
+        """The reply to a request; its outcome is on disk."""
+        return await self._exchanges.answer(raw)
+
+    async def refuse_unread(self, error: errors.BusError, *, raw: bytes = b"") -> Reply:
+        """The reply to a request that was not read."""
+        return await self._exchanges.refuse_unread(error, raw=raw)
+
+    def services(self) -> Mapping[str, str]:
+        """Titles by service id."""
+        return {str(id): service.title for id, service in self._rules.nation.services.items()}
+
+    def describe(self, service: str) -> bytes | None:
+        """The WSDL of a service, named by its id; None: there is none."""
+        try:
+            found = self._rules.nation.services.get(ServiceId.parse(service))
+        except IdentifierInvalid:
+            return None
+        if found is None:
+            return None
+        schema = self._rules.schemas[found.id]
+        assert isinstance(schema, CompiledSchema)
+        location = f"{self._settings.public_url}/services/{found.id}"
+        return write_wsdl(found, location, schema.root, self._header_schemas)
+
+    async def close(self) -> None:
+        """Take leave: adapters, a last entry, a last checkpoint, every file."""
+        for calls in self._agencies.values():
+            calls.close()
+        with contextlib.suppress(errors.LogUnavailable):
+            await self._log.append(LogWrite(build_leaf(Event.STOPPED, self._clock())))
+        await self._log.close()
+
+
+async def open_hub(
+    settings: HubSettings,
+    *,
+    adapters: Mapping[str, Adapter] | None = None,
+    clock: Callable[[], datetime] = read_clock,
+) -> Hub:
+    """Open everything that settings name; when this returns, requests may come.
+
+    `adapters` stands in for the ones of the settings' folder, by adapter id.
+    Raises ConfigurationError, LogUnavailable, LogCorrupt.
+    """
+    ruled = read_rules(settings)
+    nation = ruled.rules.nation
+    log_key = read_ed25519_key(settings.log.signing_key)
+    agencies = _open_agencies(settings, nation, adapters)
+    signers = {str(member): read_signer(files) for member, files in settings.signers.items()}
+    _require_signers(settings, nation, signers)
+    telling = Telling(
+        hub_signer=read_signer(settings.hub_signer),
+        receipt_key=SigningKey(settings.log.origin + RECEIPT_NAME, log_key),
+        style=nation.faults,
+        show_precise_faults=settings.show_precise_faults,
+    )
+    log = SqliteLog.open(
+        settings.log.folder,
+        key=SigningKey(settings.log.origin, log_key),
+        guard=settings.log.guard,
+        limits=nation.limits,
+    )
+    exchanges = Exchanges(
+        Equipment(
+            rules=ruled.rules,
+            log=log,
+            sealer=Sealer(read_symmetric_key(settings.log.read_key)),
+            pseudonyms=Pseudonyms(read_symmetric_key(settings.log.pseudonym_key)),
+            agencies=agencies,
+            signers=signers,
+            telling=telling,
+            clock=clock,
+            new_id=lambda: str(uuid.uuid4()),
+        )
+    )
+    try:
+        await _begin(log, exchanges, ruled, clock)
+    except BaseException:
+        await log.close()
+        raise
+    return Hub(settings, ruled.rules, log, exchanges, agencies, clock)
+
+
+async def _begin(
+    log: SqliteLog, exchanges: Exchanges, ruled: RulesText, clock: Callable[[], datetime]
+) -> None:
+    """Say in the log that the hub runs, by which rules, and what its last end left undone."""
+    for text in ruled.texts:
+        await log.append_text(text)
+    await log.append(LogWrite(build_leaf(Event.STARTED, clock())))
+    leaf = build_leaf(Event.CONFIGURATION, clock(), config=ruled.rules.digest)
+    await log.append(LogWrite(leaf))
+    interrupted = log.interrupted()
+    for one in interrupted:
+        await exchanges.settle_interrupted(one.key, one.received_index)
+    _log.info("hub.open", entries=log.size, interrupted=len(interrupted))
+
+
+def _open_agencies(
+    settings: HubSettings, nation: Nation, given: Mapping[str, Adapter] | None
+) -> dict[str, AdapterCalls]:
+    wanted = sorted({service.adapter for service in nation.services.values()})
+    if given is not None:
+        concurrency = nation.limits.adapter_calls_at_once_max
+        return {id: AdapterCalls(id, given[id], concurrency=concurrency) for id in wanted}
+    manifests = read_adapter_folder(settings.adapters)
+    agencies = {}
+    for adapter_id in wanted:
+        manifest = manifests.get(adapter_id)
+        if manifest is None:
+            place = str(settings.adapters / adapter_id)
+            raise errors.ConfigurationError([errors.Problem(place, "", "expected an adapter")])
+        adapter = open_adapter(
+            manifest, settings.agencies.get(adapter_id, {}), settings_file=settings.file
+        )
+        concurrency = min(manifest.concurrency, nation.limits.adapter_calls_at_once_max)
+        agencies[adapter_id] = AdapterCalls(adapter_id, adapter, concurrency=concurrency)
+    return agencies
+
+
+def _require_signers(settings: HubSettings, nation: Nation, signers: Mapping[str, Signer]) -> None:
+    """Every service is answered under its agency's signature: its key must be here."""
+    answering = {str(service.provider.member) for service in nation.services}
+    problems = [
+        errors.Problem(str(settings.file), f"signers.{member}", "expected the key that answers")
+        for member in sorted(answering - signers.keys())
+    ]
+    if problems:
+        raise errors.ConfigurationError(problems)
+
+
+def _der(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.DER)

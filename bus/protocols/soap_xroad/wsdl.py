@@ -1,0 +1,119 @@
+"""Describe a service to SOAP clients: WSDL 1.1, document/literal wrapped, X-Road header parts.
+
+Sources: WSDL 1.1 §3; X-Road Message Protocol 4.0 §3 (xrd:title and xrd:version in the
+description). The schemas stand inside, so that a client needs nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+from lxml import etree
+
+from bus.core.nation import Service
+from bus.protocols.soap_xroad import names
+
+_WSDL = "http://schemas.xmlsoap.org/wsdl/"
+_SOAP = "http://schemas.xmlsoap.org/wsdl/soap/"
+_XSD = "http://www.w3.org/2001/XMLSchema"
+_HEADER_PARTS = ("client", "service", "userId", "id", "issue", "protocolVersion")
+"""Clients send the ones that they have; required are client, service, id, protocolVersion."""
+
+
+def write_wsdl(
+    service: Service,
+    location: str,
+    schema: etree._Element,
+    header_schemas: Sequence[etree._Element],
+) -> bytes:
+    """The WSDL of one service.
+
+    `schema` is the root of the XSD of its messages; `header_schemas` are those of the X-Road
+    identifiers and header blocks; `location` is the URL to post to.
+    """
+    namespace = schema.get("targetNamespace", "")
+    code = service.id.service_code
+    root = etree.Element(
+        _wsdl("definitions"),
+        {"targetNamespace": namespace, "name": code},
+        nsmap={"wsdl": _WSDL, "soap": _SOAP, "xrd": names.XROAD, "tns": namespace},
+    )
+    types = etree.SubElement(root, _wsdl("types"))
+    for one in (*header_schemas, schema):
+        types.append(_embedded(one))
+    _add_messages(root, code)
+    _add_port_type(root, service)
+    _add_binding(root, service)
+    _add_service(root, code, location)
+    etree.indent(root)
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+
+
+def _embedded(schema: etree._Element) -> etree._Element:
+    copy = deepcopy(schema)
+    copy.tail = None
+    return copy
+
+
+def _add_messages(root: etree._Element, code: str) -> None:
+    for name, element in ((code, code), (f"{code}Response", f"{code}Response")):
+        message = etree.SubElement(root, _wsdl("message"), {"name": name})
+        etree.SubElement(
+            message, _wsdl("part"), {"name": "parameters", "element": f"tns:{element}"}
+        )
+    header = etree.SubElement(root, _wsdl("message"), {"name": "requestHeader"})
+    for part in _HEADER_PARTS:
+        etree.SubElement(header, _wsdl("part"), {"name": part, "element": f"xrd:{part}"})
+
+
+def _add_port_type(root: etree._Element, service: Service) -> None:
+    code = service.id.service_code
+    port_type = etree.SubElement(root, _wsdl("portType"), {"name": f"{code}PortType"})
+    operation = etree.SubElement(port_type, _wsdl("operation"), {"name": code})
+    documentation = etree.SubElement(operation, _wsdl("documentation"))
+    title = etree.SubElement(documentation, f"{{{names.XROAD}}}title")
+    title.text = service.title
+    etree.SubElement(operation, _wsdl("input"), {"message": f"tns:{code}"})
+    etree.SubElement(operation, _wsdl("output"), {"message": f"tns:{code}Response"})
+
+
+def _add_binding(root: etree._Element, service: Service) -> None:
+    code = service.id.service_code
+    binding = etree.SubElement(
+        root, _wsdl("binding"), {"name": f"{code}Binding", "type": f"tns:{code}PortType"}
+    )
+    etree.SubElement(
+        binding,
+        _soap("binding"),
+        {"style": "document", "transport": "http://schemas.xmlsoap.org/soap/http"},
+    )
+    operation = etree.SubElement(binding, _wsdl("operation"), {"name": code})
+    etree.SubElement(operation, _soap("operation"), {"soapAction": "", "style": "document"})
+    version = etree.SubElement(operation, f"{{{names.XROAD}}}version")
+    version.text = service.id.service_version
+    for direction in ("input", "output"):
+        side = etree.SubElement(operation, _wsdl(direction))
+        etree.SubElement(side, _soap("body"), {"use": "literal"})
+        for part in _HEADER_PARTS:
+            etree.SubElement(
+                side,
+                _soap("header"),
+                {"message": "tns:requestHeader", "part": part, "use": "literal"},
+            )
+
+
+def _add_service(root: etree._Element, code: str, location: str) -> None:
+    service = etree.SubElement(root, _wsdl("service"), {"name": f"{code}Service"})
+    port = etree.SubElement(
+        service, _wsdl("port"), {"name": f"{code}Port", "binding": f"tns:{code}Binding"}
+    )
+    etree.SubElement(port, _soap("address"), {"location": location})
+
+
+def _wsdl(name: str) -> str:
+    return f"{{{_WSDL}}}{name}"
+
+
+def _soap(name: str) -> str:
+    return f"{{{_SOAP}}}{name}"
