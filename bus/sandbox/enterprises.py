@@ -309,3 +309,4 @@ def _write(path: Path, rows: _Rows) -> None:
             places = ", ".join(f":{column}" for column in columns)
             database.executemany(f"INSERT INTO {table} VALUES ({places})", found)  # noqa: S608
         database.execute("CREATE INDEX dossiers_received ON dossiers (received)")
+        database.execute("CREATE INDEX dossiers_enterprise ON dossiers (ENTERPRISE_CODE)")

@@ -63,7 +63,8 @@ def story(data_dir: Path) -> Story:
             " FROM registry.enterprises e"
             " JOIN registry.representatives r ON r.enterprise = e.ENTERPRISE_GDT_CODE"
             " JOIN registry.dossiers d ON d.ENTERPRISE_CODE = e.ENTERPRISE_GDT_CODE"
-            " JOIN citizens c ON c.spouse = r.personal_number"
+            " JOIN citizens p ON p.personal_number = r.personal_number"
+            " JOIN citizens c ON c.personal_number = p.spouse"
             " WHERE e.ENTERPRISE_STATUS = ? AND c.permanent_province = ? AND c.is_deceased = 0"
             " ORDER BY e.rowid, d.rowid LIMIT 1",
             (ACTIVE, NGHE_AN),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import pytest
 import xmlschema
@@ -13,7 +12,6 @@ from lxml import etree
 import schemas
 
 CATALOGUE = yaml.safe_load((schemas.FOLDER / "catalogue.yaml").read_text("utf-8"))["schemas"]
-XSDS = sorted(schemas.FOLDER.rglob("*.xsd"))
 HUB_FACING = {
     "dancu/1.0/dancu.xsd": [
         "TraCuuThongTinCongDan",
@@ -44,10 +42,10 @@ def test_the_catalogue_leaves_no_schema_out() -> None:
     assert found == {entry["file"] for entry in CATALOGUE}
 
 
-@pytest.mark.parametrize("file", XSDS, ids=lambda file: str(file.name))
-def test_a_schema_loads_in_both_validators(file: Path) -> None:
-    etree.XMLSchema(etree.parse(file))
-    assert xmlschema.XMLSchema(file).elements
+@pytest.mark.parametrize("file", HUB_FACING)
+def test_a_schema_of_services_loads_in_both_validators(file: str) -> None:
+    etree.XMLSchema(etree.parse(schemas.FOLDER / file))
+    assert xmlschema.XMLSchema(schemas.FOLDER / file).elements
 
 
 @pytest.mark.parametrize("file", HUB_FACING)

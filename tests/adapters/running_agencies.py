@@ -1,0 +1,106 @@
+"""Run simulated agencies as processes on loopback, and ask adapters."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bus.kit.contract import Query, ServiceId, SubsystemId
+
+ACCOUNT = "truc-lien-thong"
+SECRET = "bí-mật+&:của/hub"
+START_SECONDS_MAX = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningAgency:
+    """A simulated agency that answers on a port of loopback."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+
+    def post(self, path: str, value: object = None) -> str:
+        body = json.dumps(value).encode()
+        with urllib.request.urlopen(f"{self.address}{path}", data=body, timeout=5) as reply:
+            return str(reply.read().decode())
+
+    @contextmanager
+    def fault(self, mode: str, seconds: float = 5.0) -> Iterator[None]:
+        self.post("/_fault", {"mode": mode, "seconds": seconds})
+        try:
+            yield
+        finally:
+            self.post("/_fault", {"mode": "none"})
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def run_agency(agency: str, data_dir: Path) -> Iterator[RunningAgency]:
+    port = free_port()
+    command = [sys.executable, "-m", "bus.sandbox.agency_server", "--agency", agency]
+    command += ["--data", str(data_dir), "--port", str(port)]
+    environment = {**os.environ, "AGENCY_ACCOUNT": ACCOUNT, "AGENCY_SECRET": SECRET}
+    with subprocess.Popen(command, env=environment) as process:
+        running = RunningAgency(f"http://127.0.0.1:{port}", process)
+        try:
+            _wait_until_healthy(running)
+            yield running
+        finally:
+            process.terminate()
+
+
+def _wait_until_healthy(running: RunningAgency) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < deadline:
+        assert running.process.poll() is None, "the agency ended at its start"
+        try:
+            with urllib.request.urlopen(f"{running.address}/_health", timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            # The condition is the answer; between two questions the other process gets the core.
+            time.sleep(0.05)
+    pytest.fail("the agency did not start in time")
+
+
+def population_settings(address: str) -> dict[str, str]:
+    return {"url": f"{address}/dancuquocgia", "username": ACCOUNT, "secret": SECRET}
+
+
+def registry_settings(address: str) -> dict[str, str]:
+    return {
+        "url": address,
+        "token_url": f"{address}/token",
+        "client_id": ACCOUNT,
+        "client_secret": SECRET,
+    }
+
+
+def query(service: str, payload: bytes, *, timeout_seconds: float = 10.0) -> Query:
+    return Query(
+        service=ServiceId.parse(service),
+        client=SubsystemId.parse("VN/GOV/H41/motcua"),
+        message_id="m-1",
+        idempotency_key="k-1",
+        user_id="",
+        issue="",
+        purpose="",
+        payload=payload,
+        timeout_seconds=timeout_seconds,
+    )
