@@ -9,6 +9,7 @@ from bus.core.errors import ConfigurationError, Problem
 from bus.edge.key_store import read_secret
 from bus.kit.contract import Adapter
 from bus.kit.manifest import MANIFEST_NAME, Manifest, load_adapter, read_manifest, settings_problems
+from bus.kit.yaml_document import path_text, read_yaml
 
 FILE_SUFFIX = "_file"
 
@@ -52,7 +53,7 @@ def read_adapter_settings(
             settings[key] = str(base / value) if key.endswith(FILE_SUFFIX) else value
         elif name in given:
             message = f"expected {name} or {key}, not both"
-            problems.append(Problem(str(settings_file), f"agencies.{manifest.id}.{key}", message))
+            problems.append(_problem(settings_file, manifest, key, message))
         else:
             try:
                 settings[name] = read_secret(base / value)
@@ -61,7 +62,7 @@ def read_adapter_settings(
                 problems += error.problems
                 settings[name] = "-"
     problems += [
-        Problem(str(settings_file), f"agencies.{manifest.id}.{key}", message)
+        _problem(settings_file, manifest, key, message)
         for key, message in settings_problems(manifest, settings)
     ]
     if problems:
@@ -82,3 +83,13 @@ def _secret_name(manifest: Manifest, key: str) -> str | None:
     rule = manifest.settings.get(name)
     is_file_of_secret = key.endswith(FILE_SUFFIX) and key not in manifest.settings
     return name if is_file_of_secret and rule is not None and rule.is_secret else None
+
+
+def _problem(settings_file: Path, manifest: Manifest, key: str, message: str) -> Problem:
+    path = ("agencies", manifest.id, key)
+    try:
+        # Read again for the line; problems are rare, and the settings were read without lines.
+        document = read_yaml(settings_file.read_bytes(), file=str(settings_file))
+    except (OSError, ConfigurationError):
+        return Problem(str(settings_file), path_text(path), message)
+    return document.problem(path, message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import xmlschema
 from lxml import etree
@@ -43,7 +43,7 @@ class CompiledSchema:
 
     def has_element(self, local_name: str) -> bool:
         """Whether a message may start with this element."""
-        return f"{{{self.namespace}}}{local_name}" in self._precise.elements
+        return local_name in self._precise.elements  # a view of the target namespace
 
     def mistake(self, element: etree._Element) -> SchemaMistake | None:
         """The first mistake of `element`, without its values; None: it is valid."""
@@ -52,7 +52,7 @@ class CompiledSchema:
         precise = self._precise_mistake(element)
         if precise is not None:
             return precise
-        entry = next(iter(self._fast.error_log))
+        entry: Any = next(iter(cast(Any, self._fast.error_log)))
         return SchemaMistake(entry.line, entry.path or "", f"breaks the schema ({entry.type_name})")
 
     def _precise_mistake(self, element: etree._Element) -> SchemaMistake | None:

@@ -122,7 +122,7 @@ def in_order(problems: list[Problem]) -> list[Problem]:
 
 def did_you_mean(word: str, known: typing.Iterable[str]) -> str:
     """` Did you mean 'x'?`, or nothing when no known word is near."""
-    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.7)
+    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

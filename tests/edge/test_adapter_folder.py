@@ -1,0 +1,123 @@
+"""A folder of adapters is read whole; secrets come from files of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bus.core.errors import ConfigurationError
+from bus.edge.adapter_folder import open_adapter, read_adapter_folder, read_adapter_settings
+from bus.kit.manifest import Manifest
+
+MANIFEST = """\
+id: {id}
+name: Cơ quan thử nghiệm
+class: adapters.{id}.adapter:Echo
+services:
+  - {{code: hoi, version: v1, sample: hoi.xml}}
+settings:
+  url: {{required: true, secret: false, description: Address of the agency}}
+  secret: {{required: true, secret: true, description: Secret of the account}}
+  authority_file: {{required: false, secret: false, description: CAs of the address}}
+"""
+ADAPTER = """\
+from bus.kit.contract import Adapter, Answer, Query
+
+
+class Echo(Adapter):
+    def answer(self, query: Query) -> Answer:
+        return Answer(query.element())
+"""
+
+
+def add_adapter(parent: Path, name: str, *, manifest: str = MANIFEST) -> None:
+    folder = parent / name
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "hoi.xml").write_text("<hoi/>")
+    (folder / "adapter.py").write_text(ADAPTER)
+    (folder / "manifest.yaml").write_text(manifest.format(id=name))
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    (tmp_path / "agencies").mkdir()
+    add_adapter(tmp_path / "agencies", "folder_agency")
+    (tmp_path / "a.secret").write_text("bi mat\n")
+    (tmp_path / "a.secret").chmod(0o600)
+    return read_adapter_folder(tmp_path / "agencies")["folder_agency"]
+
+
+def problems_of(manifest: Manifest, given: dict[str, str], settings_file: Path) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        read_adapter_settings(manifest, given, settings_file=settings_file)
+    return [f"{problem.path}: {problem.message}" for problem in caught.value.problems]
+
+
+def test_every_folder_with_a_manifest_is_an_adapter(tmp_path: Path) -> None:
+    add_adapter(tmp_path, "first_agency")
+    add_adapter(tmp_path, "second_agency")
+    (tmp_path / "notes").mkdir()
+
+    assert list(read_adapter_folder(tmp_path)) == ["first_agency", "second_agency"]
+
+
+def test_mistakes_of_all_manifests_are_told_at_once(tmp_path: Path) -> None:
+    add_adapter(tmp_path, "first_agency", manifest=MANIFEST.replace("id: {id}", "id: x"))
+    add_adapter(tmp_path, "second_agency", manifest=MANIFEST.replace("name:", "nam:"))
+
+    with pytest.raises(ConfigurationError) as caught:
+        read_adapter_folder(tmp_path)
+
+    assert [problem.path for problem in caught.value.problems] == ["id", "name", "nam"]
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="none: expected a folder of adapters"):
+        read_adapter_folder(tmp_path / "none")
+
+
+def test_a_secret_comes_from_the_file_that_hub_yaml_names(
+    tmp_path: Path, manifest: Manifest
+) -> None:
+    given = {"url": "http://127.0.0.1:1", "secret_file": "a.secret", "authority_file": "ca.crt"}
+
+    adapter = open_adapter(manifest, given, settings_file=tmp_path / "hub.yaml")
+
+    assert adapter.settings == {
+        "url": "http://127.0.0.1:1",
+        "secret": "bi mat",
+        "authority_file": str(tmp_path / "ca.crt"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"url": "x"}, "agencies.folder_agency.secret: the adapter needs this setting"),
+        (
+            {"url": "x", "secret": "x", "secret_file": "a.secret"},
+            "agencies.folder_agency.secret_file: expected secret or secret_file, not both",
+        ),
+        (
+            {"url": "x", "secret": "x", "url_file": "a.secret"},
+            "agencies.folder_agency.url_file: the adapter does not know this setting.",
+        ),
+        ({"url": "x", "secret_file": "none"}, ": cannot be read: No such file or directory"),
+    ],
+)
+def test_each_mistake_in_the_settings_is_told(
+    tmp_path: Path, manifest: Manifest, given: dict[str, str], problem: str
+) -> None:
+    (told,) = problems_of(manifest, given, tmp_path / "hub.yaml")
+
+    assert told.startswith(problem)
+
+
+def test_a_secret_that_others_may_read_is_refused(tmp_path: Path, manifest: Manifest) -> None:
+    (tmp_path / "a.secret").chmod(0o644)
+
+    (told,) = problems_of(manifest, {"url": "x", "secret_file": "a.secret"}, tmp_path / "hub.yaml")
+
+    assert "others than its owner may use it (mode 0644)" in told

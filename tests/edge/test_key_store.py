@@ -1,0 +1,143 @@
+"""Keys are read from files that nobody else may read, and every refusal names its file."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from bus.core.errors import ConfigurationError
+from bus.edge import key_store
+from bus.edge.hub_settings import SignerFiles
+from bus.edge.key_store import (
+    read_certificates,
+    read_ed25519_key,
+    read_secret,
+    read_signer,
+    read_symmetric_key,
+)
+from bus.sandbox.authority import Authority, Holder
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+ISSUED = Authority.create("Test Root", NOW).issue(
+    Holder("Nghệ An", "VN/GOV/H41", "VN/GOV/H41/motcua"), NOW
+)
+ED25519_PEM = Ed25519PrivateKey.generate().private_bytes(
+    Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+)
+
+
+def written(path: Path, content: bytes, *, mode: int = 0o600) -> Path:
+    path.write_bytes(content)
+    path.chmod(mode)
+    return path
+
+
+def refusal(path: Path, read: object) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        read(path)  # type: ignore[operator]
+    (problem,) = caught.value.problems
+    assert problem.file == str(path)
+    return problem.message
+
+
+def test_a_signer_is_read_from_its_two_files(tmp_path: Path) -> None:
+    key = written(tmp_path / "a.key", ISSUED.key_pem)
+    certificate = written(tmp_path / "a.crt", ISSUED.certificate_pem, mode=0o644)
+
+    signer = read_signer(SignerFiles(key, certificate))
+
+    assert signer.certificate.public_bytes(Encoding.PEM) == ISSUED.certificate_pem
+
+
+def test_an_encrypted_key_is_opened_by_its_passphrase_file(tmp_path: Path) -> None:
+    key = load_pem_private_key(ISSUED.key_pem, None)
+    encrypted = key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption("mật khẩu".encode())
+    )
+    files = SignerFiles(
+        written(tmp_path / "a.key", encrypted),
+        written(tmp_path / "a.crt", ISSUED.certificate_pem),
+        written(tmp_path / "a.secret", "mật khẩu\n".encode()),
+    )
+
+    assert read_signer(files).certificate_der
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
+def test_a_private_key_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
+    key = written(tmp_path / "log.key", ED25519_PEM, mode=mode)
+
+    assert refusal(key, read_ed25519_key) == (
+        f"others than its owner may use it (mode {mode:04o}); set mode 0600"
+    )
+
+
+def test_the_file_at_fault_is_named(tmp_path: Path) -> None:
+    key = written(tmp_path / "a.key", ISSUED.key_pem)
+    other = written(tmp_path / "b.key", ED25519_PEM)
+    certificate = written(tmp_path / "a.crt", ISSUED.certificate_pem)
+
+    def with_key(path: Path) -> object:
+        return read_signer(SignerFiles(path, certificate))
+
+    def with_certificate(path: Path) -> object:
+        return read_signer(SignerFiles(key, path))
+
+    assert refusal(certificate, lambda _: with_key(other)).endswith("issued for another key")
+    assert refusal(certificate, with_key) == "no private key in PEM"
+    assert refusal(key, with_certificate) == "no certificate in PEM or DER"
+    assert refusal(tmp_path / "none", with_key) == "cannot be read: No such file or directory"
+
+
+def test_the_log_is_signed_with_ed25519_and_nothing_else(tmp_path: Path) -> None:
+    assert refusal(written(tmp_path / "a.key", ISSUED.key_pem), read_ed25519_key) == (
+        "expected an Ed25519 key"
+    )
+    assert read_ed25519_key(written(tmp_path / "b.key", ED25519_PEM)).public_key()
+
+
+def test_a_symmetric_key_is_32_bytes_in_base64(tmp_path: Path) -> None:
+    good = written(tmp_path / "good", base64.b64encode(bytes(32)) + b"\n")
+    short = written(tmp_path / "short", base64.b64encode(bytes(16)))
+    bare = written(tmp_path / "bare", b"\xff" * 32)
+
+    assert read_symmetric_key(good) == bytes(32)
+    assert refusal(short, read_symmetric_key) == "a key of 16 bytes; expected 32"
+    assert refusal(bare, read_symmetric_key) == "expected a key in base64"
+
+
+def test_a_secret_is_the_first_line(tmp_path: Path) -> None:
+    assert read_secret(written(tmp_path / "a", b"bi mat\nghi chu\n")) == "bi mat"
+    assert refusal(written(tmp_path / "b", b"\n"), read_secret).startswith("expected a secret")
+    assert refusal(written(tmp_path / "c", b"\xff"), read_secret) == "expected UTF-8"
+
+
+def test_every_certificate_file_at_fault_is_named_at_once(tmp_path: Path) -> None:
+    good = written(tmp_path / "good.crt", ISSUED.certificate_pem * 2, mode=0o644)
+    bad = written(tmp_path / "bad.crt", b"x")
+
+    with pytest.raises(ConfigurationError) as caught:
+        read_certificates([bad, good, tmp_path / "none.crt"])
+
+    assert [problem.file for problem in caught.value.problems] == [
+        str(bad),
+        str(tmp_path / "none.crt"),
+    ]
+    assert len(read_certificates([good])) == 2
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_store, "KEY_FILE_BYTES_MAX", 10)
+
+    assert refusal(written(tmp_path / "a", b"x" * 11), read_secret) == "larger than 10 bytes"

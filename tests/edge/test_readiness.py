@@ -1,0 +1,303 @@
+"""Before a hub starts, everything that would stop it is told at once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bus.edge.readiness import Readiness, check_readiness
+from bus.sandbox.authority import Authority, Holder
+from bus.sandbox.nation_files import PreparedNation, prepare_nation
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+ROUTES = """\
+instance: VN
+hub: VN/GOV/G22/truclienthong
+members:
+  - id: VN/GOV/G22
+    name: Văn phòng Chính phủ
+    organ_code: G22
+    organ_code_2016: 000.00.00.G22
+    subsystems: [truclienthong]
+  - id: VN/GOV/G01
+    name: Bộ Công an
+    organ_code: G01
+    organ_code_2016: 000.00.00.G01
+    subsystems: [thu]
+services:
+  - id: VN/GOV/G01/thu/hoi/v1
+    title: Hỏi
+    adapter: ready_agency
+    schema: thu/1.0/thu.xsd
+    mode: query
+    timeout_seconds: 1
+grants: []
+"""
+SCHEMA = """\
+<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:thu">
+  <xs:element name="hoi" type="xs:string"/>
+  <xs:element name="hoiResponse" type="xs:string"/>
+</xs:schema>
+"""
+MANIFEST = """\
+id: ready_agency
+name: Cơ quan thử nghiệm
+class: adapters.ready_agency.adapter:Echo
+services:
+  - {code: hoi, version: v1, sample: hoi.xml}
+settings:
+  url: {required: true, secret: false, description: Address of the agency}
+"""
+ADAPTER = """\
+from bus.kit.contract import Adapter, Answer, Query
+
+
+class Echo(Adapter):
+    def answer(self, query: Query) -> Answer:
+        return Answer(query.element())
+"""
+
+
+@pytest.fixture(scope="session")
+def agencies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # One folder for all tests: an imported module stays imported.
+    folder = tmp_path_factory.mktemp("agencies")
+    for name, content in {
+        "__init__.py": "",
+        "adapter.py": ADAPTER,
+        "hoi.xml": "<hoi/>",
+        "manifest.yaml": MANIFEST,
+    }.items():
+        path = folder / "ready_agency" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    return folder
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, agencies: Path) -> PreparedNation:
+    (tmp_path / "source.yaml").write_text(ROUTES)
+    schema = tmp_path / "xsd" / "thu" / "1.0" / "thu.xsd"
+    schema.parent.mkdir(parents=True)
+    schema.write_text(SCHEMA)
+    prepared = prepare_nation(
+        tmp_path,
+        now=NOW,
+        hub_port=8080,
+        agency_ports={"ready_agency": 9001},
+        routes=tmp_path / "source.yaml",
+    )
+    with prepared.hub_settings.open("a") as file:
+        file.write(f"schemas: xsd\nadapters: {agencies}\n")
+    return prepared
+
+
+def check(prepared: PreparedNation, *, now: datetime = NOW) -> Readiness:
+    return check_readiness(prepared.hub_settings, now=now)
+
+
+def told(prepared: PreparedNation, *, now: datetime = NOW) -> list[str]:
+    problems = check(prepared, now=now).problems
+    return [str(problem).removeprefix(f"{prepared.folder}/") for problem in problems]
+
+
+def edit(path: Path, right: str, wrong: str) -> None:
+    text = path.read_text()
+    assert right in text
+    path.write_text(text.replace(right, wrong, 1))
+
+
+def test_a_prepared_folder_is_ready(prepared: PreparedNation) -> None:
+    assert check(prepared) == Readiness((), ())
+
+
+def test_the_reference_nation_with_its_own_adapters_and_schemas_is_ready(tmp_path: Path) -> None:
+    ports = {"population": 9001, "business_registry": 9002}
+    prepared = prepare_nation(tmp_path, now=NOW, hub_port=8080, agency_ports=ports)
+
+    assert told(prepared) == []
+
+
+# --- settings and routes ---------------------------------------------------------------------
+
+
+def test_settings_that_cannot_be_read_are_all_that_is_told(prepared: PreparedNation) -> None:
+    edit(prepared.hub_settings, "port: 8080", "port: 0")
+
+    (problem,) = told(prepared)
+
+    assert problem == "hub.yaml:4: listen.port: expected a number of at least 1"
+
+
+def test_mistakes_of_every_file_are_told_in_one_run(prepared: PreparedNation) -> None:
+    edit(prepared.routes, "timeout_seconds: 1", "timeout_seconds: 0")
+    (prepared.folder / "keys" / "log.key").unlink()
+    prepared.anchor.write_text("x")
+    (prepared.folder / "keys" / "log-read.key").chmod(0o640)
+
+    assert told(prepared) == [
+        "routes.yaml:20: services[0].timeout_seconds: expected a number greater than 0.0",
+        "trust/ca.crt: no certificate in PEM or DER",
+        "keys/log.key: cannot be read: No such file or directory",
+        "keys/log-read.key: others than its owner may use it (mode 0640); set mode 0600",
+    ]
+
+
+# --- adapters and schemas --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        (
+            "adapter: ready_agency",
+            "adapter: redy_agency",
+            "routes.yaml:17: services[0].adapter: there is no adapter redy_agency. Did you mean",
+        ),
+        (
+            "thu/hoi/v1",
+            "thu/hoi/v2",
+            "routes.yaml:17: services[0].adapter: the adapter ready_agency does not carry hoi/v2",
+        ),
+        (
+            "thu/1.0/thu.xsd",
+            "thu/1.0/khac.xsd",
+            "xsd/thu/1.0/khac.xsd: cannot be read: No such file or directory",
+        ),
+    ],
+)
+def test_routes_adapters_and_schemas_must_agree(
+    prepared: PreparedNation, right: str, wrong: str, problem: str
+) -> None:
+    edit(prepared.routes, right, wrong)
+
+    (only,) = told(prepared)
+
+    assert only.startswith(problem)
+
+
+def test_a_schema_without_the_answer_is_told(prepared: PreparedNation) -> None:
+    edit(prepared.folder / "xsd" / "thu" / "1.0" / "thu.xsd", "hoiResponse", "traLoi")
+
+    assert told(prepared) == [
+        "routes.yaml:18: services[0].schema: thu/1.0/thu.xsd has no element hoiResponse"
+    ]
+
+
+def test_a_schema_that_does_not_compile_is_told(prepared: PreparedNation) -> None:
+    edit(prepared.folder / "xsd" / "thu" / "1.0" / "thu.xsd", "xs:string", "xs:strng")
+
+    (problem,) = told(prepared)
+
+    assert problem.startswith("xsd/thu/1.0/thu.xsd: ")
+
+
+def test_settings_of_adapters_must_be_complete_and_known(prepared: PreparedNation) -> None:
+    edit(prepared.hub_settings, "    url: http://127.0.0.1:9001", "    uri: http://127.0.0.1:9001")
+
+    missing, unknown = told(prepared)
+
+    path = "agencies.ready_agency"
+    assert missing.startswith(f"hub.yaml:25: {path}.url: the adapter needs this setting: Address")
+    assert unknown.startswith(f"hub.yaml:26: {path}.uri: the adapter does not know this setting.")
+
+
+def test_settings_for_an_adapter_that_does_not_exist_are_told(prepared: PreparedNation) -> None:
+    edit(prepared.hub_settings, "agencies:\n", "agencies:\n  redy_agency: {url: x}\n")
+
+    (problem,) = told(prepared)
+
+    assert "agencies.redy_agency: there is no such adapter. Did you mean 'ready_agency'?" in problem
+
+
+# --- keys and certificates -------------------------------------------------------------------
+
+
+def test_every_answering_member_needs_a_signer(prepared: PreparedNation) -> None:
+    edit(prepared.hub_settings, "  VN/GOV/G01:\n", "  VN/GOV/G22:\n")
+
+    problems = told(prepared)
+
+    assert any(
+        "signers.VN/GOV/G01: no key to sign the answers of VN/GOV/G01 with" in problem
+        for problem in problems
+    )
+    assert any("expected 'VN/GOV/G22' for VN/GOV/G22" in problem for problem in problems)
+
+
+def test_a_signer_of_nobody_is_told(prepared: PreparedNation) -> None:
+    edit(prepared.hub_settings, "  VN/GOV/G01:\n", "  VN/GOV/G02:\n")
+
+    assert any(
+        "signers.VN/GOV/G02: this member is not registered." in one for one in told(prepared)
+    )
+
+
+def test_a_certificate_of_another_key_is_told(prepared: PreparedNation) -> None:
+    keys = prepared.folder / "keys"
+    (keys / "VN-GOV-G01-thu.crt").write_bytes((keys / "VN-GOV-G22-truclienthong.crt").read_bytes())
+
+    assert told(prepared) == ["keys/VN-GOV-G01-thu.crt: the certificate was issued for another key"]
+
+
+def test_a_certificate_of_a_strange_authority_is_told(prepared: PreparedNation) -> None:
+    stranger = Authority.create("Another Root", NOW)
+    issued = stranger.issue(Holder("Bộ Công an", "VN/GOV/G01", "VN/GOV/G01/thu"), NOW)
+    (prepared.folder / "keys" / "VN-GOV-G01-thu.crt").write_bytes(issued.certificate_pem)
+    (prepared.folder / "keys" / "VN-GOV-G01-thu.key").write_bytes(issued.key_pem)
+
+    (problem,) = told(prepared)
+
+    assert problem.startswith("keys/VN-GOV-G01-thu.crt: the certificate is not accepted: ")
+
+
+@pytest.mark.parametrize(("days", "threshold"), [(300, None), (310, 60), (340, 30), (360, 7)])
+def test_a_certificate_that_expires_soon_is_a_warning(
+    prepared: PreparedNation, days: int, threshold: int | None
+) -> None:
+    found = check(prepared, now=NOW + timedelta(days=days))
+
+    expected = f"expires in less than {threshold} days: valid from 2026-05-31T23:55:00+00:00"
+    assert found.is_ready
+    assert len(found.warnings) == (0 if threshold is None else 2)
+    assert all(expected in warning.message for warning in found.warnings)
+
+
+def test_a_certificate_that_has_expired_is_a_problem(prepared: PreparedNation) -> None:
+    problems = told(prepared, now=NOW + timedelta(days=366))
+
+    assert [problem.split(":")[0] for problem in problems] == [
+        "keys/VN-GOV-G22-truclienthong.crt",
+        "keys/VN-GOV-G01-thu.crt",
+    ]
+
+
+def test_an_anchor_that_has_expired_is_a_problem(prepared: PreparedNation) -> None:
+    problems = told(prepared, now=NOW + timedelta(days=3651))
+
+    assert any(problem.startswith("trust/ca.crt: not valid now: ") for problem in problems)
+
+
+# --- log and doors ---------------------------------------------------------------------------
+
+
+def test_a_log_that_cannot_be_written_is_told(prepared: PreparedNation) -> None:
+    (prepared.folder / "log").rmdir()
+    (prepared.folder / "log").write_text("a file where the folder should be")
+
+    (problem,) = told(prepared)
+
+    assert "log.folder: " in problem
+    assert "cannot be written: Not a directory" in problem
+
+
+def test_precise_faults_for_strangers_are_a_warning(prepared: PreparedNation) -> None:
+    edit(prepared.hub_settings, "host: 127.0.0.1", "host: 0.0.0.0")
+
+    found = check(prepared)
+
+    assert found.is_ready
+    assert [warning.path for warning in found.warnings] == ["show_precise_faults"]
