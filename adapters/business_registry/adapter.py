@@ -6,14 +6,13 @@ what a schema cannot, asks, and writes the answer as XML in the order of the sch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from types import MappingProxyType
 
 from lxml import etree
 
-from adapters.business_registry.fields import DOSSIER, ENTERPRISE_GROUPS
+from adapters.business_registry.answers import write_answer
 from bus.kit.agency_http import AgencyHttp
 from bus.kit.clock import Deadline
 from bus.kit.contract import (
@@ -22,12 +21,10 @@ from bus.kit.contract import (
     Answer,
     PayloadRejected,
     Query,
-    RecipientUnavailable,
 )
 from bus.kit.identifiers import EnterpriseCode, IdentifierInvalid
-from bus.kit.rest_agency import ClientCredentials, JsonObject, RestAgency, refuse
+from bus.kit.rest_agency import ClientCredentials, RestAgency
 
-NAMESPACE = "urn:lienthong:dang-ky-doanh-nghiep:1.0"
 PATH = "apiCSDLDKDN/1.0"
 SPAN_DAYS_MAX = 5
 """danhSachHoSo answers for at most so many days (domain fact 5.1)."""
@@ -63,78 +60,10 @@ class BusinessRegistryAdapter(Adapter):
             headers={"X-Request-ID": query.idempotency_key},
             deadline=Deadline.after(query.timeout_seconds),
         )
-        _check_status(given)
-        element = etree.Element(_name(f"{service}Response"), nsmap={"dk": NAMESPACE})
-        if service == "chiTietDoanhNghiep":
-            _write_enterprise(element, given)
-        else:
-            self._write_dossiers(element, given, with_count=service != "tinhTrangHoSo")
-        return Answer(element)
+        return Answer(write_answer(service, given, dossiers_key=self._dossiers_key))
 
     def close(self) -> None:
         self._http.close()
-
-    def _write_dossiers(
-        self, element: etree._Element, given: JsonObject, *, with_count: bool
-    ) -> None:
-        if with_count:
-            _write(element, "DataCount", given.get("DataCount", 0))
-        for dossier in _objects(given, self._dossiers_key):
-            _write_group(element, "HoSo", dossier, DOSSIER)
-
-
-def _check_status(given: JsonObject) -> None:
-    """Status 1 is an answer, 0 is a refusal with the agency's own words; else it is neither."""
-    status = given.get("Status")
-    if status in (0, "0"):
-        raise refuse(str(given.get("Message") or ""))
-    if status not in (1, "1"):
-        raise RecipientUnavailable("the agency's answer has no Status")
-
-
-def _write_enterprise(element: etree._Element, given: JsonObject) -> None:
-    for group, fields in ENTERPRISE_GROUPS.items():
-        for found in _objects(given, group):
-            _write_group(element, group, found, fields)
-
-
-def _write_group(
-    parent: etree._Element, group: str, found: JsonObject, fields: Sequence[str]
-) -> None:
-    element = etree.SubElement(parent, _name(group))
-    for name in fields:
-        # The agency writes what it does not know as null or as an empty text.
-        if found.get(name) not in (None, ""):
-            _write(element, name, found[name])
-
-
-def _objects(given: JsonObject, key: str) -> list[JsonObject]:
-    """The objects under a key: a list of them, one alone, or none."""
-    value = given.get(key)
-    if value is None:
-        return []
-    found: list[JsonObject] = []
-    for one in value if isinstance(value, list) else [value]:
-        if not isinstance(one, dict):
-            raise RecipientUnavailable(f"{key} holds something else than objects")
-        found.append(one)
-    return found
-
-
-def _write(parent: etree._Element, name: str, value: object) -> None:
-    """Write a JSON value as an element; raise RecipientUnavailable if XML cannot hold it."""
-    if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
-        raise RecipientUnavailable(f"{name} is neither text nor number")
-    # Never 1E+10, which xs:decimal does not know.
-    text = format(value, "f") if isinstance(value, Decimal) else str(value)
-    try:
-        etree.SubElement(parent, _name(name)).text = text
-    except ValueError as error:  # lxml: control characters, lone surrogates
-        raise RecipientUnavailable(f"{name} holds what XML cannot") from error
-
-
-def _name(local: str) -> str:
-    return f"{{{NAMESPACE}}}{local}"
 
 
 def _check_enterprise_code(asked: Mapping[str, str]) -> None:

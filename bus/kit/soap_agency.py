@@ -128,7 +128,8 @@ def read_soap_reply(reply: AgencyReply) -> etree._Element:
     if content is None:
         raise RecipientUnavailable(f"no SOAP 1.1 reply in {len(reply.body)} bytes")
     # The element leaves with a tree of its own: the agency's envelope goes no further.
-    return parse_xml(etree.tostring(content), bytes_max=2 * len(reply.body) + 4096)
+    raw = etree.tostring(content, encoding="UTF-8", xml_declaration=False, with_tail=False)
+    return parse_xml(raw, bytes_max=len(raw))
 
 
 def _body_content(reply: AgencyReply) -> etree._Element | None:

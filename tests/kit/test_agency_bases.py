@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
 
 from bus.core.errors import RecipientRefused, RecipientTimeout, RecipientUnavailable
 from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest, check_status
@@ -140,7 +143,8 @@ def test_a_status_says_whether_to_try_again(status: int, error: type[Exception])
 
 
 def soap(body: str) -> bytes:
-    return f'<s:Envelope xmlns:s="{SOAP}"><s:Body>{body}</s:Body></s:Envelope>'.encode()
+    text = f'<s:Envelope xmlns:s="{SOAP}"><s:Body>{body}</s:Body></s:Envelope>'
+    return text.encode(errors="surrogatepass")
 
 
 @pytest.mark.parametrize(
@@ -164,6 +168,20 @@ def test_the_answer_leaves_its_envelope_behind() -> None:
     answer = read_soap_reply(AgencyReply(200, soap('<a xmlns="urn:x">Nguyễn</a>')))
     assert answer.getparent() is None
     assert (answer.tag, answer.text) == ("{urn:x}a", "Nguyễn")
+
+
+def test_a_large_answer_of_vietnamese_letters_is_taken() -> None:
+    letters = "ễ" * 100_000
+    answer = read_soap_reply(AgencyReply(200, soap(f"<a>{letters}</a> \n stray text")))
+    assert letters == answer.text
+
+
+@given(st.binary(max_size=200) | st.text(max_size=100).map(soap), st.integers(100, 599))
+def test_any_reply_is_an_answer_or_one_of_two_errors(body: bytes, status: int) -> None:
+    try:
+        assert etree.iselement(read_soap_reply(AgencyReply(status, body)))
+    except (RecipientRefused, RecipientUnavailable):
+        return
 
 
 def test_a_fault_is_a_refusal_with_any_status() -> None:
