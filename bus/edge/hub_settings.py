@@ -188,10 +188,10 @@ def read_hub_settings(path: Path) -> HubSettings:
         raise ConfigurationError([Problem(str(path), "", message)]) from error
     document = read_yaml(raw, file=str(path))
     form, problems = check_form(document, HubForm)
-    problems = in_order(problems + list(_cross_problems(document)))
+    problems = in_order(problems + list(_cross_problems(document, path.absolute().parent)))
     if form is None or problems:
         raise ConfigurationError(problems)
-    return _settings(form, path.resolve())
+    return _settings(form, path.absolute())
 
 
 def hub_json_schema() -> dict[str, Any]:
@@ -200,7 +200,7 @@ def hub_json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _cross_problems(document: YamlDocument) -> Iterator[Problem]:
+def _cross_problems(document: YamlDocument, base: Path) -> Iterator[Problem]:
     values = document.values if isinstance(document.values, dict) else {}
     signers = values.get("signers")
     for member in signers if isinstance(signers, dict) else {}:
@@ -211,15 +211,18 @@ def _cross_problems(document: YamlDocument) -> Iterator[Problem]:
     log = values.get("log")
     if isinstance(log, dict):
         folder, guard = log.get("folder"), log.get("guard")
-        if isinstance(folder, str) and isinstance(guard, str) and _lies_in(guard, folder):
+        if (
+            isinstance(folder, str)
+            and isinstance(guard, str)
+            and _lies_in(base / guard, base / folder)
+        ):
             # Whoever puts an old copy of the folder back must not put the guard back with it.
             message = "expected a file outside the log's folder"
             yield document.problem(("log", "guard"), message)
 
 
-def _lies_in(file: str, folder: str) -> bool:
-    base = Path("/").joinpath("base")
-    return (base / file).resolve().is_relative_to((base / folder).resolve())
+def _lies_in(file: Path, folder: Path) -> bool:
+    return file.resolve().is_relative_to(folder.resolve())
 
 
 def _settings(form: HubForm, file: Path) -> HubSettings:

@@ -97,11 +97,17 @@ def _read(path: Path) -> bytes:
 
 def _read_private(path: Path) -> bytes:
     raw = _read(path)
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & _OTHERS_MAY:
-        message = f"others than its owner may use it (mode {mode:04o}); set mode 0600"
-        raise _refused(path, message)
+    if reason := why_not_private(path):
+        raise _refused(path, reason)
     return raw
+
+
+def why_not_private(path: Path) -> str:
+    """Why a file that exists is no place for a secret; empty if only its owner may use it."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if not mode & _OTHERS_MAY:
+        return ""
+    return f"others than its owner may use it (mode {mode:04o}); set mode 0600"
 
 
 def _loaded(path: Path, load: Callable[[], Loaded]) -> Loaded:

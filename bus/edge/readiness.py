@@ -21,7 +21,7 @@ from bus.edge.certificate_checks import (
     signer_findings,
 )
 from bus.edge.hub_settings import HubSettings, SignerFiles, read_hub_settings
-from bus.edge.key_store import read_ed25519_key, read_symmetric_key
+from bus.edge.key_store import read_ed25519_key, read_symmetric_key, why_not_private
 from bus.edge.payload_schemas import CompiledSchema
 from bus.edge.routes_file import read_nation
 from bus.kit.manifest import Manifest
@@ -109,11 +109,20 @@ class _Check:
 
     def _open(self, manifest: Manifest) -> None:
         given = self.settings.agencies.get(manifest.id, {})
+        self._check_inline_secrets(manifest, given)
         adapter = self._made(
             lambda: open_adapter(manifest, given, settings_file=self.settings.file)
         )
         if adapter is not None:
             adapter.close()
+
+    def _check_inline_secrets(self, manifest: Manifest, given: Mapping[str, str]) -> None:
+        reason = why_not_private(self.settings.file)
+        for key in given:
+            if reason and key in manifest.settings and manifest.settings[key].is_secret:
+                message = f"a secret stands here and {reason}, or give {key}_file"
+                path = ("agencies", manifest.id, key)
+                self.warnings.append(self.settings_document.problem(path, message))
 
     def _check_schemas(self, nation: Nation) -> None:
         routes = read_yaml(nation.text, file=str(self.settings.routes))

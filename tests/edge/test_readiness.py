@@ -50,6 +50,7 @@ services:
   - {code: hoi, version: v1, sample: hoi.xml}
 settings:
   url: {required: true, secret: false, description: Address of the agency}
+  secret: {required: false, secret: true, description: Secret of the account}
 """
 ADAPTER = """\
 from bus.kit.contract import Adapter, Answer, Query
@@ -211,6 +212,18 @@ def test_settings_for_an_adapter_that_does_not_exist_are_told(prepared: Prepared
     (problem,) = told(prepared)
 
     assert "agencies.redy_agency: there is no such adapter. Did you mean 'ready_agency'?" in problem
+
+
+def test_a_secret_in_a_file_that_others_may_read_is_a_warning(prepared: PreparedNation) -> None:
+    edit(prepared.hub_settings, "9001\n", "9001\n    secret: not-for-display\n")
+    prepared.hub_settings.chmod(0o644)
+
+    found = check(prepared)
+
+    (warning,) = found.warnings
+    assert found.is_ready
+    assert "agencies.ready_agency.secret: a secret stands here and others" in str(warning)
+    assert "not-for-display" not in str(warning)
 
 
 # --- keys and certificates -------------------------------------------------------------------
