@@ -1,0 +1,100 @@
+"""Open a log's folder to read it, whoever writes it, without writing into it.
+
+Live (a hub holds it), closed, killed, or copied to a place where nothing can be written: the same
+rows come out. `-shm` beside a live database is SQLite's lock area; it holds no record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+import struct
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bus.core.errors import LogUnavailable
+from bus.edge.log_database import open_reading
+from bus.edge.log_files import DATABASE, FOLD_LOCK, HUB_LOCK, WAL, FolderLock
+
+_SHARED_FRAMES_AT = 16
+"""Where SQLite's wal-index holds the count of whole frames. https://www.sqlite.org/walformat.html"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadableFolder:
+    """A log's folder whose database file stands still as long as this is open."""
+
+    folder: Path
+    is_live: bool
+    frames_whole: int | None
+    """While a hub writes: how many frames of the write-ahead log were whole when we came."""
+
+
+@contextlib.contextmanager
+def hold_folder(folder: Path) -> Iterator[ReadableFolder]:
+    """Keep the hub from moving pages while we read. Raises LogUnavailable.
+
+    Do not use it in the process of the hub that writes this folder: closing a file of an SQLite
+    database gives up the locks of the whole process (POSIX, https://www.sqlite.org/howtocorrupt.html
+    §2.2).
+    """
+    if not (folder / DATABASE).is_file():
+        raise LogUnavailable(f"{folder}: no message log lies here")
+    with contextlib.ExitStack() as resources:
+        try:
+            if (folder / FOLD_LOCK).exists():
+                fold_lock = FolderLock(folder / FOLD_LOCK, is_made=False)
+                resources.callback(fold_lock.close)
+                fold_lock.wait_shared()
+            is_live = _is_held(folder / HUB_LOCK)
+            yield ReadableFolder(folder, is_live, _whole_frames(folder) if is_live else None)
+        except OSError as error:
+            raise LogUnavailable(f"{error.filename or folder}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def connect_reading(readable: ReadableFolder) -> Iterator[sqlite3.Connection]:
+    """A connection to the rows of a held folder. Raises sqlite3.Error, OSError."""
+    folder = readable.folder.absolute()
+    with contextlib.ExitStack() as resources:
+        if readable.is_live:
+            with contextlib.suppress(sqlite3.OperationalError):
+                connection = open_reading(folder)
+                resources.callback(connection.close)
+                connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+                yield connection
+                return
+        wal = folder / WAL
+        if not readable.is_live and not (wal.exists() and wal.stat().st_size):
+            uri = f"{(folder / DATABASE).as_uri()}?mode=ro&immutable=1"
+        else:
+            # Read where it lies, SQLite would write beside it; so it reads a copy.
+            temporary = Path(resources.enter_context(tempfile.TemporaryDirectory()))
+            shutil.copyfile(folder / DATABASE, temporary / DATABASE)
+            shutil.copyfile(wal, temporary / WAL)
+            uri = f"{(temporary / DATABASE).as_uri()}?mode=rw"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+        resources.callback(connection.close)
+        connection.execute("PRAGMA cell_size_check = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        yield connection
+
+
+def _is_held(path: Path) -> bool:
+    if not path.exists():
+        return False
+    lock = FolderLock(path, is_made=False)
+    try:
+        return not lock.take_shared()
+    finally:
+        lock.close()
+
+
+def _whole_frames(folder: Path) -> int:
+    with (folder / f"{DATABASE}-shm").open("rb") as shared:
+        shared.seek(_SHARED_FRAMES_AT)
+        (frames,) = struct.unpack("=I", shared.read(4))
+    return int(frames)

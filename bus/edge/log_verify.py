@@ -1,0 +1,274 @@
+"""Verify a log's folder: every stored byte, every entry, the tree and its signed head."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bus.core.log_checkpoint import Checkpoint, CheckpointInvalid, read_checkpoint
+from bus.core.log_tiles import TILE_WIDTH, TiledTree
+from bus.core.log_verification import EntryChecks, Examine, Finding, IndexSet, LogReport
+from bus.core.merkle import hash_leaf
+from bus.core.ports import SealedPayload, StoredEntry
+from bus.edge.log_bytes import Damage, StoredPages, check_pages, check_wal
+from bus.edge.log_damage import entries_of_pages
+from bus.edge.log_database import entry_count
+from bus.edge.log_files import CHECKPOINT, DATABASE, PAGES, VERIFIER_KEY
+from bus.edge.log_folder import ReadableFolder, connect_reading, hold_folder
+from bus.edge.log_tile_checks import TileChecks
+from bus.edge.sealing import Sealer
+from signing.signed_note import KeyTextInvalid, VerifyingKey
+
+Progress = Callable[[int, int], None]
+"""Told how many of how many entries are done."""
+
+_GAP_FINDINGS_MAX = 100
+_ENTRIES = (
+    "SELECT idx, leaf, ciphertext, wrapped_key FROM entries LEFT JOIN payloads USING (idx) "
+    "ORDER BY idx"
+)
+_ORPHANS = (
+    "SELECT idx FROM payloads WHERE NOT EXISTS (SELECT 1 FROM entries "
+    "WHERE entries.idx = payloads.idx) ORDER BY idx"
+)
+
+
+def verify_log(
+    folder: Path,
+    *,
+    checkpoint_key: VerifyingKey | None = None,
+    read_key: bytes | None = None,
+    progress: Progress | None = None,
+    examine: Examine | None = None,
+) -> LogReport:
+    """Verify the log in `folder`: live, closed, killed, or a copy; nothing is written into it.
+
+    1. Checkpoint signature, under `checkpoint_key` or else the key that lies in the folder.
+    2. Every byte of the database: write-ahead log, pages, page digests.
+    3. Every entry: leaf, order, payload; with `read_key`, what the leaf commits to.
+    4. Every tile against the rows; the tree's root against the checkpoint.
+    5. Inbox and configuration texts against the entries.
+
+    Memory does not grow with the log but by some bits for each entry.
+    Raises LogUnavailable: it could not be checked.
+    """
+    with hold_folder(folder) as readable:
+        return _Verification(readable, read_key, progress, examine).run(checkpoint_key)
+
+
+class _Verification:
+    """One run over one folder."""
+
+    def __init__(
+        self,
+        readable: ReadableFolder,
+        read_key: bytes | None,
+        progress: Progress | None,
+        examine: Examine | None,
+    ) -> None:
+        self._readable = readable
+        self._folder = readable.folder
+        self._progress = progress
+        self._report = LogReport()
+        sealer = None if read_key is None else Sealer(read_key)
+        self._checks = EntryChecks(self._report, sealer=sealer, examine=examine)
+        self._has_read_key = read_key is not None
+        self._tree = TiledTree()
+        self._checkpoint: Checkpoint | None = None
+        self._early: list[Finding] = []
+        """Findings about signed files, which belong to the last entry."""
+
+    def run(self, checkpoint_key: VerifyingKey | None) -> LogReport:
+        # Checkpoint and tiles first: rows only grow, so that the rows read later cover them.
+        self._checkpoint = self._read_checkpoint(checkpoint_key)
+        signed_size = 0 if self._checkpoint is None else self._checkpoint.size
+        self._report.signed_size = signed_size
+        tiles = TileChecks(self._folder, signed_size=signed_size, is_live=self._readable.is_live)
+        wal, damages = check_wal(self._readable)
+        damages += self._check_pages()
+        try:
+            with connect_reading(self._readable) as connection:
+                self._check_rows(connection, tiles)
+        except sqlite3.Error as error:
+            what = f"the database cannot be read from here on: {error}"
+            self._add(Finding(self._tree.size, DATABASE, what))
+        self._report.entries = self._tree.size
+        self._report.root = self._tree.root()
+        self._check_signed_size(signed_size)
+        self._name_entries(damages, StoredPages(self._folder, wal))
+        self._say_levels(checkpoint_key)
+        self._report.findings.sort(key=lambda finding: finding.index)
+        return self._report
+
+    # --- signed files -------------------------------------------------------------------------
+
+    def _read_checkpoint(self, checkpoint_key: VerifyingKey | None) -> Checkpoint | None:
+        key = self._read_key_file(checkpoint_key)
+        if key is None:
+            return None
+        self._report.origin = key.name
+        try:
+            return read_checkpoint((self._folder / CHECKPOINT).read_bytes(), key)
+        except FileNotFoundError:
+            self._early.append(Finding(0, CHECKPOINT, "the checkpoint is missing"))
+        except CheckpointInvalid as error:
+            self._early.append(Finding(0, CHECKPOINT, str(error)))
+        return None
+
+    def _read_key_file(self, checkpoint_key: VerifyingKey | None) -> VerifyingKey | None:
+        try:
+            text = (self._folder / VERIFIER_KEY).read_bytes().decode("ascii")
+            if not text.endswith("\n"):
+                raise KeyTextInvalid("the line does not end")
+            stored = VerifyingKey.parse(text[:-1])
+        except (FileNotFoundError, UnicodeDecodeError, KeyTextInvalid) as error:
+            self._early.append(Finding(0, VERIFIER_KEY, f"the verifier key: {error}"))
+            return checkpoint_key
+        if checkpoint_key is not None and stored != checkpoint_key:
+            found = str(stored)
+            what = "another key than the one given"
+            self._early.append(Finding(0, VERIFIER_KEY, what, str(checkpoint_key), found))
+        return checkpoint_key or stored
+
+    def _check_signed_size(self, signed_size: int) -> None:
+        rows = self._tree.size
+        if rows < signed_size:
+            what = f"{signed_size} entries were signed, {rows} can be read; this is the first one"
+            self._add(Finding(rows, DATABASE, what))
+        for finding in self._early:
+            last = max(rows - 1, 0)
+            self._add(Finding(last, finding.file, finding.what, finding.expected, finding.found))
+
+    # --- bytes --------------------------------------------------------------------------------
+
+    def _check_pages(self) -> list[Damage]:
+        try:
+            self._report.pages, damages = check_pages(self._folder)
+        except FileNotFoundError:
+            return [Damage(PAGES, (0, 0), "the digests of the pages are missing")]
+        return damages
+
+    def _name_entries(self, damages: list[Damage], stored: StoredPages) -> None:
+        """Give each damage the entry that it touches, as exactly as its page tells."""
+        rows = self._tree.size
+        pages = [damage.page for damage in damages if damage.page is not None]
+        owners = entries_of_pages(pages, stored.read, rows) if pages else {}
+        for damage in damages:
+            if damage.page is None:
+                index, what = rows, damage.what
+            elif damage.page in owners:
+                table, index = owners[damage.page]
+                if table == "texts":
+                    index = min(self._checks.first_citing.values(), default=index)
+                what = f"{damage.what}; it holds rows of {table} from entry {index} on"
+            else:
+                index, what = 0, f"{damage.what}; it holds no row, but what all rows hang on"
+            self._add(Finding(index, damage.file, what, byte_range=damage.byte_range))
+
+    # --- rows ---------------------------------------------------------------------------------
+
+    def _check_rows(self, connection: sqlite3.Connection, tiles: TileChecks) -> None:
+        connection.execute("BEGIN")
+        total = entry_count(connection)
+        self._check_signed_root(tiles)
+        cursor = connection.execute(_ENTRIES)
+        while rows := cursor.fetchmany(TILE_WIDTH):
+            hashes: list[bytes] = []
+            for row in rows:
+                hashes += self._check_row(row, self._tree.size + len(hashes), tiles)
+            self._grow(hashes, tiles)
+            if self._progress is not None:
+                self._progress(self._tree.size, total)
+        self._checks.finish()
+        for finding in (
+            *tiles.check_edge(self._tree.partial_tiles()),
+            *tiles.finish(self._tree.size),
+        ):
+            self._add(finding)
+        self._report.tiles = tiles.checked
+        self._check_inbox(connection)
+        self._check_texts(connection)
+        for (index,) in connection.execute(_ORPHANS):
+            self._add(Finding(index, DATABASE, "a payload without an entry"))
+
+    def _check_row(self, row: tuple[Any, ...], expected: int, tiles: TileChecks) -> list[bytes]:
+        """Check one entry; give its leaf hash, after those of entries missing before it."""
+        index, leaf, ciphertext, wrapped_key = row
+        missing = []
+        for gap in range(expected, index):
+            if gap - expected < _GAP_FINDINGS_MAX:
+                self._add(Finding(gap, DATABASE, "the entry is missing"))
+            missing.append(tiles.stored_hash(gap))
+        if type(leaf) is not bytes:
+            self._add(Finding(index, DATABASE, "the leaf is not stored as bytes"))
+            return [*missing, tiles.stored_hash(index)]
+        sealed = None if ciphertext is None else SealedPayload(ciphertext, wrapped_key)
+        self._checks.check(StoredEntry(index, leaf, sealed))
+        return [*missing, hash_leaf(leaf)]
+
+    def _grow(self, hashes: list[bytes], tiles: TileChecks) -> None:
+        """Grow the tree; stop at the signed size to look at its root."""
+        until_signed = self._report.signed_size - self._tree.size
+        parts = [hashes]
+        if 0 < until_signed < len(hashes):
+            parts = [hashes[:until_signed], hashes[until_signed:]]
+        for part in parts:
+            for finding in tiles.check_full(self._tree.append(part)):
+                self._add(finding)
+            if part:
+                self._check_signed_root(tiles)
+
+    def _check_signed_root(self, tiles: TileChecks) -> None:
+        checkpoint = self._checkpoint
+        if checkpoint is None or checkpoint.size != self._tree.size:
+            return
+        for finding in tiles.check_signed_edge(self._tree.partial_tiles()):
+            self._add(finding)
+        root = self._tree.root()
+        if root != checkpoint.root:
+            what = f"the signed root of the first {checkpoint.size} entries is not theirs"
+            last = max(checkpoint.size - 1, 0)
+            self._add(Finding(last, CHECKPOINT, what, checkpoint.root.hex(), root.hex()))
+
+    def _check_inbox(self, connection: sqlite3.Connection) -> None:
+        rows = connection.execute("SELECT received_idx, outcome_idx, state FROM inbox")
+        for received, outcome, state in rows:
+            if received not in self._checks.received:
+                self._add(Finding(received, DATABASE, "an inbox row names it as received"))
+            if outcome is not None and not self._is_settling(outcome, received):
+                self._add(Finding(outcome, DATABASE, "an inbox row names it as an outcome"))
+            if state not in (0, 1, 2) or (outcome is None) != (state == 0):
+                self._add(Finding(received, DATABASE, f"its inbox row has the state {state}"))
+
+    def _is_settling(self, outcome: int, received: int) -> bool:
+        outcomes: IndexSet = self._checks.outcomes
+        return outcome > received and outcome in outcomes
+
+    def _check_texts(self, connection: sqlite3.Connection) -> None:
+        cited = self._checks.first_citing
+        kept = set()
+        for digest, text in connection.execute("SELECT digest, text FROM texts"):
+            kept.add(digest)
+            if hashlib.sha256(text).digest() != digest:
+                index = cited.get(digest, 0)
+                self._add(Finding(index, DATABASE, "the configuration text was changed"))
+        for digest, index in cited.items():
+            if digest not in kept:
+                what = f"judged by a configuration that is not kept: {digest.hex()}"
+                self._add(Finding(index, DATABASE, what))
+
+    def _say_levels(self, checkpoint_key: VerifyingKey | None) -> None:
+        whose = "the key given" if checkpoint_key is not None else "the key in the folder itself"
+        payloads = "opened and compared" if self._has_read_key else "sealed bytes only"
+        self._report.levels += [
+            "every byte of the database",
+            "every leaf, its order and its tile",
+            f"checkpoint under {whose}",
+            f"payloads: {payloads}",
+        ]
+
+    def _add(self, finding: Finding) -> None:
+        self._report.add(finding)
