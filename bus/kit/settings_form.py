@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from bus.core.errors import ConfigurationError, Problem
+from bus.core.errors import Problem
 from bus.core.identifiers import IDENTIFIER_PART
 from bus.kit.yaml_document import KeyPath, Value, YamlDocument
 
@@ -98,14 +98,6 @@ def check_form(document: YamlDocument, form: type[AnyForm]) -> tuple[AnyForm | N
     except ValidationError as error:
         problems += [_problem(document, form, details) for details in error.errors()]
     return checked, in_order(problems)
-
-
-def require_form(document: YamlDocument, form: type[AnyForm]) -> AnyForm:
-    """The document as `form`. Raises ConfigurationError with every problem."""
-    checked, problems = check_form(document, form)
-    if checked is None or problems:
-        raise ConfigurationError(problems)
-    return checked
 
 
 def section_items(document: YamlDocument, section: str) -> list[Value]:

@@ -307,6 +307,13 @@ def test_a_log_that_cannot_be_written_is_told(prepared: PreparedNation) -> None:
     assert "cannot be written: Not a directory" in problem
 
 
+def test_folders_that_the_hub_can_make_need_not_be_there(prepared: PreparedNation) -> None:
+    (prepared.folder / "log").rmdir()
+    (prepared.folder / "state").rmdir()
+
+    assert told(prepared) == []
+
+
 def test_precise_faults_for_strangers_are_a_warning(prepared: PreparedNation) -> None:
     edit(prepared.hub_settings, "host: 127.0.0.1", "host: 0.0.0.0")
 

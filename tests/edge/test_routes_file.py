@@ -176,6 +176,8 @@ MISTAKES = [
         "members[1].organ_code",
         "G22 stands twice, first at members[0]",
     ),
+    ("code: H41", f"code: H41{'.123' * 9}", 11, "members[1].organ_code", "at most 35 characters"),
+    ("name: Nghệ An", 'name: "Nghệ\\tAn"', 10, "members[1].name", "one line of printable text"),
     (".00.H41", ".H41", 12, "members[1].organ_code_2016", "organ code of QCVN 102:2016"),
     (".00.H41", ".00.H42", 12, "members[1].organ_code_2016", "expected a code that ends with .H41"),
     ("[motcua, vanban]", "[]", 13, "members[1].subsystems", "at least 1 in the list"),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -97,8 +97,9 @@ def test_an_encrypted_key_opens_with_its_passphrase_only() -> None:
         (ec.generate_private_key(ec.SECP521R1()), "curve secp521r1; expected P-256 or P-384"),
         (ec.generate_private_key(ec.SECP256K1()), "curve secp256k1"),
         (dsa.generate_private_key(key_size=2048), "expected an RSA, P-256, P-384 or Ed25519 key"),
+        (x25519.X25519PrivateKey.generate(), "expected an RSA, P-256, P-384 or Ed25519 key"),
     ],
-    ids=["RSA-1024", "P-521", "secp256k1", "DSA"],
+    ids=["RSA-1024", "P-521", "secp256k1", "DSA", "X25519"],
 )
 def test_other_kinds_of_key_are_refused(key: object, reason: str) -> None:
     with pytest.raises(KeyUnusable, match=reason):
@@ -117,6 +118,13 @@ def test_a_certificate_for_a_weak_key_is_refused() -> None:
 
     with pytest.raises(KeyUnusable, match="RSA of 1024 bits"):
         load_signer(pem(P_256), certificate_for(weak))
+
+
+def test_a_certificate_for_a_key_that_cannot_sign_is_refused() -> None:
+    agreement = x25519.X25519PrivateKey.generate()
+
+    with pytest.raises(KeyUnusable, match="expected an RSA, P-256, P-384 or Ed25519 key"):
+        load_signer(pem(P_256), certificate_for(agreement))
 
 
 def test_a_certificate_is_read_from_pem_and_from_der() -> None:
