@@ -54,6 +54,12 @@ _MA_TICH_HOP = MappingProxyType(
 """Setting and default of the integration code of each operation."""
 
 
+_OFFICE_FIELDS = MappingProxyType(
+    {"MaDonVi": "ma_don_vi", "TaiKhoan": "tai_khoan", "SoDienThoai": "so_dien_thoai"}
+)
+"""Fields that some clients of the agency send too, and their settings."""
+
+
 class PopulationAdapter(Adapter):
     """The population database as an agency of the hub."""
 
@@ -97,7 +103,7 @@ class PopulationAdapter(Adapter):
         fields: dict[str, object] = {name: asked[name].text for name in _HANDED_ON if name in asked}
         setting, default = _MA_TICH_HOP[operation]
         fields["MaTichHop"] = self.settings.get(setting) or default
-        for field, setting in (("MaDonVi", "ma_don_vi"), ("TaiKhoan", "tai_khoan")):
+        for field, setting in _OFFICE_FIELDS.items():
             if self.settings.get(setting):
                 fields[field] = self.settings[setting]
         fields["HoVaTen"] = self._name_form(asked["HoVaTen"].text or "")

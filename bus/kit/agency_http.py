@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -52,7 +54,12 @@ class AgencyHttp:
     """
 
     def __init__(self, *, authority_file: str = "", reply_bytes_max: int = REPLY_BYTES_MAX) -> None:
-        """`authority_file`: PEM of the CAs to trust instead of the public ones."""
+        """`authority_file`: PEM of the CAs to trust instead of the public ones.
+
+        Raises FileNotFoundError if it names no file: at start-up, not at the first query.
+        """
+        if authority_file and not Path(authority_file).is_file():
+            raise FileNotFoundError(f"authority_file: there is no file {authority_file}")
         self._authority_file = authority_file
         self._reply_bytes_max = reply_bytes_max
         self._local = threading.local()
@@ -118,6 +125,14 @@ class AgencyHttp:
         with self._lock:
             while self._sessions:
                 self._sessions.pop().close()
+
+
+def agency_address(text: str) -> str:
+    """An address as the operator set it; raise ValueError unless http or https with a host."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"expected an address like https://host/path, not {text!r}")
+    return text
 
 
 def check_status(status: int) -> None:

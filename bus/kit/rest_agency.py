@@ -12,7 +12,14 @@ from decimal import Decimal
 from urllib.parse import quote, quote_plus, urlencode
 
 from bus.core.errors import RecipientRefused, RecipientTimeout, RecipientUnavailable
-from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest, check_status, public_message
+from bus.kit.agency_http import (
+    AgencyHttp,
+    AgencyReply,
+    AgencyRequest,
+    agency_address,
+    check_status,
+    public_message,
+)
 from bus.kit.clock import Deadline
 
 JsonObject = Mapping[str, object]
@@ -97,7 +104,9 @@ class RestAgency:
     """One REST service of an agency, called from several threads."""
 
     def __init__(self, *, base_url: str, credentials: ClientCredentials, http: AgencyHttp) -> None:
-        self._base_url = base_url.rstrip("/")
+        """Raises ValueError if one of the addresses is none."""
+        agency_address(credentials.token_url)
+        self._base_url = agency_address(base_url).rstrip("/")
         self._tokens = TokenSource(credentials, http)
         self._http = http
 

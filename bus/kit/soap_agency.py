@@ -29,6 +29,7 @@ from bus.kit.agency_http import (
     AgencyHttp,
     AgencyReply,
     AgencyRequest,
+    agency_address,
     check_status,
     public_message,
 )
@@ -68,10 +69,10 @@ class SoapAgency:
     """
 
     def __init__(self, *, wsdl: Path, binding: str, address: str, http: AgencyHttp) -> None:
-        """Raises what zeep raises if the WSDL is broken: at start-up, not at the first query."""
+        """Raises ValueError (no address) or what zeep raises if the WSDL is broken: at start."""
         self._wsdl = wsdl
         self._binding = binding
-        self._address = address
+        self._address = agency_address(address)
         self._http = http
         self._local = threading.local()
         self._thread_client()

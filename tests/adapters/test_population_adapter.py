@@ -106,6 +106,20 @@ def test_names_may_be_sent_without_accents_and_spaces(
     assert upper_name(" Đặng  Thị Ánh ") == "ĐẶNG THỊ ÁNH"
 
 
+def test_an_unknown_form_of_names_is_refused_at_the_start() -> None:
+    with pytest.raises(ValueError, match="name_form"):
+        PopulationAdapter(population_settings("http://127.0.0.1:9") | {"name_form": "lower"})
+
+
+def test_fields_of_the_office_are_sent_where_they_are_set(
+    population_agency: RunningAgency, data_dir: Path
+) -> None:
+    office = {"ma_don_vi": "H41", "tai_khoan": "motcua", "so_dien_thoai": "02383000000"}
+    adapter = PopulationAdapter(population_settings(population_agency.address) | office)
+    answer = ask(adapter, LOOK_UP, sample_requests(data_dir)[LOOK_UP])
+    assert answer[0].get("SoCongDan") == "1"
+
+
 def test_an_old_identity_number_finds_its_citizen(
     population: PopulationAdapter, data_dir: Path
 ) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from bus.core.errors import RecipientRefused, RecipientTimeout, RecipientUnavailable
-from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest, check_status
+from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest, agency_address, check_status
 from bus.kit.clock import Deadline
 from bus.kit.rest_agency import read_json_object
 from bus.kit.soap_agency import read_soap_reply
@@ -140,6 +140,17 @@ def test_a_redirect_is_not_followed() -> None:
 def test_a_status_says_whether_to_try_again(status: int, error: type[Exception]) -> None:
     with pytest.raises(error):
         check_status(status)
+
+
+@pytest.mark.parametrize("text", ["", "host/path", "ftp://host/", "https:///path", "http://"])
+def test_what_is_no_address_is_refused_at_the_start(text: str) -> None:
+    with pytest.raises(ValueError, match="expected an address"):
+        agency_address(text)
+
+
+def test_a_missing_authority_file_is_refused_at_the_start() -> None:
+    with pytest.raises(FileNotFoundError, match="authority_file"):
+        AgencyHttp(authority_file="/khong-co-tep-nay.pem")
 
 
 def soap(body: str) -> bytes:
