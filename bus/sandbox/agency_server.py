@@ -37,6 +37,8 @@ def make_agency(
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    if not path.is_file():
+        raise click.ClickException(f"there is no {path}; sandbox_data.build_data makes it")
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
 
 

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import sqlite3
 from base64 import b64encode
+from collections.abc import MutableMapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from lxml import etree
 
 import schemas
-from bus.sandbox.agency_http_server import FaultMode, HttpReply, HttpRequest
+from bus.sandbox.agency_http_server import (
+    REQUEST_BYTES_MAX,
+    FaultMode,
+    HttpReply,
+    HttpRequest,
+    SimulatedAgency,
+)
+from bus.sandbox.agency_server import main
 from bus.sandbox.business_registry_agency import BusinessRegistryAgency, ClientAccount
 from bus.sandbox.people import POPULATION_FILE
 from bus.sandbox.population_agency import CallerAccount, PopulationAgency
@@ -147,3 +158,42 @@ def test_a_token_ends_after_its_life(nation_dir: Path) -> None:
 def test_every_fault_mode_has_a_name_that_a_test_may_post() -> None:
     expected = {"none", "slow", "down", "wrong-answer", "garbage", "refuse"}
     assert expected == {mode.value for mode in FaultMode}
+
+
+def test_an_agency_without_data_says_what_is_missing(tmp_path: Path) -> None:
+    arguments = ["--agency", "population", "--data", str(tmp_path), "--port", "9"]
+    environment = {"AGENCY_ACCOUNT": "hub", "AGENCY_SECRET": "secret"}
+    result = CliRunner().invoke(main, arguments, env=environment)
+    assert result.exit_code == 1
+    assert "population.sqlite" in result.output
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"mode": "broken"}', b'{"mode": "slow", "seconds": []}']
+)
+def test_a_fault_that_does_not_exist_is_not_taken(
+    population: PopulationAgency, body: bytes
+) -> None:
+    assert call(population, "/_fault", body)[0] == 400
+    assert call(population, "/_fault", b'{"mode": "down"}')[0] == 200
+    assert call(population, "/dancuquocgia", b"")[0] == 503
+    assert call(population, "/_health", b"")[0] == 200
+
+
+def test_a_request_above_the_bound_is_refused(population: PopulationAgency) -> None:
+    assert call(population, "/dancuquocgia", b"x" * (REQUEST_BYTES_MAX + 1))[0] == 413
+
+
+def call(agency: SimulatedAgency, path: str, body: bytes) -> tuple[int, bytes]:
+    """One request through the ASGI interface: status and body."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": []}
+    asyncio.run(agency(scope, receive, send))
+    return sent[0]["status"], sent[1]["body"]
