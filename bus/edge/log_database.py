@@ -97,6 +97,23 @@ def open_reading(folder: Path) -> sqlite3.Connection:
     return connection
 
 
+def close_writing(folder: Path, connection: sqlite3.Connection) -> None:
+    """Close the writing connection without moving a page.
+
+    The last connection to a database moves the write-ahead log when it closes, without regard to
+    `pages`. If the log is not folded, a connection that cannot write is made the last one.
+    Raises sqlite3.Error, OSError.
+    """
+    wal = folder / WAL
+    if not wal.exists() or wal.stat().st_size == 0:
+        connection.close()
+        return
+    last = open_reading(folder)
+    last.execute("SELECT 1 FROM sqlite_schema").fetchone()
+    connection.close()
+    last.close()
+
+
 def entry_count(connection: sqlite3.Connection) -> int:
     """How many entries are committed. Raises sqlite3.Error."""
     (last,) = connection.execute("SELECT max(idx) FROM entries").fetchone()

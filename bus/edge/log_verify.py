@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from bus.core.merkle import hash_leaf
 from bus.core.ports import SealedPayload, StoredEntry
 from bus.edge.log_bytes import Damage, StoredPages, check_pages, check_wal
 from bus.edge.log_damage import entries_of_pages
-from bus.edge.log_database import entry_count
 from bus.edge.log_files import CHECKPOINT, DATABASE, PAGES, VERIFIER_KEY
 from bus.edge.log_folder import ReadableFolder, connect_reading, hold_folder
 from bus.edge.log_tile_checks import TileChecks
@@ -78,6 +78,8 @@ class _Verification:
         self._has_read_key = read_key is not None
         self._tree = TiledTree()
         self._checkpoint: Checkpoint | None = None
+        self._plausible_size = 0
+        """No number of a row can be as large, unless it is damaged."""
         self._early: list[Finding] = []
         """Findings about signed files, which belong to the last entry."""
 
@@ -100,8 +102,17 @@ class _Verification:
         self._check_signed_size(signed_size)
         self._name_entries(damages, StoredPages(self._folder, wal))
         self._say_levels(checkpoint_key)
-        self._report.findings.sort(key=lambda finding: finding.index)
+        self._sort_findings()
         return self._report
+
+    def _sort_findings(self) -> None:
+        """In order of entries; a damaged row may speak of entries that cannot be."""
+        last = max(self._tree.size, self._report.signed_size)
+        clamped = [
+            replace(finding, index=min(max(finding.index, 0), last))
+            for finding in self._report.findings
+        ]
+        self._report.findings = sorted(clamped, key=lambda finding: finding.index)
 
     # --- signed files -------------------------------------------------------------------------
 
@@ -172,7 +183,8 @@ class _Verification:
 
     def _check_rows(self, connection: sqlite3.Connection, tiles: TileChecks) -> None:
         connection.execute("BEGIN")
-        total = entry_count(connection)
+        (total,) = connection.execute("SELECT count(*) FROM entries").fetchone()
+        self._plausible_size = max(total, self._report.signed_size)
         self._check_signed_root(tiles)
         cursor = connection.execute(_ENTRIES)
         while rows := cursor.fetchmany(TILE_WIDTH):
@@ -197,6 +209,12 @@ class _Verification:
     def _check_row(self, row: tuple[Any, ...], expected: int, tiles: TileChecks) -> list[bytes]:
         """Check one entry; give its leaf hash, after those of entries missing before it."""
         index, leaf, ciphertext, wrapped_key = row
+        if index < expected:
+            self._add(Finding(expected, DATABASE, f"a row bears the earlier number {index}"))
+            return []
+        if index >= self._plausible_size:
+            self._add(Finding(expected, DATABASE, f"the row bears the number {index}"))
+            index = expected
         missing = []
         for gap in range(expected, index):
             if gap - expected < _GAP_FINDINGS_MAX:

@@ -15,7 +15,13 @@ from bus.core.errors import BusError, LogCorrupt, LogUnavailable
 from bus.core.limits import Limits
 from bus.core.ports import Appended, LogWrite
 from bus.edge.log_batches import OPEN_NUMBER, Fenced, commit_batch, insert_text
-from bus.edge.log_database import Fold, entry_count, open_writing, take_over
+from bus.edge.log_database import (
+    Fold,
+    close_writing,
+    entry_count,
+    open_writing,
+    take_over,
+)
 
 FOLD_BYTES = 8 * 1024 * 1024
 """Size of the write-ahead log from which on it is folded into the database file."""
@@ -69,7 +75,7 @@ class LogWriter:
         self._fold_from_bytes = FOLD_BYTES
         with contextlib.ExitStack() as resources:
             self._writing = open_writing(folder)
-            resources.callback(self._writing.close)
+            resources.callback(close_writing, folder, self._writing)
             self._fold = Fold(folder, self._writing)
             resources.callback(self._fold.close)
             self._fold_now()
