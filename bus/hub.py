@@ -81,7 +81,7 @@ def read_rules(settings: HubSettings) -> RulesText:
     rules = Rules(
         nation=nation,
         trust=TrustStore(anchors, intermediates),
-        schemas={id: compiled[service.schema] for id, service in nation.services.items()},
+        schemas={known: compiled[service.schema] for known, service in nation.services.items()},
         digest=hashlib.sha256(manifest).digest(),
     )
     schema_texts = (schema.path.read_bytes() for schema in compiled.values())
@@ -120,7 +120,7 @@ class Hub:
 
     def services(self) -> Mapping[str, str]:
         """Titles by service id."""
-        return {str(id): service.title for id, service in self._rules.nation.services.items()}
+        return {str(known): service.title for known, service in self._rules.nation.services.items()}
 
     def describe(self, service: str) -> bytes | None:
         """The WSDL of a service, named by its id; None: there is none."""
@@ -215,7 +215,7 @@ def _open_agencies(
     wanted = sorted({service.adapter for service in nation.services.values()})
     if given is not None:
         concurrency = nation.limits.adapter_calls_at_once_max
-        return {id: AdapterCalls(id, given[id], concurrency=concurrency) for id in wanted}
+        return {one: AdapterCalls(one, given[one], concurrency=concurrency) for one in wanted}
     manifests = read_adapter_folder(settings.adapters)
     agencies = {}
     for adapter_id in wanted:

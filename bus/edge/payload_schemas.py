@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import xmlschema
 from lxml import etree
+from xmlschema.validators import XsdAttributeGroup
 from xmlschema.validators.exceptions import (
     XMLSchemaChildrenValidationError,
     XMLSchemaValidationError,
@@ -83,6 +84,8 @@ def _expectation(error: XMLSchemaValidationError) -> str:
     if isinstance(error, XMLSchemaChildrenValidationError):
         return _children_expectation(error)
     validator: Any = error.validator
+    if isinstance(validator, XsdAttributeGroup):
+        return str(error.reason)  # speaks of attribute names only
     pattern = getattr(validator, "regexps", None)
     if pattern:
         return f"expected a text of the form {' or '.join(pattern)[:_PATTERN_CHARACTERS_MAX]}"

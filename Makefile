@@ -1,0 +1,51 @@
+# The two commands: `make demo` and `make test`. Each sets up all that it needs.
+
+PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3.14 python3; do \
+	command -v $$candidate >/dev/null 2>&1 \
+	&& $$candidate -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$candidate && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check bench format clean system
+
+demo: $(VENV)/.runtime
+	$(BIN)/lienthong demo
+
+test: system $(VENV)/.development
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.development
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.runtime
+	$(BIN)/lienthong bench exchange
+
+format: $(VENV)/.development
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Servers and judges of others that the tests run; installed where we may, told of where not.
+system:
+	@sh .ci/system-packages
+
+$(VENV)/bin/pip:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: none was found." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || sh .ci/make-venv $(PYTHON) $(VENV)
+
+$(VENV)/.runtime: $(VENV)/bin/pip pyproject.toml constraints.txt
+	@echo "Installing the hub's packages into $(VENV) ..."
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.development: $(VENV)/.runtime
+	@echo "Installing the tools of development into $(VENV) ..."
+	@$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
