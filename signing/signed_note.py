@@ -20,6 +20,7 @@ SIGNATURES_MAX = 64
 _ED25519 = b"\x01"
 """Signature type of Ed25519. C2SP signed-note §Signatures."""
 _KEY_NAME = re.compile(r"[^\s+\x00-\x1f]{1,255}\Z")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _SIGNATURE_START = "\u2014 "
 _SIGNATURE_LINE = re.compile(r"\u2014 ([^\s+]{1,255}) ([A-Za-z0-9+/]+={0,2})\Z")
 
@@ -177,7 +178,7 @@ def verify_note(raw: bytes, keys: list[VerifyingKey]) -> Note:
 def _refuse_bad_text(text: str) -> None:
     if not text.endswith("\n"):
         raise NoteInvalid("the text must end with a newline")
-    if any(ord(character) < 0x20 and character != "\n" for character in text):
+    if _CONTROL.search(text):
         raise NoteInvalid("the text holds a control character")
 
 

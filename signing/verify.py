@@ -174,7 +174,7 @@ def _signature_algorithm(signed_info: etree._Element, policy: SignaturePolicy) -
 def _read_references(
     signed_info: etree._Element, policy: SignaturePolicy
 ) -> tuple[_Reference, ...]:
-    nodes = signed_info.findall(names.REFERENCE)
+    nodes = list(signed_info.iterchildren(names.REFERENCE))
     if not nodes:
         raise SignatureMalformed("the signature refers to nothing")
     if len(nodes) > policy.references_max:
@@ -251,13 +251,13 @@ def _check_digest(element: etree._Element, reference: _Reference) -> bytes:
 def _only_child(
     parent: etree._Element, tag: str, missing: type[Exception] = SignatureMalformed
 ) -> etree._Element:
-    found = parent.findall(tag)
+    found = list(parent.iterchildren(tag))
+    if len(found) == 1:
+        return found[0]
     name = tag.rpartition("}")[2]
     if not found:
         raise missing(f"{name} is missing")
-    if len(found) > 1:
-        raise SignatureMalformed(f"{name} stands {len(found)} times")
-    return found[0]
+    raise SignatureMalformed(f"{name} stands {len(found)} times")
 
 
 def _base64(element: etree._Element) -> bytes:

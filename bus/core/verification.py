@@ -92,7 +92,7 @@ def verify(
 
 
 def _timestamp(security: etree._Element) -> etree._Element:
-    found = security.findall(names.TIMESTAMP)
+    found = list(security.iterchildren(names.TIMESTAMP))
     if len(found) != 1:
         raise errors.SignatureMalformed(f"{len(found)} wsu:Timestamp; expected exactly one")
     return found[0]
@@ -140,7 +140,7 @@ def _check_freshness(timestamp: etree._Element, nation: Nation, now: datetime) -
 
 
 def _moment(timestamp: etree._Element, tag: str) -> datetime | None:
-    found = timestamp.findall(tag)
+    found = list(timestamp.iterchildren(tag))
     if not found:
         return None
     text = (found[0].text or "").strip()

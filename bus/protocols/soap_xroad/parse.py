@@ -38,6 +38,9 @@ _MUST_UNDERSTAND = f"{{{SOAP11}}}mustUnderstand"
 _ACTOR = f"{{{SOAP11}}}actor"
 _ACTORS_US = frozenset({"", "http://schemas.xmlsoap.org/soap/actor/next"})
 
+_ROUTING = tuple(f"{{{namespace}}}" for namespace in sorted(names.ROUTING_NAMESPACES))
+_IDENTIFIERS = f"{{{names.IDENTIFIERS}"
+
 _REQUIRED = (names.CLIENT, names.SERVICE, names.ID, names.PROTOCOL_VERSION)
 
 _CLIENT_PARTS = {
@@ -89,7 +92,7 @@ def parse(raw: bytes, limits: Limits) -> Envelope:
 
 
 def _header_and_body(root: etree._Element) -> tuple[etree._Element, etree._Element]:
-    headers, bodies = root.findall(_HEADER), root.findall(_BODY)
+    headers, bodies = list(root.iterchildren(_HEADER)), list(root.iterchildren(_BODY))
     if len(headers) > 1:
         raise errors.HeaderDuplicate(public_detail=f"SOAP Header stands {len(headers)} times")
     if not headers:
@@ -113,8 +116,7 @@ def _read_blocks(header: etree._Element, limits: Limits) -> dict[str, etree._Ele
     for block in header:
         if block.get(_ACTOR, "") not in _ACTORS_US:
             continue
-        tag = etree.QName(block)
-        is_known = tag.namespace in names.ROUTING_NAMESPACES or block.tag == SECURITY
+        is_known = block.tag == SECURITY or block.tag.startswith(_ROUTING)
         if not is_known and block.get(_MUST_UNDERSTAND) in {"1", "true"}:
             raise errors.HeaderNotUnderstood(public_detail=_at(block))
         if is_known and block.tag in blocks:
@@ -131,9 +133,9 @@ def _read_blocks(header: etree._Element, limits: Limits) -> dict[str, etree._Ele
 def _routing_blocks(header: etree._Element) -> tuple[HeaderBlock, ...]:
     """Every block of an X-Road namespace, whoever it is addressed to: all must be signed."""
     return tuple(
-        HeaderBlock(etree.QName(block).localname, block)
+        HeaderBlock(block.tag.rpartition("}")[2], block)
         for block in header
-        if etree.QName(block).namespace in names.ROUTING_NAMESPACES
+        if block.tag.startswith(_ROUTING)
     )
 
 
@@ -163,12 +165,12 @@ def _read_parts(
 ) -> dict[str, str]:
     found: dict[str, str] = {}
     for child in block:
-        name = etree.QName(child)
-        if name.namespace != names.IDENTIFIERS or name.localname not in expected:
+        namespace, _, name = child.tag.rpartition("}")
+        if namespace != _IDENTIFIERS or name not in expected:
             raise errors.HeaderInvalid(public_detail=f"{_at(child)} is not expected here")
-        if name.localname in found:
+        if name in found:
             raise errors.HeaderDuplicate(public_detail=_at(child))
-        found[name.localname] = _identifier_part(child)
+        found[name] = _identifier_part(child)
     for name_expected in expected:
         if name_expected not in found and name_expected not in optional:
             raise errors.HeaderFieldMissing(
@@ -228,7 +230,7 @@ def _read_payload(body: etree._Element, service: ServiceId) -> etree._Element:
         )
     if (body.text or "").strip() or (body[0].tail or "").strip():
         raise errors.BodyInvalid(public_detail=f"line {body.sourceline}: text beside the element")
-    if etree.QName(body[0]).localname != service.service_code:
+    if body[0].tag.rpartition("}")[2] != service.service_code:
         raise errors.BodyInconsistent(
             public_detail=f"line {body[0].sourceline}: expected an element {service.service_code}"
         )
