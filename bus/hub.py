@@ -22,6 +22,7 @@ from bus.core.log_entries import Event, Pseudonyms, build_leaf
 from bus.core.nation import Nation
 from bus.core.pipeline import Rules
 from bus.core.ports import LogWrite
+from bus.core.receipts import RECEIPT_NAME
 from bus.edge.adapter_calls import AdapterCalls
 from bus.edge.adapter_folder import open_adapter, read_adapter_folder
 from bus.edge.clock import now as read_clock
@@ -44,8 +45,6 @@ from signing.certificates import TrustStore
 from signing.keys import Signer
 from signing.signed_note import SigningKey
 
-RECEIPT_NAME = "/receipt"
-"""Behind the log's origin: the name under which receipts are signed."""
 _HEADER_SCHEMAS = ("xroad/4.0/identifiers.xsd", "xroad/4.0/xroad.xsd")
 
 _log = structlog.get_logger()

@@ -12,6 +12,10 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from signing.signed_note import VerifyingKey
+
+RECEIPT_NAME = "/receipt"
+"""Behind the log's origin: the name under which receipts are signed."""
 _FORMAT = "receipt v1"
 
 
@@ -75,6 +79,11 @@ def parse_receipt(text: str) -> Receipt:
         request_digest=base64.b64decode(match["request"]),
         answer_digest=base64.b64decode(match["answer"]),
     )
+
+
+def receipt_key_of(checkpoint_key: VerifyingKey) -> VerifyingKey:
+    """The key that receipts are verified with: the log's own, under another name."""
+    return VerifyingKey(checkpoint_key.name + RECEIPT_NAME, checkpoint_key.public_bytes)
 
 
 def _text(value: bytes) -> str:

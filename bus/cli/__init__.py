@@ -1,0 +1,45 @@
+"""Arguments in, calls to the hub, text out: the command `lienthong`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+
+import click
+
+from bus import __version__
+from bus.cli.exit_codes import EXIT_CODES
+
+_COMMANDS: Mapping[str, str] = {
+    "bench": "bus.bench.commands:bench",
+    "call": "bus.cli.call:call",
+    "check": "bus.cli.check:check",
+    "config": "bus.cli.config:config",
+    "demo": "bus.cli.demo:demo",
+    "log": "bus.cli.log:log",
+    "sandbox": "bus.cli.sandbox:sandbox",
+    "serve": "bus.cli.serve:serve",
+}
+"""Loaded when asked for, so that one command does not wait for the imports of all."""
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = _COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.command(cls=_Commands, epilog=EXIT_CODES)
+@click.version_option(__version__, prog_name="lienthong")
+def main() -> None:
+    """Liên Thông: a hub of signed XML/SOAP envelopes between agencies.
+
+    Start with `lienthong demo`, then `lienthong sandbox up`.
+    """

@@ -1,0 +1,60 @@
+"""The command `lienthong serve`: run a hub until it is told to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import structlog
+
+from bus.cli.exit_codes import SERVE_EXIT_CODES, telling_errors
+from bus.edge.http_door import HttpDoor
+from bus.edge.hub_settings import HubSettings, read_hub_settings
+from bus.edge.serve import DRAIN_SECONDS_MAX, listen, run, serve_http
+from bus.edge.telemetry import LEVELS, configure_telemetry
+from bus.hub import open_hub
+
+_log = structlog.get_logger()
+
+
+@click.command(epilog=SERVE_EXIT_CODES)
+@click.option(
+    "--settings",
+    "settings_path",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="hub.yaml of this deployment.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(list(LEVELS)),
+    default="info",
+    show_default=True,
+    help="From which level on events are told on stderr, one JSON line for each.",
+)
+@click.option(
+    "--drain-seconds",
+    type=click.IntRange(0),
+    default=DRAIN_SECONDS_MAX,
+    show_default=True,
+    help="How long exchanges in work may take after SIGTERM.",
+)
+def serve(settings_path: Path, log_level: str, drain_seconds: int) -> None:
+    """Serve the SOAP door until SIGTERM or Ctrl-C.
+
+    Exchanges in work are finished first; then the log gets its last entry and checkpoint.
+    """
+    configure_telemetry(log_level)
+    with telling_errors():
+        run(_serve(read_hub_settings(settings_path), drain_seconds))
+
+
+async def _serve(settings: HubSettings, drain_seconds: int) -> None:
+    with listen(settings) as door:
+        hub = await open_hub(settings)
+        try:
+            _log.info("hub.serving", address=settings.public_url)
+            await serve_http(HttpDoor(hub), door, drain_seconds_max=drain_seconds)
+        finally:
+            await hub.close()
+            _log.info("hub.closed")

@@ -1,0 +1,190 @@
+"""Ask a hub as an agency's system does: sign, send, and believe only what is proved."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from lxml import etree
+
+from bus.core.errors import (
+    ConfigurationError,
+    Problem,
+    RecipientRefused,
+    RecipientTimeout,
+    RecipientUnavailable,
+)
+from bus.core.faults import Fault
+from bus.core.identifiers import MemberId, ServiceId, SubsystemId
+from bus.core.limits import Limits
+from bus.core.receipts import receipt_key_of
+from bus.edge.clock import now as read_clock
+from bus.edge.key_store import read_certificates
+from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest
+from bus.kit.clock import Deadline
+from bus.protocols.soap_xroad.parse import parse
+from bus.protocols.soap_xroad.read_answer import ANSWER_BYTES_MAX, AnswerRejected
+from bus.protocols.soap_xroad.verify_answer import (
+    KnownHub,
+    VerifiedAnswer,
+    VerifiedFault,
+    verify_answer,
+)
+from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
+from signing.certificates import TrustStore
+from signing.keys import Signer
+from signing.signed_note import KeyTextInvalid, VerifyingKey
+
+__all__ = [
+    "AnswerRejected",
+    "FaultReceived",
+    "HubClient",
+    "HubUnreachable",
+    "KnownHub",
+    "VerifiedAnswer",
+    "read_known_hub",
+    "read_verifying_key",
+]
+
+ANSWER_SECONDS_MAX = 60.0
+"""How long an answer may take; the hub itself answers sooner, if only with a fault."""
+_HEADERS = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""'}
+
+
+class HubUnreachable(Exception):
+    """No answer of the hub came back: no connection, not in time, or too busy to read."""
+
+
+class FaultReceived(Exception):
+    """The hub refused, or the agency did; the fault is proved to be the hub's."""
+
+    def __init__(self, verified: VerifiedFault) -> None:
+        super().__init__(f"{verified.fault.code}: {verified.fault.reason}")
+        self.fault: Fault = verified.fault
+        self.verified = verified
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a request may carry beside its payload; an empty message id gets a new one."""
+
+    message_id: str = ""
+    user_id: str = ""
+    issue: str = ""
+
+
+_NO_LABELS = Labels()
+
+
+class HubClient:
+    """One subsystem's way to the hub. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        hub_url: str,
+        signer: Signer,
+        client: SubsystemId,
+        known: KnownHub,
+        *,
+        clock: Callable[[], datetime] = read_clock,
+        answer_seconds_max: float = ANSWER_SECONDS_MAX,
+    ) -> None:
+        """`known` is what the hub is held to: anchors, its member, the key of its receipts."""
+        self._hub_url = hub_url
+        self._signer = signer
+        self._client = client
+        self._known = known
+        self._clock = clock
+        self._answer_seconds_max = answer_seconds_max
+        self._http = AgencyHttp(reply_bytes_max=ANSWER_BYTES_MAX)
+
+    def call(
+        self, service: ServiceId, payload: etree._Element, labels: Labels = _NO_LABELS
+    ) -> VerifiedAnswer:
+        """Sign, send, verify.
+
+        Raises FaultReceived (a proved fault), AnswerRejected (what came back is not proved),
+        HubUnreachable.
+        """
+        return self.exchange(self.sign(service, payload, labels))
+
+    def sign(
+        self, service: ServiceId, payload: etree._Element, labels: Labels = _NO_LABELS
+    ) -> bytes:
+        """A signed request; the same bytes may be sent again and count once."""
+        header = RequestHeader(
+            client=self._client,
+            service=service,
+            message_id=labels.message_id or str(uuid.uuid4()),
+            user_id=labels.user_id,
+            issue=labels.issue,
+        )
+        return write_request(header, payload, self._signer, SigningTime(self._clock()))
+
+    def exchange(self, request: bytes) -> VerifiedAnswer:
+        """Send a signed request and verify what comes back; raises as `call`."""
+        return self.verify(request, self.send(request))
+
+    def send(self, request: bytes) -> bytes:
+        """Send bytes and give what comes back, unverified. Raises HubUnreachable."""
+        reply = self._post(request)
+        if not reply.body.lstrip().startswith(b"<"):
+            raise HubUnreachable(f"{self._hub_url}: HTTP status {reply.status}, no SOAP message")
+        return reply.body
+
+    def verify(self, request: bytes, answer: bytes) -> VerifiedAnswer:
+        """Verify an answer to a request. Raises FaultReceived, AnswerRejected."""
+        envelope = parse(request, Limits())
+        verified = verify_answer(answer, envelope, self._known, self._clock())
+        if isinstance(verified, VerifiedFault):
+            raise FaultReceived(verified)
+        return verified
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._http.close()
+
+    def _post(self, request: bytes) -> AgencyReply:
+        post = AgencyRequest("POST", self._hub_url, headers=_HEADERS, body=request)
+        try:
+            return self._http.send(post, Deadline.after(self._answer_seconds_max))
+        except (RecipientUnavailable, RecipientTimeout, RecipientRefused) as error:
+            raise HubUnreachable(f"{self._hub_url}: {error.detail or error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class HubFiles:
+    """The files by which a client knows a hub."""
+
+    anchors: tuple[Path, ...]
+    checkpoint_key: Path
+    """`checkpoint.vkey` of the hub's log."""
+    intermediates: tuple[Path, ...] = field(default=())
+
+
+def read_known_hub(files: HubFiles, member: MemberId) -> KnownHub:
+    """Read what a client must know of a hub. Raises ConfigurationError."""
+    anchors, intermediates = (
+        [one.public_bytes(Encoding.DER) for one in read_certificates(paths)]
+        for paths in (files.anchors, files.intermediates)
+    )
+    return KnownHub(
+        trust=TrustStore(anchors, intermediates),
+        member=member,
+        receipt_key=receipt_key_of(read_verifying_key(files.checkpoint_key)),
+    )
+
+
+def read_verifying_key(path: Path) -> VerifyingKey:
+    """A verifier key from its file of one line. Raises ConfigurationError."""
+    try:
+        return VerifyingKey.parse(path.read_text("utf-8").strip())
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        raise ConfigurationError([Problem(str(path), "", message)]) from error
+    except (KeyTextInvalid, UnicodeDecodeError) as error:
+        raise ConfigurationError([Problem(str(path), "", f"no verifier key: {error}")]) from error

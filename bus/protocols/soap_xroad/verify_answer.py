@@ -1,0 +1,195 @@
+"""Verify that an answer, or a fault, is the one to what was sent, and that the hub recorded it.
+
+The checks, in order (WSS = WS-Security 1.1.1, MESS = X-Road Message Protocol 4.0):
+
+ (1) One signature reaches the Body, the timestamp and every routing header block, each at its
+     position, under a certificate that leads to a trust anchor now (signing.verify). WSS §8.
+ (2) The certificate belongs to the provider of the service; that of a fault to the hub.
+ (3) An answer repeats every routing header of the request, in order, and nothing else but the
+     request's hash. MESS §2.2.
+ (4) The request's hash is that of the bytes that were sent. MESS §2.4. A fault names their digest.
+ (5) The receipt is signed under the log's key, and names the digest of the request and that of
+     the answer as it was signed. Only where the log itself failed, there is no receipt.
+
+Age is not checked: (4) binds an answer to one request, and a copy gets the first answer again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from lxml import etree
+
+from bus.core.envelope import Envelope, HeaderBlock
+from bus.core.errors import LogUnavailable
+from bus.core.faults import Fault
+from bus.core.identifiers import MemberId
+from bus.core.receipts import Receipt, ReceiptInvalid, parse_receipt
+from bus.protocols.soap_xroad import names
+from bus.protocols.soap_xroad.read_answer import AnswerEnvelope, AnswerRejected, read_answer
+from bus.protocols.soap_xroad.write import without_receipt
+from signing.certificates import TrustStore
+from signing.errors import SignatureError
+from signing.names import TIMESTAMP, WSU_ID
+from signing.policy import SignaturePolicy
+from signing.signed_note import NoteInvalid, VerifyingKey, verify_note
+from signing.verify import SignedPart, VerifiedSignature, verify_signature
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHub:
+    """What a sender knows of a hub before it sends anything."""
+
+    trust: TrustStore = field(repr=False)
+    member: MemberId
+    """Who signs faults."""
+    receipt_key: VerifyingKey
+    policy: SignaturePolicy = field(default_factory=SignaturePolicy)
+    certificate_subjects: Mapping[MemberId, str] = field(default_factory=dict)
+    """organizationIdentifier in the certificates of members for whom it is not their id."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAnswer:
+    """An answer that is proved. Made by `verify_answer` only."""
+
+    payload: etree._Element = field(repr=False)
+    """The one element of the signed Body."""
+    receipt: Receipt
+    signer: MemberId
+    raw: bytes = field(repr=False)
+    """The bytes as received."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedFault:
+    """A fault that is proved. Made by `verify_answer` only."""
+
+    fault: Fault
+    receipt: Receipt | None
+    """None: the hub could not write its log, and says so."""
+    raw: bytes = field(repr=False)
+    """The bytes as received."""
+
+
+def verify_answer(
+    raw: bytes, request: Envelope, known: KnownHub, now: datetime
+) -> VerifiedAnswer | VerifiedFault:
+    """Prove what came back for `request` (as `parse` reads the bytes that were sent).
+
+    Raises AnswerRejected.
+    """
+    answer = read_answer(raw)
+    # (1)
+    signature = _verified_signature(answer, known, now)
+    # (2)
+    signer = request.service.provider.member if answer.fault is None else known.member
+    _check_signer(signature, signer, known)
+    if answer.fault is not None:
+        # (4) and (5)
+        _check_fault(answer.fault, request)
+        return VerifiedFault(answer.fault, _fault_receipt(answer, request, known), raw)
+    # (3)
+    _check_headers(answer, request)
+    # (4)
+    _check_request_hash(answer, request)
+    # (5)
+    receipt = _verified_receipt(answer, request, known)
+    return VerifiedAnswer(answer.payload, receipt, signer, raw)
+
+
+def _verified_signature(
+    answer: AnswerEnvelope, known: KnownHub, now: datetime
+) -> VerifiedSignature:
+    timestamps = answer.security.findall(TIMESTAMP)
+    if len(timestamps) != 1:
+        raise AnswerRejected(f"{len(timestamps)} wsu:Timestamp; expected exactly one")
+    required = [
+        SignedPart("Body", answer.body),
+        SignedPart("Timestamp", timestamps[0]),
+        *(SignedPart(block.name, block.element) for block in answer.routing_blocks),
+    ]
+    try:
+        return verify_signature(answer.security, required, known.policy, known.trust, now)
+    except SignatureError as error:
+        raise AnswerRejected(f"the signature does not hold: {error}") from error
+
+
+def _check_signer(signature: VerifiedSignature, expected: MemberId, known: KnownHub) -> None:
+    subject = known.certificate_subjects.get(expected, str(expected))
+    found = signature.certificate.subject_identifier
+    if found != subject:
+        raise AnswerRejected(f"signed by {found[:128]!r}; expected the signature of {expected}")
+
+
+def _check_headers(answer: AnswerEnvelope, request: Envelope) -> None:
+    sent = [_content(block) for block in request.routing_blocks if _is_repeated(block)]
+    back = [_content(block) for block in answer.routing_blocks if _is_repeated(block)]
+    if sent != back:
+        raise AnswerRejected("the headers are not those of the request, in its order")
+
+
+def _is_repeated(block: HeaderBlock) -> bool:
+    return block.element.tag != names.REQUEST_HASH
+
+
+def _content(block: HeaderBlock) -> list[tuple[str, str, dict[str, str]]]:
+    """Everything that a block says; its wsu:Id says nothing."""
+    return [
+        (
+            str(element.tag),
+            element.text or "",
+            {str(name): str(text) for name, text in element.items() if name != WSU_ID},
+        )
+        for element in block.element.iter()
+    ]
+
+
+def _check_request_hash(answer: AnswerEnvelope, request: Envelope) -> None:
+    found = [
+        block.element for block in answer.routing_blocks if block.element.tag == names.REQUEST_HASH
+    ]
+    if len(found) != 1:
+        raise AnswerRejected(f"{len(found)} requestHash headers; expected exactly one")
+    if found[0].get("algorithmId") != names.REQUEST_HASH_ALGORITHM:
+        raise AnswerRejected("the requestHash must be made with SHA-512")
+    expected = base64.b64encode(hashlib.sha512(request.raw).digest()).decode("ascii")
+    if not hmac.compare_digest((found[0].text or "").strip().encode(), expected.encode()):
+        raise AnswerRejected("the requestHash is not that of the request that was sent")
+
+
+def _check_fault(fault: Fault, request: Envelope) -> None:
+    if not hmac.compare_digest(fault.request_digest, request.digest):
+        raise AnswerRejected("the fault is about another request than the one that was sent")
+    # A request that the hub could not read has no id that it could name.
+    if fault.message_id not in ("", request.message_id):
+        raise AnswerRejected("the fault names another message id")
+
+
+def _fault_receipt(answer: AnswerEnvelope, request: Envelope, known: KnownHub) -> Receipt | None:
+    assert answer.fault is not None
+    if answer.fault.code == LogUnavailable.code and answer.receipt_note is None:
+        return None
+    return _verified_receipt(answer, request, known)
+
+
+def _verified_receipt(answer: AnswerEnvelope, request: Envelope, known: KnownHub) -> Receipt:
+    if answer.receipt_note is None:
+        raise AnswerRejected("there is no receipt: nothing says that the exchange was recorded")
+    try:
+        note = verify_note(answer.receipt_note, [known.receipt_key])
+        receipt = parse_receipt(note.text.decode())
+    except (NoteInvalid, ReceiptInvalid) as error:
+        raise AnswerRejected(f"the receipt does not hold: {error}") from error
+    if receipt.origin != known.receipt_key.name:
+        raise AnswerRejected(f"the receipt is one of {receipt.origin!r}")
+    if receipt.request_digest != request.digest:
+        raise AnswerRejected("the receipt is about another request than the one that was sent")
+    if receipt.answer_digest != hashlib.sha256(without_receipt(answer.raw)).digest():
+        raise AnswerRejected("the receipt is about another answer than this one")
+    return receipt
