@@ -123,16 +123,16 @@ def build_leaf(
         "" if raw_bytes is None else f'"bytes":{raw_bytes:d},',
         "" if case is None else f'"case":{_quote(case)},',
         "" if client is None else f'"client":{_quote(client)},',
-        "" if config is None else f'"config":"{_text_of(config)}",',
+        "" if config is None else f'"config":"{text_of_digest(config)}",',
         "" if continues is None else f'"continues":{continues:d},',
         f'"event":"{event.value}",',
         "" if fault is None else f'"fault":{_quote(fault)},',
         "" if message is None else f'"message":{_quote(message)},',
-        "" if payload is None else f'"payload":"{_text_of(payload)}",',
-        "" if sealed is None else f'"sealed":"{_text_of(sealed)}",',
+        "" if payload is None else f'"payload":"{text_of_digest(payload)}",',
+        "" if sealed is None else f'"sealed":"{text_of_digest(sealed)}",',
         "" if service is None else f'"service":{_quote(service)},',
-        "" if signature is None else f'"signature":"{_text_of(signature)}",',
-        "" if signer is None else f'"signer":"{_text_of(signer)}",',
+        "" if signature is None else f'"signature":"{text_of_digest(signature)}",',
+        "" if signer is None else f'"signer":"{text_of_digest(signer)}",',
         f'"time":"{_text_of_time(time)}","v":{LEAF_VERSION}',
         "" if verdict is None else f',"verdict":{_quote(verdict)}',
     ]
@@ -148,7 +148,7 @@ def build_leaf(
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-def _text_of(digest: bytes) -> str:
+def text_of_digest(digest: bytes) -> str:
     """Base64url without padding: what RFC 4648 §5 allows where the length is known."""
     encoded = binascii.b2a_base64(digest, newline=False).translate(_URL_SAFE, b"=")
     return encoded.decode("ascii")
@@ -196,6 +196,9 @@ def read_leaf_facts(raw: bytes) -> dict[str, Any]:
 
     Raises LeafInvalid.
     """
+    plain = _read_plain(raw)
+    if plain is not None:
+        return plain
     try:
         facts = json.loads(raw)
     except (ValueError, RecursionError) as error:
@@ -216,10 +219,61 @@ def read_leaf_facts(raw: bytes) -> dict[str, Any]:
     return facts
 
 
+def _pattern_of(name: str, value: str) -> str:
+    return f'(?:"{name}":{value},)?'
+
+
+_PLAIN_TEXT = r'"([^"\\\x00-\x1f]*)"'
+_PLAIN_DIGEST = r'"([A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])"'
+_PLAIN_NUMBER = r"(0|[1-9][0-9]{0,14})"
+_PLAIN_NAMES = sorted(_FORMS.keys() - {"v"})
+_PLAIN_LEAF = re.compile(
+    r"\{"
+    + "".join(
+        _pattern_of(
+            name,
+            _PLAIN_DIGEST
+            if name in _DIGESTS
+            else _PLAIN_NUMBER
+            if name in _NUMBERS
+            else r'"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z)"'
+            if name == "time"
+            else _PLAIN_TEXT,
+        )
+        for name in _PLAIN_NAMES
+        if name != "verdict"
+    )
+    + rf'"v":{LEAF_VERSION}(?:,"verdict":{_PLAIN_TEXT})?\}}'
+)
+"""A leaf whose texts need no escape, as nearly all are: its canonical form is one pattern."""
+
+
+def _read_plain(raw: bytes) -> dict[str, Any] | None:
+    """The facts of a leaf without escapes, ten times as fast; None: read it the long way."""
+    try:
+        found = _PLAIN_LEAF.fullmatch(raw.decode())
+    except UnicodeDecodeError:
+        return None
+    if found is None:
+        return None
+    facts: dict[str, Any] = {
+        name: fact
+        for name, fact in zip(_PLAIN_NAMES, found.groups(), strict=True)
+        if fact is not None
+    }
+    if facts.get("event") not in _EVENTS or "time" not in facts:
+        return None
+    facts["v"] = LEAF_VERSION
+    for name in _NUMBERS:
+        if name in facts:
+            facts[name] = int(facts[name])
+    return facts
+
+
 def leaf_of_facts(facts: dict[str, Any]) -> Leaf:
     """Decode the facts that `read_leaf_facts` gave. Raises LeafInvalid."""
     decoded: dict[str, Any] = {name: facts[name] for name in _TEXTS if name in facts}
-    decoded |= {name: digest_of(facts[name]) for name in _DIGESTS if name in facts}
+    decoded |= {name: digest_of_text(facts[name]) for name in _DIGESTS if name in facts}
     decoded |= {ours: facts[name] for name, ours in _NUMBERS.items() if name in facts}
     try:
         time = datetime.fromisoformat(facts["time"]).astimezone(UTC)
@@ -228,7 +282,7 @@ def leaf_of_facts(facts: dict[str, Any]) -> Leaf:
     return Leaf(event=_EVENTS[facts["event"]], time=time, **decoded)
 
 
-def digest_of(text: str) -> bytes:
+def digest_of_text(text: str) -> bytes:
     """The 32 bytes that a digest in a leaf stands for."""
     return base64.urlsafe_b64decode(text + "=")
 
@@ -268,7 +322,7 @@ class Pseudonyms:
     def of(self, text: str, time: datetime) -> str:
         """The pseudonym of `text` in the month of `time` (UTC)."""
         digest = hmac.digest(self._key_of(time), text.encode(), "sha256")
-        return _text_of(digest[:PSEUDONYM_BYTES])
+        return text_of_digest(digest[:PSEUDONYM_BYTES])
 
     def over_months(self, text: str, first: datetime, last: datetime) -> Iterator[str]:
         """Every pseudonym that `text` had from the month of `first` to that of `last`."""

@@ -14,9 +14,9 @@ from bus.core.log_entries import (
     Leaf,
     LeafInvalid,
     commit_payload,
-    digest_of,
     leaf_of_facts,
     read_leaf_facts,
+    text_of_digest,
 )
 from bus.core.ports import PayloadSealer, StoredEntry
 
@@ -136,8 +136,8 @@ class EntryChecks:
         self._settled = IndexSet()
         self._absent = IndexSet()
         self._tombstones = IndexSet()
-        self.first_citing: dict[bytes, int] = {}
-        """Digest of each configuration that was judged by, to the first entry that cites it."""
+        self.first_citing: dict[str, int] = {}
+        """Digest, as leaves write it, of each configuration cited, to the first entry that does."""
 
     def check(self, entry: StoredEntry) -> None:
         """Check one entry and add what is wrong to the report."""
@@ -149,7 +149,7 @@ class EntryChecks:
         self._report.events[facts["event"]] += 1
         self._check_order(entry.index, facts)
         if "config" in facts:
-            self.first_citing.setdefault(digest_of(facts["config"]), entry.index)
+            self.first_citing.setdefault(facts["config"], entry.index)
         raw = self._check_payload(entry, facts)
         if self._examine is not None:
             try:
@@ -201,12 +201,9 @@ class EntryChecks:
         if expected is None:
             self._find(entry.index, "a payload is stored that the leaf knows nothing of")
             return None
-        digest = hashlib.sha256(entry.sealed.ciphertext).digest()
-        if digest != digest_of(expected):
-            found = digest.hex()
-            self._find(
-                entry.index, "the sealed payload was changed", digest_of(expected).hex(), found
-            )
+        found = text_of_digest(hashlib.sha256(entry.sealed.ciphertext).digest())
+        if found != expected:
+            self._find(entry.index, "the sealed payload was changed", expected, found)
             return None
         return self._open_payload(entry, facts) if self._sealer is not None else None
 
@@ -220,7 +217,7 @@ class EntryChecks:
             return None
         self._report.payloads_opened += 1
         commitment = facts.get("payload")
-        if commitment is None or digest_of(commitment) != commit_payload(salt, raw):
+        if commitment != text_of_digest(commit_payload(salt, raw)):
             self._find(entry.index, "the payload is not the one that the leaf commits to")
         if facts.get("bytes") != len(raw):
             self._find(entry.index, "the payload's length", str(facts.get("bytes")), str(len(raw)))

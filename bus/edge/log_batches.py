@@ -40,7 +40,8 @@ class _Rows:
 
     entries: list[tuple[int, bytes]] = field(default_factory=list)
     payloads: list[tuple[int, bytes, bytes]] = field(default_factory=list)
-    settled: dict[bytes, tuple[InboxState, int]] = field(default_factory=dict)
+    settled: dict[int, tuple[InboxState, int]] = field(default_factory=dict)
+    settled_by_key: dict[bytes, tuple[InboxState, int]] = field(default_factory=dict)
     changed: dict[bytes, _Taken] = field(default_factory=dict)
     erased: list[tuple[int]] = field(default_factory=list)
 
@@ -49,11 +50,20 @@ class Fenced(LogUnavailable):
     """Another hub has taken this log over; this one must not write again."""
 
 
+OpenClaims = dict[bytes, int]
+"""Keys of claims without an outcome, to the entry that received them: as many as are in work."""
+
+
 def commit_batch(
-    connection: sqlite3.Connection, writes: Sequence[LogWrite], next_index: int, epoch: int
+    connection: sqlite3.Connection,
+    writes: Sequence[LogWrite],
+    next_index: int,
+    epoch: int,
+    open_claims: OpenClaims,
 ) -> list[Result]:
     """Append `writes` from `next_index` on; when this returns, all of it is on disk and synced.
 
+    `open_claims` only spares a search for each settlement: a claim that is not in it is searched.
     Raises sqlite3.Error and Fenced; then the caller rolls back, and nothing of it was done.
     """
     connection.execute("BEGIN IMMEDIATE")
@@ -63,14 +73,24 @@ def commit_batch(
     for write in writes:
         refusal = _take(write.claim, taken, rows, next_index) if write.claim else None
         if refusal is None:
-            _add(write, taken, rows, next_index)
+            _add(write, taken, rows, next_index, open_claims)
             results.append(Appended(next_index))
             next_index += 1
         else:
             results.append(refusal)
     _insert(connection, rows)
     connection.execute("COMMIT")
+    _note_open(open_claims, writes, rows)
     return results
+
+
+def _note_open(open_claims: OpenClaims, writes: Sequence[LogWrite], rows: _Rows) -> None:
+    for write in writes:
+        if write.settlement is not None:
+            open_claims.pop(write.settlement.key, None)
+    for key, row in rows.changed.items():
+        if row.state is InboxState.OPEN:
+            open_claims[key] = row.received_index
 
 
 def insert_text(connection: sqlite3.Connection, text: bytes) -> bytes:
@@ -110,7 +130,13 @@ def _take(claim: Claim, taken: dict[bytes, _Taken], rows: _Rows, index: int) -> 
     return None
 
 
-def _add(write: LogWrite, taken: dict[bytes, _Taken], rows: _Rows, index: int) -> None:
+def _add(
+    write: LogWrite,
+    taken: dict[bytes, _Taken],
+    rows: _Rows,
+    index: int,
+    open_claims: OpenClaims,
+) -> None:
     rows.entries.append((index, write.leaf))
     if write.sealed is not None:
         rows.payloads.append((index, write.sealed.ciphertext, write.sealed.wrapped_key))
@@ -120,36 +146,41 @@ def _add(write: LogWrite, taken: dict[bytes, _Taken], rows: _Rows, index: int) -
         return
     key, state = write.settlement.key, write.settlement.state
     row = taken.get(key)
-    if row is None:
-        rows.settled[key] = (state, index)
-        return
-    row.state, row.outcome_index = state, index
-    rows.changed[key] = row
+    if row is not None:
+        row.state, row.outcome_index = state, index
+        rows.changed[key] = row
+    elif key in open_claims:
+        rows.settled[open_claims[key]] = (state, index)
+    else:
+        rows.settled_by_key[key] = (state, index)
 
 
 def _insert(connection: sqlite3.Connection, rows: _Rows) -> None:
     _run(connection, _ENTRIES, rows.entries)
     _run(connection, _PAYLOADS, rows.payloads)
     changed = [
-        (key, row.digest, _NUMBER_OF_STATE[row.state], row.received_index, row.outcome_index)
+        (row.received_index, key, row.digest, _NUMBER_OF_STATE[row.state], row.outcome_index)
         for key, row in rows.changed.items()
     ]
     _run(connection, _INBOX, changed)
-    settled = [
-        (_NUMBER_OF_STATE[state], index, key) for key, (state, index) in rows.settled.items()
-    ]
-    _run(connection, _SETTLED, settled)
+    for statement, settled in (
+        (_SETTLED, list(rows.settled.items())),
+        (_SETTLED_BY_KEY, list(rows.settled_by_key.items())),
+    ):
+        numbers = [(_NUMBER_OF_STATE[state], index, which) for which, (state, index) in settled]
+        _run(connection, statement, numbers)
     _run(connection, _ERASED, rows.erased)
 
 
 _ENTRIES = "INSERT INTO entries SELECT * FROM ({values}) WHERE column1 IS NOT NULL"
 _PAYLOADS = "INSERT INTO payloads SELECT * FROM ({values}) WHERE column1 IS NOT NULL"
-_INBOX = (
-    "INSERT INTO inbox SELECT * FROM ({values}) WHERE column1 IS NOT NULL "
-    "ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, state = excluded.state, "
-    "received_idx = excluded.received_idx, outcome_idx = excluded.outcome_idx"
-)
+# A claim that takes over a message which may be sent again replaces the row of the first one.
+_INBOX = "INSERT OR REPLACE INTO inbox SELECT * FROM ({values}) WHERE column1 IS NOT NULL"
 _SETTLED = (
+    "UPDATE inbox SET state = new.column1, outcome_idx = new.column2 "
+    "FROM ({values}) AS new WHERE inbox.received_idx = new.column3"
+)
+_SETTLED_BY_KEY = (
     "UPDATE inbox SET state = new.column1, outcome_idx = new.column2 "
     "FROM ({values}) AS new WHERE inbox.key = new.column3"
 )

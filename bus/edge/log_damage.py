@@ -14,9 +14,17 @@ from bus.edge.log_wal import PAGE_BYTES
 PageReader = Callable[[int], bytes]
 """Gives the current content of a page; raises OSError or ValueError if there is none."""
 
-ROOT_PAGES = {"entries": 2, "payloads": 3, "inbox": 4, "inbox_open": 5, "texts": 6, "meta": 7}
+ROOT_PAGES = {
+    "entries": 2,
+    "payloads": 3,
+    "inbox": 4,
+    "inbox_key": 5,
+    "inbox_open": 6,
+    "texts": 7,
+    "meta": 8,
+}
 """Where each tree starts, in the order in which the schema is made."""
-_RECEIVED_COLUMN = {"inbox": 3, "inbox_open": 0}
+_RECEIVED_COLUMN = {"inbox_key": 1, "inbox_open": 0}
 """The column that holds an entry's index, in trees that are not ordered by it."""
 
 _INTERIOR_INDEX, _INTERIOR_TABLE, _LEAF_INDEX, _LEAF_TABLE = 2, 5, 10, 13

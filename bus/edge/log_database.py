@@ -17,6 +17,7 @@ from bus.edge.log_files import (
     sync_folder,
 )
 from bus.edge.log_pages import PageSlots, digest_database, digest_wal
+from bus.edge.log_wal import FRAME_BYTES, WAL_HEADER_BYTES, mapped, scan_wal
 
 FORMAT = 1
 """Of the database, the pages file and the leaves; a hub refuses a log of another format."""
@@ -24,15 +25,18 @@ CACHE_KIBIBYTES = 32 * 1024
 """What the writing connection keeps of the database, whatever the log's size."""
 _BUSY_SECONDS = 0.2
 
+# Keys of the inbox are random: each claim touches another page of its index. Everything else is in
+# the order of entries, so that it touches the same few pages however large the log is.
 _SCHEMA = """
 CREATE TABLE entries (idx INTEGER PRIMARY KEY, leaf BLOB NOT NULL);
 CREATE TABLE payloads (
     idx INTEGER PRIMARY KEY, ciphertext BLOB NOT NULL, wrapped_key BLOB NOT NULL
 );
 CREATE TABLE inbox (
-    key BLOB PRIMARY KEY, digest BLOB NOT NULL, state INTEGER NOT NULL,
-    received_idx INTEGER NOT NULL, outcome_idx INTEGER
-) WITHOUT ROWID;
+    received_idx INTEGER PRIMARY KEY, key BLOB NOT NULL, digest BLOB NOT NULL,
+    state INTEGER NOT NULL, outcome_idx INTEGER
+);
+CREATE UNIQUE INDEX inbox_key ON inbox (key);
 CREATE INDEX inbox_open ON inbox (received_idx) WHERE state = 0;
 CREATE TABLE texts (digest BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -180,6 +184,17 @@ class Fold:
             return True
         finally:
             self._lock.give_back()
+
+    def is_whole(self) -> bool:
+        """The write-ahead log ends with a commit, so that appending to it leaves nothing between.
+
+        Raises OSError.
+        """
+        if self.wal_bytes() == 0:
+            return True
+        with mapped(self._folder / WAL) as wal:
+            scan = scan_wal(wal, is_checked=True)
+            return len(wal) == WAL_HEADER_BYTES + scan.committed_frames * FRAME_BYTES
 
     def close(self) -> None:
         """Release the lock's file."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bus.core.log_checkpoint import Checkpoint, CheckpointInvalid, read_checkpoint
+from bus.core.log_entries import text_of_digest
 from bus.core.log_tiles import TILE_WIDTH, TiledTree
 from bus.core.log_verification import EntryChecks, Examine, Finding, IndexSet, LogReport
 from bus.core.merkle import hash_leaf
@@ -269,13 +270,14 @@ class _Verification:
         cited = self._checks.first_citing
         kept = set()
         for digest, text in connection.execute("SELECT digest, text FROM texts"):
-            kept.add(digest)
+            name = text_of_digest(bytes(digest))
+            kept.add(name)
             if hashlib.sha256(text).digest() != digest:
-                index = cited.get(digest, 0)
+                index = cited.get(name, 0)
                 self._add(Finding(index, DATABASE, "the configuration text was changed"))
-        for digest, index in cited.items():
-            if digest not in kept:
-                what = f"judged by a configuration that is not kept: {digest.hex()}"
+        for name, index in cited.items():
+            if name not in kept:
+                what = f"judged by a configuration that is not kept: {name}"
                 self._add(Finding(index, DATABASE, what))
 
     def _say_levels(self, checkpoint_key: VerifyingKey | None) -> None:

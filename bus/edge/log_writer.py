@@ -83,6 +83,7 @@ class LogWriter:
             self.size = entry_count(self._writing)
             """Committed entries."""
             self.interrupted = _find_interrupted(self._writing)
+            self._open_claims = {one.key: one.received_index for one in self.interrupted}
             self._resources = resources.pop_all()
         self.has_news = threading.Event()
         """Set after each commit."""
@@ -150,6 +151,7 @@ class LogWriter:
                 # After a failed commit: put the files in order before anything is promised again.
                 self._fold_now()
                 self.size = entry_count(self._writing)
+                self._open_claims = {}  # a commit may have been lost, or only its confirmation
             results = self._commit_all(batch)
         except LogFailure as error:
             self.failure = str(error) or type(error).__name__
@@ -170,7 +172,7 @@ class LogWriter:
         writes = [pending.work for pending in batch if isinstance(pending.work, LogWrite)]
         if not writes:
             return list(digests.values())
-        appended = commit_batch(self._writing, writes, self.size, self._epoch)
+        appended = commit_batch(self._writing, writes, self.size, self._epoch, self._open_claims)
         self.size += sum(isinstance(result, Appended) for result in appended)
         if any(write.erases is not None for write in writes):
             self._fold_from_bytes = 0  # what was erased must leave the write-ahead log too
@@ -199,7 +201,8 @@ class LogWriter:
             self._tail_is_doubtful = True
 
     def _fold_now(self) -> None:
-        if not self._fold.fold(is_checked=True):
+        # A verifier may hold the pages for minutes; only a torn tail cannot wait for it.
+        if not self._fold.fold(is_checked=True) and not self._fold.is_whole():
             raise LogUnavailable("a reader keeps the log from being put in order")
         self._tail_is_doubtful = False
 

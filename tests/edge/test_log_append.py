@@ -50,13 +50,13 @@ class Commits:
         self._real = log_writer.commit_batch
         monkeypatch.setattr(log_writer, "commit_batch", self)
 
-    def __call__(self, connection, writes, next_index, epoch):
+    def __call__(self, connection, writes, next_index, epoch, open_claims):
         if self.fail_before:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("INSERT INTO entries VALUES (?, ?)", (next_index, b"{}"))
             raise sqlite3.OperationalError("disk I/O error")
         self.count += 1
-        results = self._real(connection, writes, next_index, epoch)
+        results = self._real(connection, writes, next_index, epoch, open_claims)
         if self.fail_after:
             raise sqlite3.OperationalError("the confirmation was lost")
         return results

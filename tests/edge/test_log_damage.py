@@ -1,5 +1,6 @@
 """No stored byte of the log can change unseen, and no sound log is called damaged."""
 
+import asyncio
 import random
 import shutil
 import signal
@@ -10,11 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from bus.core.errors import LogCorrupt, LogUnavailable
+from bus.edge import log_pages, log_writer
 from bus.edge.log_damage import ROOT_PAGES
 from bus.edge.log_database import make_database
+from bus.edge.log_files import PAGES
+from bus.edge.log_folder import hold_folder
+from bus.edge.log_pages import digest_database
 from bus.edge.log_verify import verify_log
 from bus.edge.sqlite_log import SqliteLog
-from tests.edge.log_stories import KEY, READ_KEY, write_log
+from tests.edge.log_stories import KEY, READ_KEY, fill, write_log
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("log.sqlite-shm",)
@@ -111,8 +117,6 @@ def test_a_hub_killed_at_any_moment_keeps_what_it_confirmed(tmp_path, seed):
         assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     log = SqliteLog.open(folder, key=KEY, guard=tmp_path / "guard")
     assert len(log.interrupted()) == report.pending
-    import asyncio
-
     asyncio.run(log.close())
     report = verify_log(folder, read_key=READ_KEY)
     assert report.findings == []
@@ -169,9 +173,6 @@ def test_a_copy_that_cannot_be_written_is_verified(closed_log, tmp_path):
     ],
 )
 def test_a_row_changed_by_someone_who_knows_sqlite_is_named(closed_log, tmp_path, statement, index):
-    from bus.edge.log_files import PAGES
-    from bus.edge.log_pages import digest_database
-
     folder = tmp_path / "copy"
     shutil.copytree(closed_log, folder)
     connection = sqlite3.connect(folder / "log.sqlite", isolation_level=None)
@@ -204,15 +205,9 @@ def test_a_flipped_payload_byte_names_its_entry(closed_log, tmp_path):
 
 
 def test_a_database_restored_from_an_old_copy_is_not_opened(tmp_path):
-    from bus.core.errors import LogCorrupt
-
     folder, guard = tmp_path / "log", tmp_path / "guard"
 
     def write(exchanges):
-        import asyncio
-
-        from tests.edge.log_stories import fill
-
         async def story():
             log = SqliteLog.open(folder, key=KEY, guard=guard)
             await fill(log, exchanges)
@@ -233,10 +228,7 @@ def test_a_database_restored_from_an_old_copy_is_not_opened(tmp_path):
 
 
 def test_a_log_rewritten_under_the_guard_is_not_opened(tmp_path):
-    import asyncio
-
     from bus.core.errors import LogCorrupt
-    from tests.edge.log_stories import fill
 
     guard = tmp_path / "guard"
 
@@ -267,11 +259,6 @@ def test_the_trees_of_a_new_database_start_where_the_search_begins(tmp_path):
 
 def test_a_fold_that_was_interrupted_is_finished(tmp_path, monkeypatch):
     """Stop before each step of a fold, verify, open, verify."""
-    import asyncio
-
-    from bus.core.errors import LogUnavailable
-    from bus.edge import log_pages
-    from tests.edge.log_stories import fill
 
     class Stopped(OSError):
         pass
@@ -302,3 +289,54 @@ def test_a_fold_that_was_interrupted_is_finished(tmp_path, monkeypatch):
             assert verify_log(folder, read_key=READ_KEY).findings == []
 
         asyncio.run(story())
+
+
+def test_a_hub_starts_and_writes_while_somebody_verifies(tmp_path):
+    folder = tmp_path / "log"
+    wal = folder / "log.sqlite-wal"
+
+    async def story():
+        log = SqliteLog.open(folder, key=KEY)
+        await fill(log, 20)
+        with hold_folder(folder):
+            await log.close()
+            log = SqliteLog.open(folder, key=KEY)
+            await fill(log, 20)
+            await log.close()
+            assert wal.stat().st_size > 0
+            with wal.open("ab") as stream:
+                stream.write(bytes(5000))
+            # What a power cut left at the end must go before the next entry is promised.
+            with pytest.raises(LogUnavailable, match="reader"):
+                SqliteLog.open(folder, key=KEY)
+        log = SqliteLog.open(folder, key=KEY)
+        await fill(log, 5)
+        await log.close()
+
+    asyncio.run(story())
+    report = verify_log(folder, read_key=READ_KEY)
+    assert (report.entries, report.findings) == (90, [])
+
+
+def test_a_foreign_reader_delays_the_fold_and_spoils_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(log_writer, "FOLD_BYTES", 50_000)
+    folder = tmp_path / "log"
+
+    async def story():
+        log = SqliteLog.open(folder, key=KEY)
+        await fill(log, 30)
+        reader = sqlite3.connect(folder / "log.sqlite", isolation_level=None)
+        for _ in range(3):
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM entries").fetchone()
+            await fill(log, 30)
+            assert verify_log(folder, read_key=READ_KEY).findings == []
+            reader.execute("COMMIT")
+            await fill(log, 5)
+            assert verify_log(folder, read_key=READ_KEY).findings == []
+        reader.close()
+        await log.close()
+
+    asyncio.run(story())
+    assert not (folder / "pages.fold").exists()
+    must_find_flips(folder, 3, 5)
