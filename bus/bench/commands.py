@@ -1,0 +1,75 @@
+"""Commands of the bench: options in, calls to the bench, text or JSON out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+from rich.console import Console
+
+from bus.bench.exchange_bench import ExchangePlan, measure_exchanges
+from bus.bench.load import LoadFailed
+from bus.bench.log_bench import PAYLOAD_BYTES_DEFAULT, LogPart, measure_log
+from bus.bench.programs import ProgramFailed
+
+
+@click.group()
+def bench() -> None:
+    """Measure this hub on this machine."""
+
+
+@bench.command()
+@click.option("--seconds", type=click.FloatRange(0.5, 600), default=10, show_default=True)
+@click.option("--connections", type=click.IntRange(1, 1024), default=64, show_default=True)
+@click.option("--prefill", type=click.IntRange(0), default=0, help="Entries already in the log.")
+@click.option(
+    "--profile",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a cProfile of the hub there; the floor is left out.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable figures.")
+def exchange(
+    *, seconds: float, connections: int, prefill: int, profile: Path | None, as_json: bool
+) -> None:
+    """Measure whole exchanges, beside the least that any such hub must do.
+
+    Signed requests go over HTTP to the real hub with its durable log, and to a floor program that
+    only parses, verifies, signs and commits. Both take turns, so that noise hits both.
+    """
+    console = Console(stderr=True)
+    with TemporaryDirectory(prefix="lienthong-bench-") as folder:
+        plan = ExchangePlan(Path(folder), seconds, connections, prefill, profile)
+        with console.status("starting") as status:
+            try:
+                figures = measure_exchanges(plan, status.update)
+            except (ProgramFailed, LoadFailed) as error:
+                raise click.ClickException(str(error)) from error
+    _echo(figures.as_json(), figures.lines(), as_json=as_json)
+
+
+@bench.command()
+@click.option("--entries", type=click.IntRange(10), default=1_000_000, show_default=True)
+@click.option(
+    "--payload-bytes",
+    type=click.IntRange(1, 1024 * 1024),
+    default=PAYLOAD_BYTES_DEFAULT,
+    show_default=True,
+    help="Size of each sealed payload.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable figures.")
+def log(*, entries: int, payload_bytes: int, as_json: bool) -> None:
+    """Append entries to a new log; speed and memory should hold to the last tenth."""
+    console = Console(stderr=True)
+    with TemporaryDirectory(prefix="lienthong-bench-") as folder, console.status("") as status:
+
+        def tell(part: LogPart) -> None:
+            status.update(f"{part.entries:,} entries, {part.rate:,.0f} a second")
+
+        figures = measure_log(Path(folder), entries, payload_bytes, tell)
+    _echo(figures.as_json(), figures.lines(), as_json=as_json)
+
+
+def _echo(values: dict[str, object], lines: list[str], *, as_json: bool) -> None:
+    click.echo(json.dumps(values, indent=2) if as_json else "\n".join(lines))

@@ -1,0 +1,174 @@
+"""Load a program: keep-alive connections in a closed loop, each answer timed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import cast
+
+import uvloop
+
+SAMPLE_EVERY = 100
+"""Of so many answers, one is kept and verified after the clock has stopped."""
+SAMPLES_MAX = 64
+ROUND_SECONDS_GRACE = 30
+"""How long the last answers of a round may take."""
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
+_HEAD_END = b"\r\n\r\n"
+
+
+class LoadFailed(RuntimeError):
+    """A program did not answer every request as it must."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request as it was sent, and the body of its answer."""
+
+    request: bytes = field(repr=False)
+    answer: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class Round:
+    """What one round of load has found. Owned by the loop that loads."""
+
+    seconds: float = 0.0
+    latencies: array[float] = field(default_factory=lambda: array("d"), repr=False)
+    """In seconds, one for each answer, in the order of arrival."""
+    answer_bytes: int = 0
+    """All bodies together."""
+    samples: list[Exchange] = field(default_factory=list, repr=False)
+
+    @property
+    def rate(self) -> float:
+        """Answers in a second."""
+        return len(self.latencies) / self.seconds
+
+
+def load(port: int, requests: Iterator[bytes], *, connections: int, seconds: float) -> Round:
+    """Send requests for so many seconds, or until there are no more. Raises LoadFailed."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_load(port, _Supply(requests, Round(), seconds), connections))
+
+
+class _Supply:
+    """The requests that are left, and what came of the ones before. One for each round."""
+
+    def __init__(self, requests: Iterator[bytes], found: Round, seconds: float) -> None:
+        self.found = found
+        self.failure = ""
+        self._requests = requests
+        self._begin = perf_counter()
+        self._end = self._begin + seconds
+
+    def take(self) -> bytes | None:
+        """The next request; None: the round is over."""
+        if self.failure or perf_counter() >= self._end:
+            return None
+        return next(self._requests, None)
+
+    def add(self, request: bytes, answer: bytes, latency_seconds: float) -> None:
+        """Count an answer."""
+        found = self.found
+        found.latencies.append(latency_seconds)
+        found.answer_bytes += len(answer)
+        if not len(found.latencies) % SAMPLE_EVERY and len(found.samples) < SAMPLES_MAX:
+            found.samples.append(Exchange(request, answer))
+
+    def seconds_left(self) -> float:
+        """Until no further request is sent."""
+        return max(0.0, self._end - perf_counter())
+
+    def close(self) -> Round:
+        """Stop the clock."""
+        self.found.seconds = perf_counter() - self._begin
+        return self.found
+
+
+class _Connection(asyncio.Protocol):
+    """One client: asks, waits, asks again."""
+
+    def __init__(self, supply: _Supply) -> None:
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._supply = supply
+        self._request = b""
+        self._began = 0.0
+        self._received = b""
+        self._expected_bytes = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if not self._expected_bytes and _HEAD_END in self._received:
+            self._read_head()
+        if self._expected_bytes and len(self._received) >= self._expected_bytes:
+            self._answered()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._request:
+            self._supply.failure = self._supply.failure or "a connection ended without an answer"
+        if not self.over.done():
+            self.over.set_result(None)
+
+    def _ask(self) -> None:
+        request = self._supply.take()
+        if request is None:
+            self._request = b""
+            self._transport.close()
+            return
+        self._request = request
+        self._received = b""
+        self._expected_bytes = 0
+        self._began = perf_counter()
+        self._transport.write(request)
+
+    def _read_head(self) -> None:
+        head_bytes = self._received.index(_HEAD_END) + len(_HEAD_END)
+        length = _LENGTH.search(self._received, 0, head_bytes)
+        if length is None:
+            self._fail("an answer has no Content-Length")
+            return
+        self._expected_bytes = head_bytes + int(length[1])
+
+    def _answered(self) -> None:
+        latency_seconds = perf_counter() - self._began
+        status, (_, _, body) = self._received[9:12], self._received.partition(_HEAD_END)
+        if status != b"200":
+            self._fail(f"answered with {status.decode('latin-1')}: {body[-400:]!r}")
+            return
+        self._supply.add(self._request, body, latency_seconds)
+        self._ask()
+
+    def _fail(self, reason: str) -> None:
+        self._supply.failure = self._supply.failure or reason
+        self._request = b""
+        self._transport.close()
+
+
+async def _load(port: int, supply: _Supply, connections: int) -> Round:
+    loop = asyncio.get_running_loop()
+    clients = [
+        (await loop.create_connection(lambda: _Connection(supply), "127.0.0.1", port))[1]
+        for _ in range(connections)
+    ]
+    waiting = [client.over for client in clients]
+    try:
+        async with asyncio.timeout(supply.seconds_left() + ROUND_SECONDS_GRACE):
+            await asyncio.gather(*waiting)
+    except TimeoutError as error:
+        raise LoadFailed("the last answers did not come") from error
+    found = supply.close()
+    if supply.failure:
+        raise LoadFailed(supply.failure)
+    if not found.latencies:
+        raise LoadFailed("nothing was answered")
+    return found

@@ -1,0 +1,119 @@
+"""Start the programs under load, watch what they use, stop them by closing their input."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+START_SECONDS_MAX = 60
+STOP_SECONDS_MAX = 60
+LISTEN_BACKLOG = 2048
+_BYTES_OF_KIBIBYTE = 1024
+
+
+class ProgramFailed(RuntimeError):
+    """A program under load did not start, or ended before its time."""
+
+
+@dataclass(slots=True)
+class Program:
+    """A running program. Owns its process; `last_words` is set when it has ended."""
+
+    name: str
+    process: subprocess.Popen[str]
+    port: int
+    last_words: dict[str, Any]
+
+    @property
+    def rss_bytes_max(self) -> int:
+        """Most memory that it held, as it said at its end."""
+        return int(self.last_words["rss_bytes_max"])
+
+    def cpu_seconds(self) -> float:
+        """Processor time that it has used so far, all threads."""
+        # proc(5): the name in brackets may hold blanks; utime and stime are fields 14 and 15.
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii")
+        fields = stat.rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def running(name: str, module: str, arguments: Sequence[str]) -> Iterator[Program]:
+    """Run `python -m module arguments` until the block ends. Raises ProgramFailed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        program = Program(name, process, int(_line(name, process)), {})
+        yield program
+        assert process.stdin is not None
+        process.stdin.close()
+        program.last_words = json.loads(_line(name, process))
+        process.wait(STOP_SECONDS_MAX)
+    except subprocess.TimeoutExpired as error:
+        raise ProgramFailed(f"the {name} did not end") from error
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        for stream in (process.stdin, process.stdout):
+            assert stream is not None
+            stream.close()
+
+
+def _line(name: str, process: subprocess.Popen[str]) -> str:
+    """The next line that it says: its port at first, at its end what it used."""
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], START_SECONDS_MAX)
+    line = process.stdout.readline() if ready else ""
+    if not line:
+        raise ProgramFailed(f"the {name} said nothing; its errors stand above")
+    return line
+
+
+# --- the other side: inside a program under load -------------------------------------------------
+
+
+def listen() -> socket.socket:
+    """A listening socket on a free port of loopback."""
+    return socket.create_server(("127.0.0.1", 0), backlog=LISTEN_BACKLOG)
+
+
+def say_ready(listening: socket.socket) -> None:
+    """Tell the port to whoever started this program."""
+    print(listening.getsockname()[1], flush=True)
+
+
+def stop_at_end_of_input(stop: Callable[[], None]) -> None:
+    """Call `stop` once whoever started this program closes its input, or is gone."""
+    # Ctrl-C goes to the whole group: the command ends its programs itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    loop = asyncio.get_running_loop()
+
+    def on_input() -> None:
+        if not os.read(sys.stdin.fileno(), 1):
+            loop.remove_reader(sys.stdin.fileno())
+            stop()
+
+    loop.add_reader(sys.stdin.fileno(), on_input)
+
+
+def say_last_words() -> None:
+    """Tell what this program used."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    print(json.dumps({"rss_bytes_max": usage.ru_maxrss * _BYTES_OF_KIBIBYTE}), flush=True)

@@ -1,0 +1,112 @@
+"""Sign distinct requests before the clock starts, on every processor."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+from bus.bench.citizen_answer import SERVICE
+from bus.core.identifiers import ServiceId, SubsystemId
+from bus.core.xml import parse_xml
+from bus.edge.clock import now
+from bus.edge.hub_settings import SignerFiles
+from bus.edge.key_store import read_signer
+from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
+from signing.keys import Signer
+
+_CHUNK = 64
+_PAYLOAD_BYTES_MAX = 4096
+_HEAD = (
+    "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/xml; charset=utf-8\r\n"
+    'SOAPAction: ""\r\nContent-Length: {length}\r\n\r\n'
+)
+_PAYLOAD = (
+    '<TraCuuThongTinCongDan xmlns="http://dancuquocgia.bca"><MaYeuCau>{number}</MaYeuCau>'
+    "<MaDVC>G22-DVC</MaDVC><MaCanBo>CB-0117</MaCanBo><SoDinhDanh>{citizen}</SoDinhDanh>"
+    "<HoVaTen>Nguyễn Văn An</HoVaTen><NgayThangNamSinh><NgayThangNam>19900101</NgayThangNam>"
+    "</NgayThangNamSinh></TraCuuThongTinCongDan>"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who asks, and the key that it signs with."""
+
+    subsystem: SubsystemId
+    files: SignerFiles
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    client: Client
+    first: int
+    count: int
+
+
+class RequestSigner:
+    """Signs requests; no two that one signer gives have the same message id."""
+
+    def __init__(self, client: Client, processes: ProcessPoolExecutor) -> None:
+        """Use `request_signer`."""
+        self._client = client
+        self._processes = processes
+        self._next = 0
+
+    def sign(self, count: int) -> list[bytes]:
+        """At least `count` whole HTTP requests, signed now and valid for five minutes."""
+        chunks = []
+        for _ in range(0, count, _CHUNK):
+            chunks.append(_Chunk(self._client, self._next, _CHUNK))
+            self._next += _CHUNK
+        return [one for signed in self._processes.map(_sign, chunks) for one in signed]
+
+
+@contextmanager
+def request_signer(client: Client) -> Iterator[RequestSigner]:
+    """A signer with a process for each processor; they end with the block."""
+    # Spawned, not forked: a fork would copy threads' locks in whatever state they are.
+    spawning = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=spawning) as processes:
+        yield RequestSigner(client, processes)
+
+
+def http_request(body: bytes) -> bytes:
+    """The bytes that carry a request over HTTP, kept alive."""
+    return _HEAD.format(length=len(body)).encode("ascii") + body
+
+
+def body_of(request: bytes) -> bytes:
+    """The envelope in a whole HTTP request."""
+    return request.partition(b"\r\n\r\n")[2]
+
+
+def _sign(chunk: _Chunk) -> list[bytes]:
+    signer = _signer(chunk.client.files)
+    time = SigningTime(now())
+    return [
+        http_request(_request(chunk.client, signer, time, number))
+        for number in range(chunk.first, chunk.first + chunk.count)
+    ]
+
+
+@cache
+def _signer(files: SignerFiles) -> Signer:
+    return read_signer(files)
+
+
+def _request(client: Client, signer: Signer, time: SigningTime, number: int) -> bytes:
+    header = RequestHeader(
+        client=client.subsystem,
+        service=ServiceId.parse(SERVICE),
+        message_id=f"bench-{number:012}",
+        user_id="CB-0117",
+        issue=f"HS-{number // 4:010}",
+    )
+    payload = _PAYLOAD.format(number=f"MC-{number:012}", citizen=f"040090{number % 1_000_000:06}")
+    element = parse_xml(payload.encode(), bytes_max=_PAYLOAD_BYTES_MAX)
+    return write_request(header, element, signer, time)
