@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
@@ -28,6 +29,16 @@ CERTIFICATES_KEPT_MAX = 4096
 """Validated certificates kept in memory."""
 CERTIFICATE_BYTES_MAX = 16 * 1024
 """Largest DER certificate that is looked at, in bytes."""
+
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    RecursionError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+)
+"""What the two readers raise over bytes that are no certificate, found by changing each byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +146,7 @@ def _load(der: bytes) -> asn1_x509.Certificate:
         x509.load_der_x509_certificate(der)
         certificate = asn1_x509.Certificate.load(der, strict=True)
         certificate.native  # noqa: B018 - reads every field now, not in the middle of a check
-    except (ValueError, TypeError, KeyError) as error:
+    except _UNREADABLE as error:
         raise CertificateRejected("not an X.509 certificate in DER") from error
     return certificate
 
