@@ -1,0 +1,165 @@
+"""The command `lienthong call`: ask a service, and show only what is proved."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from lxml import etree
+
+from bus.cli.exit_codes import COULD_NOT, DONE, EXIT_CODES, FOUND, fail, telling_errors
+from bus.core.errors import BusError
+from bus.core.faults import Fault
+from bus.core.receipts import Receipt
+from bus.core.xml import parse_xml
+from bus.edge.hub_client import (
+    AnswerRejected,
+    FaultReceived,
+    HubClient,
+    HubUnreachable,
+    Labels,
+    VerifiedAnswer,
+)
+from bus.sandbox.description import NameUnknown, read_description
+
+BODY_BYTES_MAX = 64 * 1024 * 1024
+
+
+@click.command(epilog=f"{EXIT_CODES} A fault is 1; an answer that is not proved is 2.")
+@click.argument("service")
+@click.option("--as", "subsystem", required=True, help="The subsystem that asks: H41/motcua.")
+@click.option(
+    "--body",
+    type=click.File("rb"),
+    required=True,
+    help="The file of the request element; - is standard input.",
+)
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="LIENTHONG_DIR",
+    default=Path("sandbox"),
+    show_default=True,
+    help="The sandbox's folder; also LIENTHONG_DIR in the environment.",
+)
+@click.option("--envelope", is_flag=True, help="Print the whole answer, byte by byte as it came.")
+@click.option("--user-id", default="", help="The officer in whose name is asked.")
+@click.option("--issue", default="", help="The case that the question belongs to.")
+@click.option("--message-id", default="", help="Without it, a new one.")
+@click.option("--json", "as_json", is_flag=True, help="Print answer and proofs for programs.")
+def call(
+    service: str,
+    subsystem: str,
+    body: Any,
+    folder: Path,
+    user_id: str,
+    issue: str,
+    message_id: str,
+    *,
+    envelope: bool,
+    as_json: bool,
+) -> None:
+    """Ask SERVICE and print its answer.
+
+    SERVICE and subsystem are full ids or ends of one: TraCuuThongTinCongDan, H41/motcua. The
+    answer is shown only if its signature, its headers, the request's hash and the receipt hold.
+    """
+    with telling_errors():
+        described = read_description(folder.absolute())
+        try:
+            service_id = described.service_id(service)
+            client = described.client(str(described.subsystem_id(subsystem)))
+            payload = parse_xml(body.read(), bytes_max=BODY_BYTES_MAX)
+        except NameUnknown as error:
+            fail(str(error))
+        except BusError as error:
+            fail(f"The body cannot be sent: {error.public_reason} {error.public_detail}")
+    labels = Labels(message_id=message_id, user_id=user_id, issue=issue)
+    request = client.sign(service_id, payload, labels)
+    sys.exit(_exchange(client, request, is_envelope=envelope, is_json=as_json))
+
+
+def _exchange(client: HubClient, request: bytes, *, is_envelope: bool, is_json: bool) -> int:
+    try:
+        answer = client.exchange(request)
+    except FaultReceived as error:
+        if is_json:
+            _print_json({"fault": _fault_values(error.fault, error.verified.receipt)})
+        elif is_envelope:
+            sys.stdout.buffer.write(error.verified.raw)
+        _tell_fault(error.fault)
+        return FOUND
+    except AnswerRejected as error:
+        click.echo(f"The answer is not proved and is not shown: {error.reason}", err=True)
+        return COULD_NOT
+    except HubUnreachable as error:
+        click.echo(f"The hub cannot be reached: {error}", err=True)
+        return COULD_NOT
+    finally:
+        client.close()
+    if is_json:
+        _print_json(_answer_values(answer))
+    elif is_envelope:
+        sys.stdout.buffer.write(answer.raw)
+    else:
+        click.echo(pretty(answer.payload))
+        receipt = answer.receipt
+        click.echo(
+            f"Signed by {answer.signer}; received as entry {receipt.received_index}, "
+            f"answered as entry {receipt.outcome_index} of {receipt.origin}.",
+            err=True,
+        )
+    return DONE
+
+
+def pretty(element: etree._Element) -> str:
+    """An element for people: indented, in letters."""
+    alone = parse_xml(etree.tostring(element), bytes_max=BODY_BYTES_MAX)
+    etree.cleanup_namespaces(alone)
+    etree.indent(alone)
+    return etree.tostring(alone, encoding="unicode")
+
+
+def _tell_fault(fault: Fault) -> None:
+    click.echo(f"{fault.code}: {fault.reason}", err=True)
+    again = " The same request may be sent again later." if fault.is_retryable else ""
+    click.echo(f"Fault {fault.fault_id} ({fault.xroad_code}).{again}", err=True)
+
+
+def _answer_values(answer: VerifiedAnswer) -> dict[str, Any]:
+    return {
+        "payload": etree.tostring(answer.payload, encoding="unicode"),
+        "signer": str(answer.signer),
+        "receipt": _receipt_values(answer.receipt),
+    }
+
+
+def _fault_values(fault: Fault, receipt: Receipt | None) -> dict[str, Any]:
+    return {
+        "code": fault.code,
+        "xroad_code": fault.xroad_code,
+        "reason": fault.reason,
+        "fault_id": fault.fault_id,
+        "message_id": fault.message_id,
+        "retryable": fault.is_retryable,
+        "receipt": None if receipt is None else _receipt_values(receipt),
+    }
+
+
+def _receipt_values(receipt: Receipt) -> dict[str, Any]:
+    return {
+        "origin": receipt.origin,
+        "time": receipt.time.isoformat(),
+        "received": receipt.received_index,
+        "outcome": receipt.outcome_index,
+        "request_sha256": receipt.request_digest.hex(),
+        "answer_sha256": receipt.answer_digest.hex(),
+    }
+
+
+def _print_json(values: dict[str, Any]) -> None:
+    click.echo(json.dumps(values, ensure_ascii=False, indent=2))

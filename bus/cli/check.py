@@ -1,0 +1,52 @@
+"""The command `lienthong check`: tell before the start whether a hub can start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND
+from bus.core.errors import Problem
+from bus.edge.clock import now
+from bus.edge.readiness import check_readiness
+
+
+@click.command(epilog=f"{EXIT_CODES} Warnings alone are 0.")
+@click.option(
+    "--settings",
+    "settings_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="hub.yaml of the deployment.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def check(context: click.Context, settings_path: Path, *, as_json: bool) -> None:
+    """Check settings, routes, adapters, schemas, keys and log; every problem at once."""
+    readiness = check_readiness(settings_path, now=now())
+    if as_json:
+        found = {
+            "ready": readiness.is_ready,
+            "problems": _values(readiness.problems),
+            "warnings": _values(readiness.warnings),
+        }
+        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        for problem in readiness.problems:
+            click.echo(str(problem))
+        for warning in readiness.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        count = len(readiness.problems)
+        click.echo("ready" if readiness.is_ready else f"not ready: {count} problems")
+    context.exit(DONE if readiness.is_ready else FOUND)
+
+
+def _values(problems: Iterable[Problem]) -> list[dict[str, Any]]:
+    return [
+        {"file": one.file, "line": one.line, "path": one.path, "message": one.message}
+        for one in problems
+    ]

@@ -1,0 +1,147 @@
+"""The commands `lienthong sandbox …`: a whole nation on one machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, telling_errors
+from bus.core.errors import ConfigurationError
+from bus.edge.telemetry import LEVELS
+from bus.sandbox.agency_http_server import FaultMode
+from bus.sandbox.description import Description, NameUnknown, find_name, read_description
+from bus.sandbox.programs import NotStarted, set_fault
+from bus.sandbox.run_state import AlreadyRunning
+from bus.sandbox.sandbox_data import SEED_DEFAULT
+from bus.sandbox.status import STOPPED, Status, read_status
+from bus.sandbox.up import Wish, down, supervise, up_detached
+
+_folder_option = click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="LIENTHONG_DIR",
+    default=Path("sandbox"),
+    show_default=True,
+    help="The sandbox's folder; also LIENTHONG_DIR in the environment.",
+)
+
+
+@click.group(epilog=EXIT_CODES)
+def sandbox() -> None:
+    """A nation on one machine: authority, hub, simulated agencies, invented people."""
+
+
+@sandbox.command(epilog=f"{EXIT_CODES} A sandbox that runs already is 1.")
+@_folder_option
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="The hub's port; without it, 8080 if it is free, else any.",
+)
+@click.option("--detach", is_flag=True, help="Return when everything is ready, leave it running.")
+@click.option("--seed", type=int, default=SEED_DEFAULT, show_default=True, help="Of invented data.")
+@click.option("--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True)
+def up(folder: Path, port: int, seed: int, log_level: str, *, detach: bool) -> None:
+    """Start hub and agencies; keys, data and log that lie in the folder are used again."""
+    wish = Wish(folder.absolute(), port, seed, log_level)
+    with telling_errors():
+        try:
+            if detach:
+                up_detached(wish)
+                _announce(wish.folder)
+                return
+            reason = supervise(
+                wish,
+                tell=click.echo,
+                announce=lambda: _announce(wish.folder, hint="Ctrl-C ends it."),
+            )
+        except AlreadyRunning as error:
+            fail(str(error), code=FOUND)
+        except (NotStarted, OSError) as error:
+            fail(f"The sandbox could not be started. {error}")
+    if reason:
+        fail(f"The sandbox ended: {reason}")
+    click.echo("The sandbox is down.")
+
+
+@sandbox.command("down", epilog=EXIT_CODES)
+@_folder_option
+def down_(folder: Path) -> None:
+    """End what `up` started in this folder, and nothing else. May be repeated."""
+    was_up = down(folder.absolute())
+    click.echo("The sandbox is down." if was_up else "No sandbox runs here.")
+
+
+@sandbox.command(epilog=f"{EXIT_CODES} A sandbox that does not run is 1.")
+@_folder_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_context
+def status(context: click.Context, folder: Path, *, as_json: bool) -> None:
+    """Say what runs, since when, and how large it is."""
+    found = read_status(folder.absolute())
+    if as_json:
+        click.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=2))
+    else:
+        _print_status(found)
+    context.exit(FOUND if found.state == STOPPED else DONE)
+
+
+@sandbox.command(epilog=EXIT_CODES)
+@click.argument("agency")
+@click.option("--mode", type=click.Choice([str(mode) for mode in FaultMode]), required=True)
+@click.option(
+    "--seconds", type=click.FloatRange(0), default=5.0, show_default=True, help="Of mode slow."
+)
+@_folder_option
+def fault(agency: str, mode: str, seconds: float, folder: Path) -> None:
+    """Make a simulated AGENCY slow, down, wrong or unwilling; mode none makes it well again."""
+    with telling_errors():
+        described = read_description(folder.absolute())
+    urls = {one.id: one.url for one in described.agencies}
+    try:
+        url = urls[find_name(agency, urls, "agency")]
+        refusal = set_fault(url, mode, seconds)
+    except NameUnknown as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"The agency does not answer: {error}")
+    if refusal:
+        fail(f"The agency refused: {refusal}")
+    click.echo(f"{agency}: {mode}" + (f", {seconds:g} s" if mode == FaultMode.SLOW else ""))
+
+
+def _announce(folder: Path, hint: str = "`lienthong sandbox down` ends it.") -> None:
+    described: Description = read_description(folder)
+    first = described.services[0]
+    click.echo(f"The sandbox is ready: {described.hub_url}  ({folder})")
+    click.echo(f"  {len(described.services)} services, {len(described.subsystems)} subsystems")
+    click.echo("  Ask something:")
+    click.echo(
+        f"    lienthong call {first.id.split('/')[-2]} --as H41/motcua "
+        f"--body {first.sample_request} --dir {folder}"
+    )
+    click.echo(f"  {hint}")
+
+
+def _print_status(found: Status) -> None:
+    table = Table(title=f"Sandbox in {found.folder}: {found.state}", title_justify="left")
+    table.add_column("part")
+    table.add_column("state")
+    table.add_column("what", overflow="fold")
+    for part in found.parts:
+        table.add_row(part.name, part.state, part.what)
+    Console().print(table)
+
+
+def described_folder(folder: Path) -> Description:
+    """The description of the sandbox there; ends the command if there is none."""
+    try:
+        return read_description(folder.absolute())
+    except ConfigurationError as error:
+        fail(str(error))

@@ -1,0 +1,63 @@
+"""Describe a prepared nation, with a request for each service that its data answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bus.edge.routes_file import read_nation
+from bus.sandbox.description import (
+    VERSION,
+    DescribedAgency,
+    DescribedService,
+    DescribedSubsystem,
+    Description,
+)
+from bus.sandbox.nation_files import HUB_HOST, PreparedNation
+from bus.sandbox.sandbox_data import sample_requests
+
+
+def describe_nation(nation: PreparedNation) -> Description:
+    folder = nation.folder.absolute()
+    routes = read_nation(nation.routes)
+    samples = _write_samples(folder)
+    return Description(
+        version=VERSION,
+        hub_url=nation.public_url,
+        hub=str(routes.hub),
+        trust_anchor=str(nation.anchor.absolute()),
+        log=str(folder / "log"),
+        log_verifier_key=str(folder / "log" / "checkpoint.vkey"),
+        log_read_key=str(folder / "keys" / "log-read.key"),
+        settings=str(nation.hub_settings.absolute()),
+        subsystems=tuple(
+            DescribedSubsystem(
+                str(subsystem), str(files.key.absolute()), str(files.certificate.absolute())
+            )
+            for subsystem, files in nation.signers.items()
+        ),
+        services=tuple(
+            DescribedService(
+                id=str(known),
+                title=service.title,
+                url=f"{nation.public_url}/services/{known}",
+                wsdl_url=f"{nation.public_url}/services/{known}?wsdl",
+                sample_request=str(samples[str(known)]),
+            )
+            for known, service in routes.services.items()
+        ),
+        agencies=tuple(
+            DescribedAgency(agency, f"http://{HUB_HOST}:{account.port}")
+            for agency, account in nation.agencies.items()
+        ),
+    )
+
+
+def _write_samples(folder: Path) -> dict[str, Path]:
+    samples = folder / "samples"
+    samples.mkdir(exist_ok=True)
+    written = {}
+    for service, element in sample_requests(folder / "data").items():
+        path = samples / f"{service.split('/')[-2]}.xml"
+        path.write_bytes(element + b"\n")
+        written[service] = path
+    return written

@@ -1,0 +1,99 @@
+"""Say how the processes of a sandbox are started, where they listen, and when they answer."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import sys
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from bus.edge.key_store import read_secret
+from bus.sandbox.nation_files import HUB_HOST, PreparedNation
+from bus.sandbox.processes import Program
+from bus.sandbox.run_state import run_folder
+
+AGENCIES = ("business_registry", "population")
+HUB_PORT_USUAL = 8080
+
+
+class NotStarted(Exception):
+    """A process of the sandbox did not come up; the text says which, and its last words."""
+
+
+def free_ports(hub_port: int) -> dict[str, int]:
+    """A port for each process. Somebody may take one before it is used: then `up` says so."""
+    found = {}
+    held = []
+    try:
+        for name in (*AGENCIES, "hub"):
+            wanted = hub_port or HUB_PORT_USUAL if name == "hub" else 0
+            door = socket.socket()
+            held.append(door)
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                door.bind((HUB_HOST, wanted))
+                door.listen()
+            except OSError:
+                if hub_port:
+                    raise NotStarted(f"Port {hub_port} is not free.") from None
+                door.bind((HUB_HOST, 0))
+            found[name] = door.getsockname()[1]
+    finally:
+        for door in held:
+            door.close()
+    return found
+
+
+def agency_program(nation: PreparedNation, agency: str) -> Program:
+    account = nation.agencies[agency]
+    arguments = [sys.executable, "-m", "bus.sandbox.agency_server", "--agency", agency]
+    arguments += ["--data", str(nation.folder / "data"), "--port", str(account.port)]
+    environment = {
+        "AGENCY_ACCOUNT": account.account,
+        "AGENCY_SECRET": read_secret(account.secret_file),
+    }
+    output = run_folder(nation.folder) / f"{agency}.log"
+    return Program(agency, arguments, output, environment)
+
+
+def hub_program(nation: PreparedNation, log_level: str) -> Program:
+    arguments = [sys.executable, "-m", "bus.cli", "serve"]
+    arguments += ["--settings", str(nation.hub_settings), "--log-level", log_level]
+    return Program("hub", arguments, run_folder(nation.folder) / "hub.log", {})
+
+
+def health_urls(nation: PreparedNation) -> dict[str, str]:
+    agencies = {
+        agency: f"http://{HUB_HOST}:{account.port}/_health"
+        for agency, account in nation.agencies.items()
+    }
+    return {**agencies, "hub": f"{nation.public_url}/health"}
+
+
+def answers(url: str) -> bool:
+    with suppress(OSError, http.client.HTTPException):
+        return _request("GET", url)[0] == http.HTTPStatus.OK
+    return False
+
+
+def _request(method: str, url: str, body: bytes = b"") -> tuple[int, str]:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=5)
+    try:
+        connection.request(method, parts.path, body or None)
+        reply = connection.getresponse()
+        return reply.status, reply.read(4096).decode("utf-8", "replace")
+    finally:
+        connection.close()
+
+
+def set_fault(agency_url: str, mode: str, seconds: float) -> str:
+    """Set what is wrong with a simulated agency; give its own words if it refuses.
+
+    Raises OSError: it does not answer.
+    """
+    body = json.dumps({"mode": mode, "seconds": seconds}).encode()
+    status, text = _request("POST", f"{agency_url}/_fault", body)
+    return "" if status == http.HTTPStatus.OK else text

@@ -1,0 +1,237 @@
+"""Start a whole nation on one machine, keep it running, and end it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bus.sandbox.description import FILE, Description, write_description
+from bus.sandbox.nation_description import describe_nation
+from bus.sandbox.nation_files import prepare_nation
+from bus.sandbox.processes import Program, end, identify, start
+from bus.sandbox.programs import (
+    AGENCIES,
+    NotStarted,
+    agency_program,
+    answers,
+    free_ports,
+    health_urls,
+    hub_program,
+)
+from bus.sandbox.run_state import (
+    HUB_END_SECONDS_MAX,
+    RunState,
+    alone,
+    end_children,
+    read_run_state,
+    run_folder,
+    write_run_state,
+)
+from bus.sandbox.sandbox_data import SEED_DEFAULT, build_data
+
+READY_SECONDS_MAX = 60.0
+"""How long every process together may take until it answers."""
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What sandbox is wanted."""
+
+    folder: Path
+    port: int = 0
+    """0: 8080 if it is free, else any."""
+    seed: int = SEED_DEFAULT
+    log_level: str = "info"
+
+
+class RunningSandbox:
+    """Three processes: two agencies and the hub. Used from one thread."""
+
+    def __init__(self, wish: Wish, tell: Callable[[str], None]) -> None:
+        """Use `running_sandbox`."""
+        self._wish = wish
+        self._tell = tell
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.description: Description
+
+    def start(self) -> None:
+        """Start everything; when it returns, every process answers. Raises NotStarted."""
+        folder = self._wish.folder
+        _end_left_over(folder)
+        (folder / FILE).unlink(missing_ok=True)
+        _keep_data(folder / "data", self._wish.seed, self._tell)
+        ports = free_ports(self._wish.port)
+        nation = prepare_nation(
+            folder,
+            now=datetime.now(UTC),
+            hub_port=ports["hub"],
+            agency_ports={agency: ports[agency] for agency in AGENCIES},
+        )
+        for agency in AGENCIES:
+            self._start(agency_program(nation, agency))
+        self._start(hub_program(nation, self._wish.log_level))
+        self._await_ready(health_urls(nation))
+        self.description = describe_nation(nation)
+        write_description(folder, self.description)
+        self._record(is_ready=True)
+
+    def _start(self, program: Program) -> None:
+        self._processes[program.name] = start(program)
+        self._record(is_ready=False)
+
+    def _record(self, *, is_ready: bool) -> None:
+        supervisor = identify(os.getpid())
+        assert supervisor is not None
+        found = {name: identify(one.pid) for name, one in self._processes.items()}
+        children = {name: one for name, one in found.items() if one is not None}
+        write_run_state(self._wish.folder, RunState(supervisor, children, is_ready))
+
+    def _await_ready(self, urls: Mapping[str, str]) -> None:
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        for name, url in urls.items():
+            while not answers(url):
+                code = self._processes[name].poll()
+                if code is not None:
+                    raise NotStarted(f"{name} ended with code {code}:\n{self._last_words(name)}")
+                if time.monotonic() > deadline:
+                    raise NotStarted(f"{name} does not answer at {url}\n{self._last_words(name)}")
+                time.sleep(_POLL_SECONDS)
+
+    def _last_words(self, name: str) -> str:
+        lines = (run_folder(self._wish.folder) / f"{name}.log").read_text("utf-8", "replace")
+        return "\n".join(f"  {line}" for line in lines.splitlines()[-8:])
+
+    def ended(self) -> str:
+        """A sentence about a process that ended by itself; empty while all run."""
+        for name, process in self._processes.items():
+            code = process.poll()
+            if code is not None:
+                return f"{name} ended with code {code}:\n{self._last_words(name)}"
+        return ""
+
+    def stop(self) -> None:
+        """End the hub, which finishes what it has in work, then the agencies."""
+        for name in sorted(self._processes, key=lambda name: name != "hub"):
+            process = self._processes[name]
+            if process.poll() is None:
+                process.terminate()
+            try:
+                process.wait(HUB_END_SECONDS_MAX)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._processes.clear()
+
+
+@contextmanager
+def running_sandbox(
+    wish: Wish, *, tell: Callable[[str], None] = lambda _: None
+) -> Iterator[RunningSandbox]:
+    """A sandbox that runs until the block ends. Raises AlreadyRunning, NotStarted."""
+    wish.folder.mkdir(parents=True, exist_ok=True)
+    with alone(wish.folder):
+        sandbox = RunningSandbox(wish, tell)
+        try:
+            sandbox.start()
+            yield sandbox
+        finally:
+            sandbox.stop()
+            _forget_run(wish.folder)
+
+
+def supervise(wish: Wish, *, tell: Callable[[str], None], announce: Callable[[], None]) -> str:
+    """Run a sandbox until a signal or until one of its processes ends; give the reason then.
+
+    The reason is empty if we were told to end. Raises AlreadyRunning, NotStarted.
+    """
+    is_told = threading.Event()
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: is_told.set()) for number in numbers}
+    try:
+        with running_sandbox(wish, tell=tell) as sandbox:
+            announce()
+            while not is_told.wait(0.5):
+                if reason := sandbox.ended():
+                    return reason
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return ""
+
+
+# --- from outside ---------------------------------------------------------------------------------
+
+
+def up_detached(wish: Wish) -> None:
+    """Start a sandbox that outlives us; when it returns, everything is ready.
+
+    Raises AlreadyRunning, NotStarted.
+    """
+    wish.folder.mkdir(parents=True, exist_ok=True)
+    with alone(wish.folder):
+        _end_left_over(wish.folder)
+    output = run_folder(wish.folder) / "supervisor.log"
+    output.unlink(missing_ok=True)
+    arguments = [sys.executable, "-m", "bus.cli", "sandbox", "up", "--dir", str(wish.folder)]
+    arguments += ["--port", str(wish.port), "--seed", str(wish.seed)]
+    arguments += ["--log-level", wish.log_level]
+    supervisor = start(Program("supervisor", arguments, output, {}))
+    deadline = time.monotonic() + READY_SECONDS_MAX + 30
+    while True:
+        state = read_run_state(wish.folder)
+        if state is not None and state.supervisor.pid == supervisor.pid and state.is_ready:
+            return
+        if supervisor.poll() is not None:
+            raise NotStarted(output.read_text("utf-8", "replace").strip())
+        if time.monotonic() > deadline:
+            supervisor.terminate()
+            raise NotStarted(f"The sandbox is not ready in time; see {output}.")
+        time.sleep(_POLL_SECONDS)
+
+
+def down(folder: Path) -> bool:
+    """End what runs in a folder, and nothing else; False: nothing ran."""
+    state = read_run_state(folder)
+    if state is None:
+        return False
+    was_up = end(state.supervisor, wait_seconds=HUB_END_SECONDS_MAX + 10)
+    was_up = end_children(state) or was_up
+    _forget_run(folder)
+    return was_up
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def _end_left_over(folder: Path) -> None:
+    """A supervisor that was killed leaves its children; they hold ports and the log."""
+    state = read_run_state(folder)
+    if state is not None:
+        end_children(state)
+        _forget_run(folder)
+
+
+def _forget_run(folder: Path) -> None:
+    for name in ("supervisor.pid", "supervisor.json"):
+        (run_folder(folder) / name).unlink(missing_ok=True)
+
+
+def _keep_data(data: Path, seed: int, tell: Callable[[str], None]) -> None:
+    if data.is_dir():
+        return
+    tell("Inventing people and enterprises …")
+    new = data.with_name("data.new")
+    shutil.rmtree(new, ignore_errors=True)
+    build_data(new, seed)
+    new.rename(data)
