@@ -1,0 +1,183 @@
+"""The commands `lienthong log …`: verify a message log, and look into it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail
+from bus.cli.log_show import show
+from bus.core.errors import BusError, ConfigurationError
+from bus.core.log_verification import Finding
+from bus.edge.hub_client import read_verifying_key
+from bus.edge.key_store import read_symmetric_key
+from bus.edge.log_audit import Audit, AuditKeys, audit_log
+from bus.edge.log_files import DATABASE
+from signing.signed_note import KeyTextInvalid, VerifyingKey
+
+
+@click.group(epilog=EXIT_CODES)
+def log() -> None:
+    """Verify a message log, and look into it; without its operator."""
+
+
+log.add_command(show)
+
+
+@log.command(epilog=EXIT_CODES)
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option(
+    "--read-key",
+    "read_key_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Opens payloads; without it, keys/log-read.key beside the log if it is there.",
+)
+@click.option(
+    "--trust", help="The log's verifier key, or a file of it; else the folder's own is believed."
+)
+@click.option("--quick", is_flag=True, help="Bytes and tree only: no payload, no decision.")
+@click.pass_context
+def verify(
+    context: click.Context,
+    path: Path,
+    read_key_path: Path | None,
+    trust: str | None,
+    *,
+    as_json: bool,
+    quick: bool,
+) -> None:
+    """Verify the log in folder PATH: live, closed, or a copy; nothing is written into it.
+
+    Every stored byte, every entry, the tree and its signed head. With the read key also every
+    payload, the sender's signature as of its time, and every decision made again.
+    """
+    folder = log_folder(path)
+    key_path = None if quick else read_key_path or _key_beside(folder)
+    try:
+        keys = AuditKeys(
+            _trusted_key(trust) if trust else None,
+            read_symmetric_key(key_path) if key_path else None,
+        )
+        with _progress(is_shown=not as_json) as tell:
+            audit = audit_log(folder, keys, is_quick=quick, progress=tell)
+    except (ConfigurationError, BusError) as error:
+        fail(f"The log could not be checked: {error}")
+    if as_json:
+        click.echo(json.dumps(audit_values(audit), ensure_ascii=False, indent=2))
+    else:
+        if key_path and key_path != read_key_path:
+            click.echo(f"Payloads are opened with {key_path}.")
+        for line in audit_lines(audit):
+            click.echo(line)
+    context.exit(DONE if audit.report.is_sound else FOUND)
+
+
+def log_folder(path: Path) -> Path:
+    """The log's folder: the one given, or the one in the sandbox given."""
+    inside = path / "log"
+    return inside if (inside / DATABASE).exists() and not (path / DATABASE).exists() else path
+
+
+def _key_beside(folder: Path) -> Path | None:
+    path = folder.absolute().parent / "keys" / "log-read.key"
+    return path if path.is_file() else None
+
+
+def _trusted_key(text: str) -> VerifyingKey:
+    if Path(text).is_file():
+        return read_verifying_key(Path(text))
+    try:
+        return VerifyingKey.parse(text)
+    except KeyTextInvalid as error:
+        fail(f"--trust: neither a file nor a verifier key: {error}")
+
+
+@contextmanager
+def _progress(*, is_shown: bool) -> Iterator[Any]:
+    """A bar on a terminal, on stderr; nothing elsewhere."""
+    if not is_shown or not sys.stderr.isatty():
+        yield None
+        return
+    columns = (TextColumn("verifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("verifying")
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+# --- what is told --------------------------------------------------------------------------------
+
+
+def audit_lines(audit: Audit) -> Iterator[str]:
+    """The findings, each on a line of its own, and what was checked."""
+    report = audit.report
+    for finding in report.findings:
+        yield str(finding)
+    if report.findings_left_off:
+        yield f"… and {report.findings_left_off:,} more findings"
+    count = len(report.findings) + report.findings_left_off
+    yield f"{count:,} findings." if count else "Nothing was found: the log is sound."
+    yield f"{report.entries:,} entries of {report.origin}, {report.signed_size:,} of them signed"
+    yield f"  root {report.root.hex()}"
+    yield f"  {report.received:,} received, {report.settled:,} settled, {report.pending:,} pending"
+    events = ", ".join(f"{name} {count:,}" for name, count in sorted(report.events.items()))
+    yield f"  events: {events}"
+    yield "Checked:"
+    for level in levels(audit):
+        yield f"  {level}"
+
+
+def levels(audit: Audit) -> Iterator[str]:
+    """What was checked, and what could not be."""
+    yield from audit.report.levels
+    replay = audit.replay
+    if replay is None:
+        yield "decisions: not made again"
+        return
+    yield f"sender signatures as of their time: {replay.proved:,} hold"
+    yield f"decisions made again: {replay.repeated:,}"
+    for reason, count in sorted(replay.skipped.items()):
+        yield f"  not made again: {count:,}, {reason}"
+
+
+def audit_values(audit: Audit) -> dict[str, Any]:
+    """The same for programs."""
+    report, replay = audit.report, audit.replay
+    return {
+        "sound": report.is_sound,
+        "origin": report.origin,
+        "entries": report.entries,
+        "signed": report.signed_size,
+        "root": report.root.hex(),
+        "events": dict(report.events),
+        "received": report.received,
+        "settled": report.settled,
+        "pending": report.pending,
+        "erased": report.erased,
+        "payloads_opened": report.payloads_opened,
+        "decisions_repeated": replay.repeated if replay else 0,
+        "signatures_verified": replay.proved if replay else 0,
+        "decisions_skipped": dict(replay.skipped) if replay else {},
+        "levels": [line.strip() for line in levels(audit)],
+        "findings": [_finding_values(finding) for finding in report.findings],
+        "findings_left_off": report.findings_left_off,
+    }
+
+
+def _finding_values(finding: Finding) -> dict[str, Any]:
+    return {
+        "index": finding.index,
+        "file": finding.file,
+        "byte_range": finding.byte_range,
+        "what": finding.what,
+        "expected": finding.expected,
+        "found": finding.found,
+    }

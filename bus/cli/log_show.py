@@ -1,0 +1,135 @@
+"""The command `lienthong log show`: print entries, and payloads for who holds the key."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail
+from bus.core.errors import BusError, ConfigurationError
+from bus.core.log_entries import Event, Leaf, LeafInvalid, Pseudonyms, read_leaf
+from bus.core.ports import StoredEntry
+from bus.edge.clock import now
+from bus.edge.key_store import read_symmetric_key
+from bus.edge.log_files import DATABASE
+from bus.edge.log_reader import LogReader, open_log_reader
+from bus.edge.sealing import Sealer
+
+LIMIT_DEFAULT = 100
+_MESSAGE_DAYS = 3660
+"""How far back a message id is looked for: its pseudonym changes every month."""
+
+
+@click.command(epilog=f"{EXIT_CODES} Here 1 is: no such entry.")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--index", type=click.IntRange(0), help="This entry.")
+@click.option("--message", help="Entries of this message id; needs the pseudonym key.")
+@click.option("--event", type=click.Choice([str(event) for event in Event]), help="Of this event.")
+@click.option("--from", "first", type=click.IntRange(0), default=0, help="From this index on.")
+@click.option("--to", "last", type=click.IntRange(0), help="Up to this index.")
+@click.option("--limit", type=click.IntRange(1), default=LIMIT_DEFAULT, show_default=True)
+@click.option("--payload", is_flag=True, help="Open payloads, too; needs the read key.")
+@click.option("--read-key", "read_key_path", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--pseudonym-key", "pseudonym_path", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry.")
+@click.pass_context
+def show(
+    context: click.Context,
+    path: Path,
+    index: int | None,
+    message: str | None,
+    event: str | None,
+    first: int,
+    last: int | None,
+    limit: int,
+    read_key_path: Path | None,
+    pseudonym_path: Path | None,
+    *,
+    payload: bool,
+    as_json: bool,
+) -> None:
+    """Print entries of the log in folder PATH.
+
+    Keys that are not given are looked for in keys/ beside the log.
+    """
+    folder = path / "log" if (path / "log" / DATABASE).exists() else path
+    keys = folder.absolute().parent / "keys"
+    shown = 0
+    try:
+        sealer = _sealer(read_key_path or keys / "log-read.key") if payload else None
+        with open_log_reader(folder) as reader:
+            if index is not None:
+                found: Iterable[StoredEntry] = reader.entries(index, index + 1)
+            elif message is not None:
+                pseudonym_key = pseudonym_path or keys / "log-pseudonym.key"
+                found = reader.entries_of_message(_pseudonyms(message, pseudonym_key))
+            else:
+                found = _select(reader, event, first, last)
+            for entry in itertools.islice(found, limit):
+                _print(entry, sealer, is_json=as_json)
+                shown += 1
+    except (BusError, ConfigurationError, LeafInvalid) as error:
+        fail(f"The log cannot be read: {error}")
+    context.exit(DONE if shown else FOUND)
+
+
+def _select(
+    reader: LogReader, event: str | None, first: int, last: int | None
+) -> Iterator[StoredEntry]:
+    end = reader.size if last is None else last + 1
+    if event is None:
+        yield from reader.entries(first, end)
+        return
+    for entry in reader.entries_of_event(Event(event)):
+        if first <= entry.index < end:
+            yield entry
+
+
+def _pseudonyms(message: str, key_path: Path) -> Iterator[str]:
+    last = now()
+    pseudonyms = Pseudonyms(read_symmetric_key(key_path))
+    return pseudonyms.over_months(message, last - timedelta(days=_MESSAGE_DAYS), last)
+
+
+def _sealer(key_path: Path) -> Sealer:
+    return Sealer(read_symmetric_key(key_path))
+
+
+def _print(entry: StoredEntry, sealer: Sealer | None, *, is_json: bool) -> None:
+    payload = None
+    if sealer is not None and entry.sealed is not None:
+        payload = sealer.open_sealed(entry.sealed)[1].decode("utf-8", "replace")
+    if is_json:
+        values: dict[str, Any] = {"index": entry.index, **json.loads(entry.leaf)}
+        if payload is not None:
+            values["opened"] = payload
+        click.echo(json.dumps(values, ensure_ascii=False))
+        return
+    leaf = read_leaf(entry.leaf)
+    click.echo(f"{entry.index:>8}  {_time(leaf.time)}  {_facts(leaf)}")
+    if payload is not None:
+        click.echo(payload)
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%fZ")
+
+
+def _facts(leaf: Leaf) -> str:
+    facts = [f"{leaf.event:<13}"]
+    if leaf.continues is not None:
+        facts.append(f"of {leaf.continues}")
+    facts += [fact for fact in (leaf.verdict, leaf.client) if fact]
+    if leaf.service:
+        facts.append(f"-> {leaf.service}")
+    if leaf.fault:
+        facts.append(f"fault {leaf.fault}")
+    if leaf.raw_bytes is not None:
+        facts.append(f"{leaf.raw_bytes:,} bytes")
+    return "  ".join(facts)

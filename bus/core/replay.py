@@ -1,0 +1,123 @@
+"""Make the decisions of the past again from the log, and compare: `log verify` by contents.
+
+For each received or refused entry whose payload can be read, and whose rules are in the log, the
+message is judged again by those rules as of the entry's time: sender's signature, certificate,
+member, grant, schema. What comes out must be what the entry says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from bus.core import errors
+from bus.core.exchange_entries import ACCEPTED
+from bus.core.log_entries import Event, Leaf
+from bus.core.log_verification import DATABASE_FILE, Finding
+from bus.core.pipeline import Parse, Refusal, Rules, judge
+from bus.core.ports import StoredEntry
+from bus.core.routing import RoutedMessage
+
+RulesOf = Callable[[bytes], Rules | None]
+"""The rules that a digest names; None: their text is not in the log."""
+
+_NOT_FROM_CONTENT = frozenset(
+    error.code
+    for error in (
+        errors.MessageIdConflict,
+        errors.HubInternal,
+        errors.LogUnavailable,
+        errors.LogCorrupt,
+    )
+)
+"""Verdicts that no message alone leads to: what came before it, or the hub's own state, did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an entry says about a message, or what judging it again says."""
+
+    verdict: str | None
+    client: str | None
+    service: str | None
+    signer: bytes | None
+    """SHA-256 of the certificate; None: the sender was not proved."""
+    signature: bytes | None
+
+
+@dataclass(slots=True)
+class Replay:
+    """Judges entries again; give `examine` to `verify_log`. Counts what it could and could not."""
+
+    parse: Parse
+    rules_of: RulesOf
+    repeated: int = 0
+    """Decisions that were made again."""
+    proved: int = 0
+    """Of these, messages whose sender's signature was verified again."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Decisions that could not be made again, by reason."""
+
+    def examine(self, entry: StoredEntry, leaf: Leaf, raw: bytes | None) -> Iterator[Finding]:
+        """Compare one entry with what its message leads to now."""
+        if leaf.event not in (Event.RECEIVED, Event.REFUSED):
+            return
+        if leaf.verdict in _NOT_FROM_CONTENT:
+            self.skipped[f"decided by more than the message ({leaf.verdict})"] += 1
+            return
+        if raw is None:
+            self.skipped["no payload to read"] += 1
+            return
+        rules = self.rules_of(leaf.config) if leaf.config is not None else None
+        if rules is None:
+            self.skipped["the rules of that time are not in the log"] += 1
+            return
+        again = judge(raw, self.parse, rules, leaf.time)
+        self.repeated += 1
+        found = _decision_of(again)
+        self.proved += found.signer is not None
+        yield from _differences(entry.index, _decision_in(leaf), found)
+
+
+def _decision_in(leaf: Leaf) -> Decision:
+    return Decision(leaf.verdict, leaf.client, leaf.service, leaf.signer, leaf.signature)
+
+
+def _decision_of(result: RoutedMessage | Refusal) -> Decision:
+    if isinstance(result, Refusal):
+        envelope, verified = result.envelope, result.verified
+        return Decision(
+            result.error.code,
+            str(envelope.client) if envelope else None,
+            str(envelope.service) if envelope else None,
+            verified.certificate_digest if verified else None,
+            verified.signature_digest if verified else None,
+        )
+    authorised = result.valid.authorised
+    return Decision(
+        ACCEPTED,
+        str(authorised.verified.envelope.client),
+        str(authorised.service.id),
+        authorised.verified.certificate_digest,
+        authorised.verified.signature_digest,
+    )
+
+
+def _differences(index: int, told: Decision, found: Decision) -> Iterator[Finding]:
+    for name, what in (
+        ("verdict", "judged again, the message leads to another verdict"),
+        ("client", "the message names another client"),
+        ("service", "the message names another service"),
+        ("signer", "the message was signed with another certificate"),
+        ("signature", "the message bears another signature"),
+    ):
+        expected, actual = getattr(told, name), getattr(found, name)
+        if expected != actual:
+            yield Finding(index, DATABASE_FILE, what, _text(expected), _text(actual))
+
+
+def _text(fact: str | bytes | None) -> str:
+    if fact is None:
+        return "nothing"
+    return fact.hex() if isinstance(fact, bytes) else fact
