@@ -5,10 +5,13 @@ Every part that we write is canonical as it stands, so that its digest survives 
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterable
 from datetime import timedelta
 
+from signing.algorithms import default_algorithm, sign_bytes
 from signing.keys import Signer
 from signing.sign import CanonicalPart, security_header
 from tests.nation import NOW
@@ -51,6 +54,20 @@ def signed_again(
         parts.append(CanonicalPart("body", body(message)))
     header = security_header(parts, signer, NOW, timedelta(minutes=5))
     return message.replace(security(message), header)
+
+
+def with_part(message: bytes, old: bytes, new: bytes, signer: Signer) -> bytes:
+    """The message with another part in the place of one, and a signature that fits again."""
+    changed = message.replace(old, new).replace(_digest(old), _digest(new))
+    info = _found(rb"<ds:SignedInfo .*</ds:SignedInfo>", changed)
+    key = signer.private_key
+    value = base64.b64encode(sign_bytes(key, default_algorithm(key), info))
+    old_value = _found(rb"<ds:SignatureValue>.*</ds:SignatureValue>", changed)
+    return changed.replace(old_value, b"<ds:SignatureValue>" + value + b"</ds:SignatureValue>")
+
+
+def _digest(part: bytes) -> bytes:
+    return base64.b64encode(hashlib.sha256(part).digest())
 
 
 def _found(pattern: bytes, message: bytes) -> bytes:

@@ -57,10 +57,10 @@ class Receipt:
 _TEXT = re.compile(
     r"(?P<origin>[^\n]{1,255})\nreceipt v1\n"
     r"time (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)\n"
-    r"received (?P<received>\d{1,18}) (?P<received_hash>[A-Za-z0-9+/=]{44})\n"
-    r"outcome (?P<outcome>\d{1,18}) (?P<outcome_hash>[A-Za-z0-9+/=]{44})\n"
-    r"request sha256:(?P<request>[A-Za-z0-9+/=]{44})\n"
-    r"answer sha256:(?P<answer>[A-Za-z0-9+/=]{44})\n\Z"
+    r"received (?P<received>\d{1,18}) (?P<received_hash>[A-Za-z0-9+/]{43}=)\n"
+    r"outcome (?P<outcome>\d{1,18}) (?P<outcome_hash>[A-Za-z0-9+/]{43}=)\n"
+    r"request sha256:(?P<request>[A-Za-z0-9+/]{43}=)\n"
+    r"answer sha256:(?P<answer>[A-Za-z0-9+/]{43}=)\n\Z"
 )
 
 
@@ -69,9 +69,13 @@ def parse_receipt(text: str) -> Receipt:
     match = _TEXT.match(text)
     if match is None:
         raise ReceiptInvalid(f"expected a {_FORMAT} of seven lines")
+    try:
+        time = datetime.fromisoformat(match["time"])
+    except ValueError as error:
+        raise ReceiptInvalid("there is no such time") from error
     return Receipt(
         origin=match["origin"],
-        time=datetime.fromisoformat(match["time"]),
+        time=time,
         received_index=int(match["received"]),
         received_hash=base64.b64decode(match["received_hash"]),
         outcome_index=int(match["outcome"]),
