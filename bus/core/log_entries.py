@@ -162,7 +162,7 @@ def _text_of_time(time: datetime) -> str:
 
 # --- reading ---------------------------------------------------------------------------------
 
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z", re.ASCII)
 _DIGEST = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")
 _DIGESTS = ("config", "payload", "sealed", "signature", "signer")
 _TEXTS = ("case", "client", "fault", "message", "service", "verdict")

@@ -95,7 +95,7 @@ class _Verification:
         try:
             with connect_reading(self._readable) as connection:
                 self._check_rows(connection, tiles)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the second: a message about damage
             what = f"the database cannot be read from here on: {error}"
             self._add(Finding(self._tree.size, DATABASE, what))
         self._report.entries = self._tree.size
@@ -205,10 +205,13 @@ class _Verification:
         self._check_inbox(connection)
         self._check_texts(connection)
         for (index,) in connection.execute(_ORPHANS):
-            self._add(Finding(index, DATABASE, "a payload without an entry"))
+            self._add(Finding(index or 0, DATABASE, "a payload without an entry"))
 
     def _check_row(self, row: tuple[Any, ...], expected: int, tiles: TileChecks) -> list[bytes]:
         """Check one entry; give its leaf hash, after those of entries missing before it."""
+        if not _has_types(row, _ENTRY_TYPES):
+            self._add(Finding(expected, DATABASE, "a row does not hold what it should"))
+            return []
         index, leaf, ciphertext, wrapped_key = row
         if index < expected:
             self._add(Finding(expected, DATABASE, f"a row bears the earlier number {index}"))
@@ -221,9 +224,6 @@ class _Verification:
             if gap - expected < _GAP_FINDINGS_MAX:
                 self._add(Finding(gap, DATABASE, "the entry is missing"))
             missing.append(tiles.stored_hash(gap))
-        if type(leaf) is not bytes:
-            self._add(Finding(index, DATABASE, "the leaf is not stored as bytes"))
-            return [*missing, tiles.stored_hash(index)]
         sealed = None if ciphertext is None else SealedPayload(ciphertext, wrapped_key)
         self._checks.check(StoredEntry(index, leaf, sealed))
         return [*missing, hash_leaf(leaf)]
@@ -254,7 +254,11 @@ class _Verification:
 
     def _check_inbox(self, connection: sqlite3.Connection) -> None:
         rows = connection.execute("SELECT received_idx, outcome_idx, state FROM inbox")
-        for received, outcome, state in rows:
+        for row in rows:
+            if not _has_types(row, _INBOX_TYPES):
+                self._add(Finding(0, DATABASE, "an inbox row does not hold what it should"))
+                continue
+            received, outcome, state = row
             if received not in self._checks.received:
                 self._add(Finding(received, DATABASE, "an inbox row names it as received"))
             if outcome is not None and not self._is_settling(outcome, received):
@@ -269,8 +273,12 @@ class _Verification:
     def _check_texts(self, connection: sqlite3.Connection) -> None:
         cited = self._checks.first_citing
         kept = set()
-        for digest, text in connection.execute("SELECT digest, text FROM texts"):
-            name = text_of_digest(bytes(digest))
+        for row in connection.execute("SELECT digest, text FROM texts"):
+            if not _has_types(row, _TEXT_TYPES):
+                self._add(Finding(0, DATABASE, "a configuration text is not stored as bytes"))
+                continue
+            digest, text = row
+            name = text_of_digest(digest)
             kept.add(name)
             if hashlib.sha256(text).digest() != digest:
                 index = cited.get(name, 0)
@@ -292,3 +300,14 @@ class _Verification:
 
     def _add(self, finding: Finding) -> None:
         self._report.add(finding)
+
+
+_ENTRY_TYPES = ((int,), (bytes,), (bytes, type(None)), (bytes, type(None)))
+_INBOX_TYPES = ((int,), (int, type(None)), (int,))
+_TEXT_TYPES = ((bytes,), (bytes,))
+
+
+def _has_types(row: tuple[Any, ...], types: tuple[tuple[type, ...], ...]) -> bool:
+    """A damaged row may hold anything in any column, and half a payload."""
+    is_typed = all(type(value) in allowed for value, allowed in zip(row, types, strict=True))
+    return is_typed and (len(row) < 4 or (row[2] is None) == (row[3] is None))

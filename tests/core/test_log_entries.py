@@ -8,6 +8,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.core import log_entries
 from bus.core.log_entries import (
     COMMITMENT_TAG,
     Event,
@@ -16,6 +17,7 @@ from bus.core.log_entries import (
     build_leaf,
     commit_payload,
     read_leaf,
+    read_leaf_facts,
 )
 
 TIME = datetime(2026, 3, 31, 23, 59, 59, 7, tzinfo=UTC)
@@ -141,3 +143,20 @@ def test_a_commitment_is_the_digest_that_anyone_can_make():
 
     salt, raw = bytes(32), b"<x/>"
     assert hashlib.sha256(COMMITMENT_TAG + salt + raw).digest() == commit_payload(salt, raw)
+
+
+@given(st.integers(0, 600), st.integers(0, 255))
+def test_the_short_way_to_read_a_leaf_takes_nothing_that_the_long_way_refuses(place, byte):
+    raw = bytearray(build_leaf(Event.RECEIVED, TIME, **FULL))
+    raw[place % len(raw)] = byte
+    try:
+        quick = read_leaf_facts(bytes(raw))
+    except LeafInvalid:
+        quick = None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(log_entries, "_read_plain", lambda raw: None)
+        try:
+            thorough = read_leaf_facts(bytes(raw))
+        except LeafInvalid:
+            thorough = None
+    assert thorough == quick
