@@ -1,0 +1,48 @@
+"""The command `lienthong demo`: the whole story, on a nation that starts and ends with it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import click
+
+from bus.cli.exit_codes import COULD_NOT, EXIT_CODES, FOUND, fail, telling_errors
+from bus.edge.hub_client import AnswerRejected, HubUnreachable
+from bus.edge.telemetry import configure_telemetry
+from bus.sandbox.demo import DemoFailed, tell_story
+from bus.sandbox.programs import NotStarted
+from bus.sandbox.run_state import AlreadyRunning
+
+
+@click.command(epilog=EXIT_CODES)
+@click.option(
+    "--keep",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Play in this folder and keep it; else in a temporary one that is removed.",
+)
+def demo(folder: Path | None) -> None:
+    """Play the story of one citizen, three agencies and an auditor.
+
+    Everything is real but the people: hub, agencies, signatures, log. It takes about ten seconds,
+    needs no network, and leaves nothing running.
+    """
+    configure_telemetry("warning")
+    began = time.monotonic()
+    with telling_errors():
+        try:
+            if folder is None:
+                with tempfile.TemporaryDirectory(prefix="lienthong-") as temporary:
+                    tell_story(Path(temporary))
+            else:
+                tell_story(folder.absolute())
+        except (DemoFailed, AnswerRejected) as error:
+            fail(f"The demo went wrong: {error}", code=FOUND)
+        except (NotStarted, AlreadyRunning, HubUnreachable, OSError) as error:
+            fail(f"The demo could not be played: {error}", code=COULD_NOT)
+    click.echo(f"\n  Everything is closed again, after {time.monotonic() - began:.1f} s.")
+    click.echo("  Your own: lienthong sandbox up")
+    if folder is not None:
+        click.echo(f"  The folder is kept: {folder.absolute()}")
