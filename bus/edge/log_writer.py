@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 from bus.core.errors import BusError, LogCorrupt, LogUnavailable
@@ -66,13 +67,21 @@ class LogWriter:
         Raises sqlite3.Error, OSError, LogUnavailable, LogCorrupt.
         """
         self._limits = limits
-        self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Pending] | None] = SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Pending]] = {}
+        """What each event loop queued in its present turn. Owned by that loop's thread."""
+        self._waiting = 0
+        """Entries that are queued and not told of yet; a bound, exact with one event loop."""
+        self._backlog: deque[_Pending] = deque()
+        """Taken from the queue, not yet committed. Owned by the writer's thread."""
+        self._is_ending = False
         self.failure = ""
         """Why the last commit failed; empty while the log works."""
         self.is_fenced = False
         self._tail_is_doubtful = True
         """The write-ahead log may end in frames of a failed commit."""
         self._fold_from_bytes = FOLD_BYTES
+        self._has_stopped = False
         with contextlib.ExitStack() as resources:
             self._writing = open_writing(folder)
             resources.callback(close_writing, folder, self._writing)
@@ -110,40 +119,58 @@ class LogWriter:
 
     def enqueue(self, work: LogWrite | bytes) -> asyncio.Future[Any]:
         """Queue an entry or a text; the future tells when it is on disk. Raises LogUnavailable."""
-        if self._queue.qsize() >= self._limits.log_queue_entries_max:
+        if self._waiting >= self._limits.log_queue_entries_max:
             raise LogUnavailable("too many entries wait for the log")
-        future = asyncio.get_running_loop().create_future()
-        self._queue.put(_Pending(work, future))
+        loop = asyncio.get_running_loop()
+        gathered = self._gathered.setdefault(loop, [])
+        if not gathered:
+            # Handed over when this turn of the loop is done: what one turn brings shares one
+            # commit, and the two threads pass the interpreter to each other once a turn and not
+            # once an entry. An idle loop hands over at once.
+            loop.call_soon(self.hand_over, loop)
+        future = loop.create_future()
+        gathered.append(_Pending(work, future))
+        self._waiting += 1
         return future
 
+    def hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give the writer's thread what `loop` has gathered; called in that loop's thread."""
+        gathered = self._gathered.pop(loop, None)
+        if gathered:
+            self._queue.put(gathered)
+
     def _run(self) -> None:
-        while True:
-            first = self._queue.get()
-            if first is None:
-                return
-            batch, is_last = self._gather(first)
+        while batch := self._gather():
             self._commit(batch)
             self.has_news.set()
             self._fold_if_large()
-            if is_last:
-                return
 
-    def _gather(self, first: _Pending) -> tuple[list[_Pending], bool]:
-        """Whatever waits, up to the batch's bounds: no timer, the last sync was the timer."""
-        batch = [first]
-        batch_bytes = first.payload_bytes
-        while len(batch) < self._limits.log_batch_entries_max and batch_bytes < BATCH_BYTES_MAX:
-            try:
-                pending = self._queue.get_nowait()
-            except Empty:
+    def _gather(self) -> list[_Pending]:
+        """Whatever waits, up to the batch's bounds; nothing at the end.
+
+        No timer: the last sync was the timer.
+        """
+        if not self._backlog and not self._is_ending:
+            self._take_over(self._queue.get())
+        while not self._queue.empty():
+            self._take_over(self._queue.get_nowait())
+        batch: list[_Pending] = []
+        batch_bytes = 0
+        while self._backlog and len(batch) < self._limits.log_batch_entries_max:
+            batch_bytes += self._backlog[0].payload_bytes
+            if batch and batch_bytes > BATCH_BYTES_MAX:
                 break
-            if pending is None:
-                return batch, True
-            batch.append(pending)
-            batch_bytes += pending.payload_bytes
-        return batch, False
+            batch.append(self._backlog.popleft())
+        return batch
+
+    def _take_over(self, gathered: list[_Pending] | None) -> None:
+        if gathered is None:
+            self._is_ending = True
+        else:
+            self._backlog.extend(gathered)
 
     def _commit(self, batch: list[_Pending]) -> None:
+        results: list[Any] = [LogUnavailable("the log's writer has stopped") for _ in batch]
         try:
             if self.is_fenced:
                 raise Fenced("another hub took over this log")
@@ -161,7 +188,7 @@ class LogWriter:
             results = [LogUnavailable(self.failure) for _ in batch]
         else:
             self.failure = ""
-        _deliver(batch, results)
+        self._deliver(batch, results)
 
     def _commit_all(self, batch: list[_Pending]) -> list[Any]:
         digests = {}
@@ -178,6 +205,28 @@ class LogWriter:
             self._fold_from_bytes = 0  # what was erased must leave the write-ahead log too
         entries = iter(appended)
         return [digests[at] if at in digests else next(entries) for at in range(len(batch))]
+
+    def _deliver(self, batch: list[_Pending], results: list[Any]) -> None:
+        """Wake everybody who waits for this batch, with one call for each event loop."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+        for pending, result in zip(batch, results, strict=True):
+            by_loop.setdefault(pending.future.get_loop(), []).append((pending.future, result))
+        for loop, told in by_loop.items():
+            # A loop that is closed has nobody left who waits.
+            try:
+                loop.call_soon_threadsafe(self._resolve, told)
+            except RuntimeError:
+                self._waiting -= len(told)
+
+    def _resolve(self, told: list[tuple[asyncio.Future[Any], Any]]) -> None:
+        self._waiting -= len(told)
+        for future, result in told:
+            if future.done():  # whoever waited gave up; the entry stands all the same
+                continue
+            if isinstance(result, BusError):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
 
     def _roll_back(self) -> None:
         # Some errors roll back by themselves; a second rollback would be an error of its own.
@@ -212,24 +261,3 @@ def _find_interrupted(connection: sqlite3.Connection) -> list[Interrupted]:
         f"SELECT key, received_idx FROM inbox WHERE state = {OPEN_NUMBER} ORDER BY received_idx"  # noqa: S608 - a number of ours
     )
     return [Interrupted(bytes(key), index) for key, index in rows]
-
-
-def _deliver(batch: list[_Pending], results: list[Any]) -> None:
-    """Wake everybody who waits for this batch, with one call for each event loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-    for pending, result in zip(batch, results, strict=True):
-        by_loop.setdefault(pending.future.get_loop(), []).append((pending.future, result))
-    for loop, told in by_loop.items():
-        # A loop that is closed has nobody left who waits.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_resolve, told)
-
-
-def _resolve(told: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    for future, result in told:
-        if future.done():  # whoever waited gave up; the entry stands all the same
-            continue
-        if isinstance(result, BusError):
-            future.set_exception(result)
-        else:
-            future.set_result(result)

@@ -142,6 +142,7 @@ class SqliteLog:
         if self._is_closed:
             return
         self._is_closed = True
+        self._writer.hand_over(asyncio.get_running_loop())
         await asyncio.to_thread(self._shut)
 
     def _read(self, index: int) -> StoredEntry:
