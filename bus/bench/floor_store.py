@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 BATCH_EXCHANGES_MAX = 256
 _STATEMENTS_KEPT = 512
@@ -27,7 +27,10 @@ class FloorStore:
     """Owns the database and the thread that writes it; used from one event loop."""
 
     def __init__(self, path: Path) -> None:
-        self._queue: SimpleQueue[Stored | None] = SimpleQueue()
+        self._waiting: list[Stored] = []
+        """What the loop's present turn has brought."""
+        self._queue: SimpleQueue[list[Stored]] = SimpleQueue()
+        """Turn by turn; an empty list is the end."""
         self._loop = asyncio.get_running_loop()
         self._database = sqlite3.connect(
             path, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS_KEPT
@@ -40,26 +43,32 @@ class FloorStore:
 
     def put(self, stored: Stored) -> None:
         """Queue an exchange; its `tell` is called when both messages are on disk and synced."""
-        self._queue.put(stored)
+        # One hand-over for each turn of the loop: else the writer would commit one by one.
+        if not self._waiting:
+            self._loop.call_soon(self._hand_over)
+        self._waiting.append(stored)
 
     def close(self) -> None:
         """Write what is queued; release the file."""
-        self._queue.put(None)
+        self._hand_over()
+        self._queue.put([])
         self._thread.join()
         self._database.close()
 
+    def _hand_over(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._queue.put(waiting)
+
     def _run(self) -> None:
-        while True:
-            batch = [self._queue.get()]
-            while len(batch) < BATCH_EXCHANGES_MAX:
-                try:
-                    batch.append(self._queue.get_nowait())
-                except Empty:
-                    break
-            stored = [one for one in batch if one is not None]
-            if stored:
-                self._commit(stored)
-            if len(stored) < len(batch):
+        while batch := self._queue.get():
+            is_last = False
+            while len(batch) < BATCH_EXCHANGES_MAX and not self._queue.empty():
+                more = self._queue.get()
+                is_last = not more
+                batch += more
+            self._commit(batch)
+            if is_last:
                 return
 
     def _commit(self, batch: list[Stored]) -> None:

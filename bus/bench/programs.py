@@ -8,7 +8,6 @@ import json
 import os
 import resource
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -101,8 +100,6 @@ def say_ready(listening: socket.socket) -> None:
 
 def stop_at_end_of_input(stop: Callable[[], None]) -> None:
     """Call `stop` once whoever started this program closes its input, or is gone."""
-    # Ctrl-C goes to the whole group: the command ends its programs itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     loop = asyncio.get_running_loop()
 
     def on_input() -> None:
