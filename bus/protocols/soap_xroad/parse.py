@@ -113,10 +113,17 @@ def _read_blocks(header: etree._Element, limits: Limits) -> dict[str, etree._Ele
             public_detail=f"{len(header)} header blocks, at most {limits.header_blocks_max}"
         )
     blocks: dict[str, etree._Element] = {}
+    routing_tags: set[str] = set()
     for block in header:
+        is_routing = block.tag.startswith(_ROUTING)
+        # An answer repeats the routing blocks of every actor: each may stand once in all.
+        if is_routing and block.tag in routing_tags:
+            raise errors.HeaderDuplicate(public_detail=_at(block))
+        if is_routing:
+            routing_tags.add(block.tag)
         if block.get(_ACTOR, "") not in _ACTORS_US:
             continue
-        is_known = block.tag == SECURITY or block.tag.startswith(_ROUTING)
+        is_known = is_routing or block.tag == SECURITY
         if not is_known and block.get(_MUST_UNDERSTAND) in {"1", "true"}:
             raise errors.HeaderNotUnderstood(public_detail=_at(block))
         if is_known and block.tag in blocks:

@@ -33,6 +33,9 @@ _HEADER_END = b"</soap:Header>"
 _ENVELOPE_END = b"</soap:Envelope>"
 _BODY_START = (f'<soap:Body xmlns:soap="{SOAP11}" xmlns:wsu="{WSU}" wsu:Id="{_BODY_ID}">').encode()
 _BODY_END = b"</soap:Body>"
+_HEADER_BORDER = _HEADER_END + _BODY_START
+"""Stands once: no header block that we write carries the Body's Id."""
+_TEXT_BLOCKS = frozenset({names.USER_ID, names.ID, names.ISSUE, names.PROTOCOL_VERSION})
 _RECEIPT_START = f'<lt:receipt xmlns:lt="{names.LIENTHONG}">'.encode()
 _RECEIPT_END = b"</lt:receipt>"
 
@@ -101,15 +104,14 @@ def write_fault_message(fault: bytes, signer: Signer, time: SigningTime) -> byte
 def with_receipt(message: bytes, receipt_note: bytes) -> bytes:
     """Put the hub's receipt behind the other header blocks of a message that we wrote."""
     block = _RECEIPT_START + base64.b64encode(receipt_note) + _RECEIPT_END
-    # Texts in our headers are escaped: the first end tag is that of the Header.
-    return message.replace(_HEADER_END, block + _HEADER_END, 1)
+    return message.replace(_HEADER_BORDER, block + _HEADER_BORDER, 1)
 
 
 def without_receipt(message: bytes) -> bytes:
     """The message as it was signed and recorded, before `with_receipt`."""
-    start = message.find(_RECEIPT_START)
-    end = message.find(_RECEIPT_END + _HEADER_END, start)
-    if start < 0 or end < 0:
+    end = message.find(_RECEIPT_END + _HEADER_BORDER)
+    start = message.rfind(_RECEIPT_START, 0, end) if end >= 0 else -1
+    if start < 0:
         return message
     return message[:start] + message[end + len(_RECEIPT_END) :]
 
@@ -153,16 +155,20 @@ def _repeated_block(block: HeaderBlock, request: Envelope, number: int) -> Canon
         return _client_block(request.client)
     if tag == names.SERVICE:
         return _service_block(request.service)
-    if etree.QName(tag).namespace == names.XROAD and not len(block.element):
+    if tag in _TEXT_BLOCKS:
         return _text_block(block.name, block.element.text or "")
     return _copied_block(block, f"h{number}")
 
 
 def _copied_block(block: HeaderBlock, identifier: str) -> CanonicalPart:
-    """A block that is carried and not understood, such as representedParty."""
+    """A block that is carried and not understood, such as representedParty.
+
+    It loses every Id, so that the Ids of our own parts stay unique.
+    """
     copy = deepcopy(block.element)
-    for attribute in (WSU_ID, XML_ID, "Id", "ID"):
-        copy.attrib.pop(attribute, "")
+    for element in copy.iter():
+        for attribute in (WSU_ID, XML_ID, "Id", "ID"):
+            element.attrib.pop(attribute, "")
     copy.set(WSU_ID, identifier)
     return CanonicalPart(identifier, canonicalise(copy))
 
