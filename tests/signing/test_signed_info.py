@@ -1,0 +1,121 @@
+"""The plain shape of SignedInfo reads as the tree does, and any other shape is left to the tree."""
+
+from __future__ import annotations
+
+import pytest
+from lxml import etree
+
+from signing import names, signed_info
+from signing.canonical import canonicalise
+from signing.errors import AlgorithmForbidden, SignatureMalformed
+from signing.policy import SignaturePolicy
+
+POLICY = SignaturePolicy()
+RSA = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
+SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
+SHA1 = "http://www.w3.org/2000/09/xmldsig#sha1"
+XSLT = "http://www.w3.org/TR/1999/REC-xslt-19991116"
+INCLUSIVE = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
+RSA_SHA1 = "http://www.w3.org/2000/09/xmldsig#rsa-sha1"
+DIGEST = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+
+
+def reference(
+    p: str = "ds:", uri: str = "#body", digest: str = DIGEST, method: str = SHA256
+) -> str:
+    return (
+        f'<{p}Reference URI="{uri}"><{p}Transforms>'
+        f'<{p}Transform Algorithm="{names.EXCLUSIVE_C14N}"/></{p}Transforms>'
+        f'<{p}DigestMethod Algorithm="{method}"/><{p}DigestValue>{digest}</{p}DigestValue>'
+        f"</{p}Reference>"
+    )
+
+
+def info(inside: str = "", prefix: str = "ds", algorithm: str = RSA, attributes: str = "") -> str:
+    p, declared = (f"{prefix}:", f"xmlns:{prefix}") if prefix else ("", "xmlns")
+    return (
+        f'<{p}SignedInfo {declared}="{names.DS}"{attributes}>'
+        f'<{p}CanonicalizationMethod Algorithm="{names.EXCLUSIVE_C14N}"/>'
+        f'<{p}SignatureMethod Algorithm="{algorithm}"/>{inside}</{p}SignedInfo>'
+    )
+
+
+def plain(text: str) -> signed_info.SignedInfo | None:
+    return signed_info._read_plain(canonicalise(etree.fromstring(text)), POLICY)
+
+
+def tree(text: str) -> signed_info.SignedInfo:
+    element = etree.fromstring(text)
+    return signed_info._read_tree(element, canonicalise(element), POLICY)
+
+
+@pytest.mark.parametrize("prefix", ["ds", "dsig", ""])
+@pytest.mark.parametrize("gap", ["", "\n  ", " \t\n"])
+def test_the_plain_shape_reads_as_the_tree_does(prefix: str, gap: str) -> None:
+    p = f"{prefix}:" if prefix else ""
+    text = info(gap + reference(p) + gap + reference(p, "#timestamp") + gap, prefix)
+
+    found = plain(text)
+
+    assert found is not None
+    assert tree(text) == found
+    assert [one.id for one in found.references] == ["body", "timestamp"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        info(reference("sig:"), "sig"),
+        info(reference(), attributes=' Id="si"'),
+        info(reference().replace("URI=", 'Type="x" URI=')),
+        info(reference(digest=DIGEST[:20] + "\n" + DIGEST[20:])),
+        info(
+            reference().replace(
+                "/></ds:Transforms>",
+                f'><e:InclusiveNamespaces xmlns:e="{names.EXCLUSIVE_C14N}" PrefixList="soap"/>'
+                "</ds:Transform></ds:Transforms>",
+            )
+        ),
+    ],
+    ids=["other prefix", "an Id", "a Type", "wrapped digest", "prefix list"],
+)
+def test_any_other_sound_shape_is_read_from_the_tree(text: str) -> None:
+    assert plain(text) is None
+    element = etree.fromstring(text)
+    assert signed_info.read_signed_info(element, POLICY) == tree(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (info(), SignatureMalformed),
+        (info(reference() * 33), SignatureMalformed),
+        (info(reference(uri="")), SignatureMalformed),
+        (info(reference(uri="http://example.vn/#body")), SignatureMalformed),
+        (info(reference() + "<ds:Object/>"), SignatureMalformed),
+        (info(reference(digest="====")), SignatureMalformed),
+        (info(reference(digest="A===")), SignatureMalformed),
+        (info(reference(digest="AB=")), SignatureMalformed),
+        (info(reference(method=SHA1)), AlgorithmForbidden),
+        (info(reference(), algorithm=RSA_SHA1), AlgorithmForbidden),
+        (info(reference().replace(names.EXCLUSIVE_C14N, XSLT)), AlgorithmForbidden),
+        (info(reference()).replace(names.EXCLUSIVE_C14N, INCLUSIVE, 1), AlgorithmForbidden),
+    ],
+)
+def test_what_the_policy_or_the_form_forbids_is_refused_whatever_the_shape(
+    text: str, error: type[Exception]
+) -> None:
+    assert plain(text) is None
+    with pytest.raises(error):
+        signed_info.read_signed_info(etree.fromstring(text), POLICY)
+
+
+def test_text_between_the_elements_is_not_the_plain_shape() -> None:
+    assert plain(info(reference() + "text")) is None
+
+
+def test_a_namespace_bound_to_another_meaning_is_not_the_plain_shape() -> None:
+    text = info(reference()).replace(names.DS, "urn:not-a-signature")
+    assert plain(text) is None
+    with pytest.raises(SignatureMalformed):
+        signed_info.read_signed_info(etree.fromstring(text), POLICY)
