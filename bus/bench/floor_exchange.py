@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode, b64encode
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -78,8 +78,11 @@ class FloorExchange:
         self._sender_keys: dict[str, rsa.RSAPublicKey] = {}
         self._parser = etree.XMLParser(resolve_entities=False, no_network=True, collect_ids=False)
 
-    def answer(self, raw: bytes) -> bytes:
-        """The signed answer to a request. Raises ValueError or InvalidSignature."""
+    def answer(self, raw: bytes, now: datetime) -> bytes:
+        """The signed answer to a request; `now` is in UTC.
+
+        Raises XMLSyntaxError, ValueError, KeyError or InvalidSignature.
+        """
         header, body = etree.fromstring(raw, self._parser)
         security = header.find(names.SECURITY)
         assert security is not None
@@ -103,10 +106,9 @@ class FloorExchange:
         sender_key.verify(b64decode(value.text or ""), _canonical(signed_info), _PKCS1, _SHA256)
         blocks.append(_HASH % b64encode(hashlib.sha512(raw).digest()))
         references.append(_reference(b"#requestHash", blocks[-1]))
-        return self._signed(blocks, references)
+        return self._signed(blocks, references, now.replace(tzinfo=None))
 
-    def _signed(self, blocks: list[bytes], references: list[bytes]) -> bytes:
-        now = datetime.now(UTC).replace(tzinfo=None)
+    def _signed(self, blocks: list[bytes], references: list[bytes], now: datetime) -> bytes:
         stamp = _TIMESTAMP % (_time_text(now), _time_text(now + _VALID_FOR))
         references.append(_reference(b"#body", self._body))
         references.append(_reference(b"#timestamp", stamp))

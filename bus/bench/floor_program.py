@@ -17,6 +17,7 @@ from bus.bench.citizen_answer import CITIZEN_ANSWER
 from bus.bench.floor_exchange import FloorExchange
 from bus.bench.floor_store import FloorStore, Stored
 from bus.bench.programs import listen, say_last_words, say_ready, stop_at_end_of_input
+from bus.edge.clock import now
 from bus.edge.hub_settings import SignerFiles
 from bus.edge.key_store import read_signer
 
@@ -53,7 +54,7 @@ class FloorConnection(asyncio.Protocol):
         raw = b"".join(self._chunks)
         self._chunks.clear()
         try:
-            answer = self._exchange.answer(raw)
+            answer = self._exchange.answer(raw, now())
         except (InvalidSignature, ValueError, KeyError, etree.XMLSyntaxError):
             self._transport.write(_REFUSED)
             return
