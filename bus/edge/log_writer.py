@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from bus.core.errors import BusError, LogCorrupt, LogUnavailable
@@ -138,12 +138,27 @@ class LogWriter:
         gathered = self._gathered.pop(loop, None)
         if gathered:
             self._queue.put(gathered)
+        if self._has_stopped:
+            self._refuse_rest()
 
     def _run(self) -> None:
-        while batch := self._gather():
-            self._commit(batch)
-            self.has_news.set()
-            self._fold_if_large()
+        try:
+            while batch := self._gather():
+                self._commit(batch)
+                self.has_news.set()
+                self._fold_if_large()
+        finally:
+            # Also after an error that nobody foresaw: nobody waits for ever.
+            self._has_stopped = True
+            self._refuse_rest()
+
+    def _refuse_rest(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                self._backlog.extend(self._queue.get_nowait() or ())
+        rest = list(self._backlog)
+        self._backlog.clear()
+        self._deliver(rest, [LogUnavailable("the log's writer has stopped") for _ in rest])
 
     def _gather(self) -> list[_Pending]:
         """Whatever waits, up to the batch's bounds; nothing at the end.
@@ -188,7 +203,8 @@ class LogWriter:
             results = [LogUnavailable(self.failure) for _ in batch]
         else:
             self.failure = ""
-        self._deliver(batch, results)
+        finally:
+            self._deliver(batch, results)
 
     def _commit_all(self, batch: list[_Pending]) -> list[Any]:
         digests = {}

@@ -197,6 +197,26 @@ def test_a_commit_whose_confirmation_is_lost_is_counted_once(folder, monkeypatch
     assert report.pending == 1
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_waits_for_a_writer_that_broke(folder, monkeypatch):
+    def break_down(*arguments):
+        raise TypeError("a mistake of ours")
+
+    async def story():
+        log = await opened(folder)
+        monkeypatch.setattr(log_writer, "commit_batch", break_down)
+        results = await asyncio.gather(
+            *(log.append(heartbeat(second)) for second in range(300)), return_exceptions=True
+        )
+        assert {LogUnavailable} == {type(result) for result in results}
+        with pytest.raises(LogUnavailable, match="stopped"):
+            await log.append(heartbeat())
+        await log.close()
+
+    run(story())
+    assert verify_log(folder).findings == []
+
+
 def test_a_full_disk_refuses_and_room_lets_it_go_on(folder):
     async def story():
         log = await opened(folder)
