@@ -410,7 +410,7 @@ class LogUnavailable(BusError):
     code = "log.unavailable"
     blame = Blame.HUB
     recovery = Recovery.LATER
-    public_reason = "The hub cannot write its message log; nothing was sent."
+    public_reason = "The hub cannot write its message log; send the same bytes again later."
     xroad = "Server.ClientProxy.LoggingFailed"
 
 

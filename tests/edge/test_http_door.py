@@ -1,0 +1,259 @@
+"""The door over HTTP: what it takes, what it tells, and where it draws lines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from bus.core import errors
+from bus.core.limits import Limits
+from bus.edge.http_door import HttpDoor
+
+LIMITS = Limits(envelope_bytes_max=100, exchanges_at_once_max=1)
+SERVICE = "VN/GOV/G01/dancu/TraCuu/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int = 200
+    body: bytes = b"<answer/>"
+    is_retryable: bool = False
+
+
+@dataclass(slots=True)
+class Hub:
+    """Answers anything, and remembers what it was given."""
+
+    limits: Limits = LIMITS
+    taken: list[bytes] = field(default_factory=list)
+    refused: list[errors.BusError] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    answer_with: Answer = Answer()
+
+    async def answer(self, raw: bytes) -> Answer:
+        self.taken.append(raw)
+        if self.gate is not None:
+            await self.gate.wait()
+        return self.answer_with
+
+    async def refuse_unread(self, error: errors.BusError, *, raw: bytes = b"") -> Answer:
+        self.refused.append(error)
+        return Answer(500, b"<fault/>")
+
+    def describe(self, service: str) -> bytes | None:
+        return b"<wsdl/>" if service == SERVICE else None
+
+    def services(self) -> Mapping[str, str]:
+        return {SERVICE: "Tra cứu", "A/B/C/D/E/F": "Khác"}
+
+
+Reply = tuple[int, dict[bytes, bytes], bytes]
+
+
+async def ask(
+    door: HttpDoor,
+    *pieces: bytes | None,
+    method: str = "POST",
+    path: str = "/",
+    query: bytes = b"",
+    is_whole: bool = True,
+    **headers: bytes,
+) -> Reply:
+    """One request; a piece that is None stands for the end of the connection.
+
+    A request that is not whole is followed by silence.
+    """
+    given = {"content_type": b"text/xml", **headers}
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": query,
+        "headers": [(name.replace("_", "-").encode(), text) for name, text in given.items()],
+    }
+    incoming = [
+        {"type": "http.disconnect"}
+        if piece is None
+        else {
+            "type": "http.request",
+            "body": piece,
+            "more_body": not is_whole or at + 1 < len(pieces),
+        }
+        for at, piece in enumerate(pieces or (b"",))
+    ]
+    sent: list[dict[str, object]] = []
+
+    async def receive() -> dict[str, object]:
+        if not incoming:
+            await asyncio.Event().wait()  # a sender that says no more, and does not go
+        return incoming.pop(0)
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    await door(scope, receive, send)  # type: ignore[arg-type]
+    start, end = sent
+    return start["status"], dict(start["headers"]), end["body"]  # type: ignore[return-value,call-overload]
+
+
+def told(*pieces: bytes | None, hub: Hub | None = None, **request: object) -> Reply:
+    return asyncio.run(ask(HttpDoor(hub or Hub()), *pieces, **request))  # type: ignore[arg-type]
+
+
+def test_a_request_in_pieces_is_put_together() -> None:
+    hub = Hub()
+
+    status, headers, body = told(b"<a>", b"", b"</a>", hub=hub)
+
+    assert (status, body) == (200, b"<answer/>")
+    assert headers[b"content-type"] == b"text/xml; charset=utf-8"
+    assert headers[b"content-length"] == b"9"
+    assert hub.taken == [b"<a></a>"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        b"text/xml",
+        b"TEXT/XML",
+        b"text/xml; charset=utf-8",
+        b'text/xml;charset="UTF-8"',
+        b"text/xml; action=x",
+        b"text/xml; charset=us-ascii",
+    ],
+)
+def test_xml_in_utf_8_is_taken(content_type: bytes) -> None:
+    assert told(b"<a/>", content_type=content_type)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        b"",
+        b"text/plain",
+        b"application/soap+xml",
+        b"text/xmlx",
+        b"multipart/related; type=text/xml",
+        b"text/xml; charset=utf-16",
+    ],
+)
+def test_another_content_type_is_refused(content_type: bytes) -> None:
+    hub = Hub()
+
+    told(b"<a/>", hub=hub, content_type=content_type)
+
+    assert [type(error) for error in hub.refused] == [errors.ContentTypeInvalid]
+
+
+@pytest.mark.parametrize("action", [b"", b'""', b'"urn:x"', b' "http://x/y" '])
+def test_a_quoted_soap_action_is_taken(action: bytes) -> None:
+    assert told(b"<a/>", soapaction=action)[0] == 200
+
+
+@pytest.mark.parametrize("action", [b"urn:x", b'"', b'"a" "b"', b'"a\x01"'])
+def test_another_soap_action_is_refused(action: bytes) -> None:
+    hub = Hub()
+
+    told(b"<a/>", hub=hub, soapaction=action)
+
+    assert [type(error) for error in hub.refused] == [errors.SoapActionInvalid]
+
+
+def test_what_is_too_large_is_read_to_its_end_and_not_kept() -> None:
+    hub = Hub()
+
+    told(b"x" * 60, b"x" * 60, b"x" * 60, hub=hub)
+
+    assert [str(error) for error in hub.refused] == ["more than 100 bytes"]
+    assert hub.taken == []
+
+
+def test_what_never_ends_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bus.edge.http_door._DRAIN_BYTES_MAX", 200)
+    hub = Hub()
+
+    told(*[b"x" * 150] * 9, hub=hub)
+
+    assert [type(error) for error in hub.refused] == [errors.TooLarge]
+
+
+def test_a_connection_that_ends_within_the_request_is_refused() -> None:
+    hub = Hub()
+
+    told(b"<a>", None, hub=hub)
+
+    assert [str(error) for error in hub.refused] == ["the connection ended within the request"]
+
+
+def test_a_sender_that_says_no_more_is_not_waited_for() -> None:
+    hub = Hub(limits=Limits(request_read_seconds_max=0))
+
+    told(b"<a>", hub=hub, is_whole=False)
+
+    assert [str(error) for error in hub.refused] == ["the request did not arrive in time"]
+
+
+def test_above_its_bound_the_hub_asks_for_patience() -> None:
+    async def story() -> tuple[Reply, Reply]:
+        gate = asyncio.Event()
+        door = HttpDoor(Hub(gate=gate))
+        first = asyncio.create_task(ask(door, b"<a/>"))
+        await asyncio.sleep(0)
+        second = await ask(door, b"<b/>")
+        gate.set()
+        return await first, second
+
+    first, second = asyncio.run(story())
+
+    assert first[0] == 200
+    assert second[0] == 503
+    assert second[1][b"retry-after"] == b"2"
+
+
+def test_a_fault_that_may_pass_says_when_to_come_back() -> None:
+    hub = Hub(answer_with=Answer(503, b"<fault/>", is_retryable=True))
+
+    status, headers, _ = told(b"<a/>", hub=hub)
+
+    assert (status, headers[b"retry-after"]) == (503, b"2")
+
+
+def test_get_tells_health_services_and_their_descriptions() -> None:
+    assert told(method="GET", path="/health")[2] == b"ready\n"
+    assert told(method="GET", path="/services")[2] == (
+        f"A/B/C/D/E/F\tKhác\n{SERVICE}\tTra cứu\n".encode()
+    )
+    for query in (b"wsdl", b"WSDL"):
+        assert told(method="GET", path=f"/services/{SERVICE}", query=query)[2] == b"<wsdl/>"
+
+
+def test_a_description_may_be_asked_for_as_older_x_road_servers_take_it() -> None:
+    query = (
+        b"xRoadInstance=VN&memberClass=GOV&memberCode=G01&subsystemCode=dancu"
+        b"&serviceCode=TraCuu&version=v1"
+    )
+
+    assert told(method="GET", path="/wsdl", query=query)[2] == b"<wsdl/>"
+
+
+def test_a_description_that_there_is_not_is_not_found() -> None:
+    for path, query in (("/services/VN/X", b"wsdl"), ("/wsdl", b"serviceCode=X")):
+        assert told(method="GET", path=path, query=query)[0] == 404
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/x"), ("DELETE", "/")])
+def test_another_method_is_refused(method: str, path: str) -> None:
+    hub = Hub()
+
+    assert told(hub=hub, method=method, path=path)[0] == 500
+    assert [type(error) for error in hub.refused] == [errors.HttpMethodInvalid]
+
+
+def test_what_is_not_http_is_left_alone() -> None:
+    async def story() -> None:
+        await HttpDoor(Hub())({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
+
+    assert asyncio.run(story()) is None  # type: ignore[func-returns-value]

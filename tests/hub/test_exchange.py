@@ -1,0 +1,378 @@
+"""One effect: what is asked twice is answered once, and what failed may be asked again."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from running_hub import OpenHub, RunningHub, answer_well, opened
+
+from bus.core import errors
+from bus.core.log_entries import Event
+from bus.core.ports import LogWrite
+from bus.kit.contract import Answer, Query
+from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
+from tests.nation import (
+    ANSWER,
+    CLIENT,
+    LOOKUP,
+    OTHER_CLIENT,
+    SAMPLE,
+    SLOW_SERVICE,
+    SmallNation,
+    payload,
+    request,
+)
+
+DEADLINE_SECONDS = 20
+
+
+@pytest.fixture
+def hub(nation: SmallNation, tmp_path: Path) -> Iterator[OpenHub]:
+    with opened(nation, tmp_path) as one:
+        yield one
+
+
+def slow_request(nation: SmallNation, message_id: str = "m-1") -> bytes:
+    body = SAMPLE.replace(b"TraCuuThongTinCongDan", SLOW_SERVICE.service_code.encode())
+    return request(nation, message_id, service=SLOW_SERVICE, body=body)
+
+
+# --- one effect ----------------------------------------------------------------------------------
+
+
+def test_a_request_is_answered_under_the_agencys_signature(
+    nation: SmallNation, hub: OpenHub
+) -> None:
+    async def story(running: RunningHub) -> None:
+        raw = request(nation)
+
+        reply = await running.post(raw)
+
+        answer = running.proved(reply, raw)
+        assert isinstance(answer, VerifiedAnswer)
+        assert str(answer.signer) == "VN/GOV/G01"
+        assert reply.status == 200
+        assert [(leaf.event, leaf.verdict) for leaf in running.leaves()[-2:]] == [
+            (Event.RECEIVED, "accepted"),
+            (Event.OUTCOME, "delivered"),
+        ]
+        (query,) = running.agency.asked
+        assert (query.service, query.client, query.message_id) == (LOOKUP, CLIENT, "m-1")
+        assert query.element().findtext("{*}SoDinhDanh") == "040185766517"
+        assert query.purpose.startswith("Giải quyết")
+
+    hub.tell(story)
+
+
+def test_the_second_copy_gets_the_first_answer_and_the_first_receipt(
+    nation: SmallNation, hub: OpenHub
+) -> None:
+    async def story(running: RunningHub) -> None:
+        raw = request(nation)
+
+        first = await running.post(raw)
+        second = await running.post(raw)
+
+        assert first == second
+        assert first.body == second.body
+        assert len(running.agency.asked) == 1
+        assert running.leaves()[-1].event is Event.ANSWERED
+
+    hub.tell(story)
+
+
+def test_the_same_id_with_other_bytes_is_refused(nation: SmallNation, hub: OpenHub) -> None:
+    async def story(running: RunningHub) -> None:
+        await running.post(request(nation, issue="one"))
+        other = request(nation, issue="other")
+
+        told = running.proved(await running.post(other), other)
+
+        assert isinstance(told, VerifiedFault)
+        assert told.fault.code == errors.MessageIdConflict.code
+        assert len(running.agency.asked) == 1
+
+    hub.tell(story)
+
+
+def test_the_same_id_of_another_sender_is_another_message(
+    nation: SmallNation, hub: OpenHub
+) -> None:
+    async def story(running: RunningHub) -> None:
+        for client in (CLIENT, OTHER_CLIENT):
+            raw = request(nation, client=client)
+            assert isinstance(running.proved(await running.post(raw), raw), VerifiedAnswer)
+
+        assert len(running.agency.asked) == 2
+
+    hub.tell(story)
+
+
+def test_copies_that_arrive_together_are_carried_once(nation: SmallNation, hub: OpenHub) -> None:
+    async def story(running: RunningHub) -> None:
+        gate = threading.Event()
+        running.agency.script = lambda query: (gate.wait(DEADLINE_SECONDS), answer_well(query))[1]
+        raw, other = request(nation), request(nation, issue="other bytes")
+        copies = [asyncio.create_task(running.post(raw)) for _ in range(5)]
+        await _until(lambda: bool(running.agency.asked))
+
+        conflict = running.proved(await running.post(other), other)
+        gate.set()
+        replies = await asyncio.gather(*copies)
+
+        assert len({reply.body for reply in replies}) == 1
+        assert len(running.agency.asked) == 1
+        assert isinstance(conflict, VerifiedFault)
+        assert conflict.fault.code == errors.MessageIdConflict.code
+
+    hub.tell(story)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+# --- the agency fails ------------------------------------------------------------------------
+
+
+def failing(error: Exception) -> Callable[[Query], Answer]:
+    def script(query: Query) -> Answer:
+        raise error
+
+    return script
+
+
+def answering(raw: bytes) -> Callable[[Query], Answer]:
+    return lambda query: Answer(payload(raw))
+
+
+FAILURES = {
+    "down": (failing(errors.RecipientUnavailable("refused")), errors.RecipientUnavailable),
+    "late by itself": (failing(errors.RecipientTimeout()), errors.RecipientTimeout),
+    "unwilling": (failing(errors.RecipientRefused()), errors.RecipientRefused),
+    "not able to say it": (failing(errors.PayloadRejected()), errors.PayloadRejected),
+    "broken": (failing(RuntimeError("số 040185766517")), errors.AdapterBroken),
+    "overstepping": (failing(errors.AccessDenied()), errors.AdapterBroken),
+    "of another answer": (answering(SAMPLE), errors.AnswerInvalid),
+    "of a wrong answer": (
+        answering(ANSWER.replace(b"SoCongDan", b"SoNguoi")),
+        errors.AnswerInvalid,
+    ),
+    "of no answer": (lambda query: None, errors.AdapterBroken),
+    "of an answer without a tree": (lambda query: Answer(None), errors.HubInternal),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_what_an_agency_does_wrong_is_recorded_and_told(
+    name: str, nation: SmallNation, hub: OpenHub
+) -> None:
+    script, error = FAILURES[name]
+
+    async def story(running: RunningHub) -> None:
+        running.agency.script = script  # type: ignore[assignment]
+        raw = request(nation)
+
+        first = await running.post(raw)
+
+        told = running.proved(first, raw)
+        assert isinstance(told, VerifiedFault)
+        assert told.fault.code == error.code
+        assert told.fault.is_retryable is (error.recovery is errors.Recovery.LATER)
+        assert first.status == 500
+        assert (b"retry-after" in first.headers) is told.fault.is_retryable
+        assert "040185766517" not in told.fault.reason
+        outcome = running.leaves()[-1]
+        assert (outcome.event, outcome.verdict) == (Event.OUTCOME, error.code)
+        assert outcome.fault == told.fault.fault_id
+        assert told.receipt is not None
+        assert told.receipt.outcome_index == told.receipt.received_index + 1
+
+        running.agency.script = answer_well
+        again = await running.post(raw)
+
+        if error.recovery is errors.Recovery.NEVER:
+            assert again.body == first.body
+            assert again.status == first.status
+            assert len(running.agency.asked) == 1
+        else:
+            assert isinstance(running.proved(again, raw), VerifiedAnswer)
+            assert len({query.idempotency_key for query in running.agency.asked}) == 1
+
+    hub.tell(story)
+
+
+def test_a_slow_agency_costs_its_own_time_only(nation: SmallNation, hub: OpenHub) -> None:
+    async def story(running: RunningHub) -> None:
+        gate = threading.Event()
+        running.agency.script = lambda query: (gate.wait(DEADLINE_SECONDS), answer_well(query))[1]
+        raw = slow_request(nation)
+
+        told = running.proved(await running.post(raw), raw)
+
+        gate.set()
+        assert isinstance(told, VerifiedFault)
+        assert told.fault.code == errors.RecipientTimeout.code
+        assert "no answer within 0.3 s" in told.fault.reason
+        assert running.leaves()[-1].verdict == errors.RecipientTimeout.code
+        assert isinstance(running.proved(await running.post(raw), raw), VerifiedAnswer)
+
+    hub.tell(story)
+
+
+# --- the log fails -----------------------------------------------------------------------------
+
+
+class UnwilledLog:
+    """Stands before the real log and refuses what a test says, as a full disk does."""
+
+    def __init__(self, hub: OpenHub, refuses: Callable[[LogWrite], bool]) -> None:
+        self._exchanges = hub.running.hub._exchanges
+        self._log = self._exchanges._equipment.log
+        self.refuses = refuses
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._log, name)
+
+    async def append(self, write: LogWrite) -> object:
+        if self.refuses(write):
+            raise errors.LogUnavailable("database or disk is full")
+        return await self._log.append(write)
+
+
+def with_unwilled_log(hub: OpenHub, refuses: Callable[[LogWrite], bool]) -> UnwilledLog:
+    log = UnwilledLog(hub, refuses)
+    exchanges = hub.running.hub._exchanges
+    exchanges._equipment = replace(exchanges._equipment, log=log)  # type: ignore[arg-type]
+    return log
+
+
+def test_without_a_log_nothing_leaves_and_the_hub_goes_on_when_it_is_back(
+    nation: SmallNation, hub: OpenHub
+) -> None:
+    log = with_unwilled_log(hub, lambda write: True)
+
+    async def story(running: RunningHub) -> None:
+        raw = request(nation)
+
+        reply = await running.post(raw)
+
+        told = running.proved(reply, raw)
+        assert isinstance(told, VerifiedFault)
+        assert (told.fault.code, told.receipt) == (errors.LogUnavailable.code, None)
+        assert reply.status == 503
+        assert reply.headers[b"retry-after"]
+        assert running.agency.asked == []
+
+        log.refuses = lambda write: False
+        assert isinstance(running.proved(await running.post(raw), raw), VerifiedAnswer)
+
+    hub.tell(story)
+
+
+def test_a_refusal_that_cannot_be_recorded_is_not_told(nation: SmallNation, hub: OpenHub) -> None:
+    with_unwilled_log(hub, lambda write: True)
+
+    async def story(running: RunningHub) -> None:
+        reply = await running.post(b"no message")
+
+        assert reply.status == 503
+        assert errors.LogUnavailable.code.encode() in reply.body
+        assert errors.NotWellFormed.code.encode() not in reply.body
+
+    hub.tell(story)
+
+
+def test_an_answer_that_cannot_be_recorded_is_not_told(nation: SmallNation, hub: OpenHub) -> None:
+    log = with_unwilled_log(hub, lambda write: write.settlement is not None)
+
+    async def story(running: RunningHub) -> None:
+        raw = request(nation)
+
+        reply = await running.post(raw)
+
+        assert reply.status == 503
+        assert b"CongdanCollection" not in reply.body
+        assert errors.LogUnavailable.code.encode() in reply.body
+        assert b"send the same bytes again" in reply.body
+        assert len(running.agency.asked) == 1
+
+        # The first try is told in the log as interrupted, the second one is answered.
+        log.refuses = lambda write: False
+        assert isinstance(running.proved(await running.post(raw), raw), VerifiedAnswer)
+        assert [leaf.verdict for leaf in running.leaves()[-4:]] == [
+            "accepted",
+            errors.DeliveryInterrupted.code,
+            "accepted",
+            "delivered",
+        ]
+
+    hub.tell(story)
+
+
+def test_a_damaged_log_is_told(nation: SmallNation, hub: OpenHub) -> None:
+    async def story(running: RunningHub) -> None:
+        raw = request(nation)
+        await running.post(raw)
+        equipment = running.hub._exchanges._equipment
+
+        async def read(index: int) -> object:
+            raise errors.LogCorrupt(f"there is no entry {index}")
+
+        log = with_unwilled_log(hub, lambda write: False)
+        log.read = read  # type: ignore[attr-defined]
+        told = running.proved(await running.post(raw), raw)
+
+        assert isinstance(told, VerifiedFault)
+        assert told.fault.code == errors.LogCorrupt.code
+        assert equipment.log is not log
+
+    hub.tell(story)
+
+
+def test_a_log_that_cannot_be_read_is_unavailable(nation: SmallNation, hub: OpenHub) -> None:
+    async def story(running: RunningHub) -> None:
+        raw = request(nation)
+        await running.post(raw)
+
+        async def read(index: int) -> object:
+            raise errors.LogUnavailable("no")
+
+        with_unwilled_log(hub, lambda write: False).read = read  # type: ignore[attr-defined]
+        told = running.proved(await running.post(raw), raw)
+
+        assert isinstance(told, VerifiedFault)
+        assert told.fault.code == errors.LogUnavailable.code
+
+    hub.tell(story)
+
+
+# --- we fail -------------------------------------------------------------------------------------
+
+
+def test_a_mistake_of_ours_is_told_by_its_id_only(
+    nation: SmallNation, hub: OpenHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> object:
+        raise RuntimeError("số 040185766517")
+
+    monkeypatch.setattr("bus.exchange.judge", broken)
+
+    async def story(running: RunningHub) -> None:
+        raw = request(nation)
+
+        reply = await running.post(raw)
+
+        assert reply.status == 500
+        assert errors.HubInternal.code.encode() in reply.body
+        assert b"040185766517" not in reply.body
+        assert running.leaves()[-1].verdict == errors.HubInternal.code
+
+    hub.tell(story)
