@@ -33,7 +33,16 @@ class _Commands(click.Group):
             return None
         module, _, name = place.partition(":")
         command: click.Command = getattr(importlib.import_module(module), name)
+        _document_exit_codes(command)
         return command
+
+
+def _document_exit_codes(command: click.Command) -> None:
+    """Say the usual ones under the help of each command that says none of its own."""
+    command.epilog = command.epilog or EXIT_CODES
+    if isinstance(command, click.Group):
+        for child in command.commands.values():
+            _document_exit_codes(child)
 
 
 @click.command(cls=_Commands, epilog=EXIT_CODES)

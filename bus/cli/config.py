@@ -6,19 +6,18 @@ import json
 
 import click
 
-from bus.cli.exit_codes import EXIT_CODES
 from bus.edge.hub_settings import hub_json_schema
 from bus.edge.routes_file import routes_json_schema
 
 _SCHEMAS = {"routes": routes_json_schema, "hub": hub_json_schema}
 
 
-@click.group(epilog=EXIT_CODES)
+@click.group()
 def config() -> None:
     """What routes.yaml and hub.yaml may say."""
 
 
-@config.command(epilog=EXIT_CODES)
+@config.command()
 @click.argument("file", type=click.Choice(list(_SCHEMAS)), default="routes")
 def schema(file: str) -> None:
     """Print the JSON Schema (draft 2020-12) of routes.yaml or hub.yaml, for editors."""

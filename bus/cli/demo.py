@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bus.cli.exit_codes import COULD_NOT, EXIT_CODES, FOUND, fail, telling_errors
+from bus.cli.exit_codes import COULD_NOT, FOUND, fail, telling_errors
 from bus.edge.hub_client import AnswerRejected, HubUnreachable
 from bus.edge.telemetry import configure_telemetry
 from bus.sandbox.demo import DemoFailed, tell_story
@@ -16,7 +16,7 @@ from bus.sandbox.programs import NotStarted
 from bus.sandbox.run_state import AlreadyRunning
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command()
 @click.option(
     "--keep",
     "folder",

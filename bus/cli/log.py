@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail
+from bus.cli.exit_codes import DONE, FOUND, fail
 from bus.cli.log_show import show
 from bus.core.errors import BusError, ConfigurationError
 from bus.core.log_verification import Finding
@@ -24,7 +24,7 @@ from bus.edge.log_files import DATABASE
 from signing.signed_note import KeyTextInvalid, VerifyingKey
 
 
-@click.group(epilog=EXIT_CODES)
+@click.group()
 def log() -> None:
     """Verify a message log, and look into it; without its operator."""
 
@@ -32,7 +32,7 @@ def log() -> None:
 log.add_command(show)
 
 
-@log.command(epilog=EXIT_CODES)
+@log.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option(

@@ -31,7 +31,7 @@ _folder_option = click.option(
 )
 
 
-@click.group(epilog=EXIT_CODES)
+@click.group()
 def sandbox() -> None:
     """A nation on one machine: authority, hub, simulated agencies, invented people."""
 
@@ -70,7 +70,7 @@ def up(folder: Path, port: int, seed: int, log_level: str, *, detach: bool) -> N
     click.echo("The sandbox is down.")
 
 
-@sandbox.command("down", epilog=EXIT_CODES)
+@sandbox.command("down")
 @_folder_option
 def down_(folder: Path) -> None:
     """End what `up` started in this folder, and nothing else. May be repeated."""
@@ -92,7 +92,7 @@ def status(context: click.Context, folder: Path, *, as_json: bool) -> None:
     context.exit(FOUND if found.state == STOPPED else DONE)
 
 
-@sandbox.command(epilog=EXIT_CODES)
+@sandbox.command()
 @click.argument("agency")
 @click.option("--mode", type=click.Choice([str(mode) for mode in FaultMode]), required=True)
 @click.option(

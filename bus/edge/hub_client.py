@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from lxml import etree
 from bus.core.errors import (
     ConfigurationError,
     Problem,
-    RecipientRefused,
     RecipientTimeout,
     RecipientUnavailable,
 )
@@ -152,7 +151,7 @@ class HubClient:
         post = AgencyRequest("POST", self._hub_url, headers=_HEADERS, body=request)
         try:
             return self._http.send(post, Deadline.after(self._answer_seconds_max))
-        except (RecipientUnavailable, RecipientTimeout, RecipientRefused) as error:
+        except (RecipientUnavailable, RecipientTimeout) as error:
             raise HubUnreachable(f"{self._hub_url}: {error.detail or error}") from error
 
 
@@ -163,7 +162,7 @@ class HubFiles:
     anchors: tuple[Path, ...]
     checkpoint_key: Path
     """`checkpoint.vkey` of the hub's log."""
-    intermediates: tuple[Path, ...] = field(default=())
+    intermediates: tuple[Path, ...] = ()
 
 
 def read_known_hub(files: HubFiles, member: MemberId) -> KnownHub:

@@ -70,8 +70,8 @@ class RunningSandbox:
         folder = self._wish.folder
         _end_left_over(folder)
         (folder / FILE).unlink(missing_ok=True)
-        _keep_data(folder / "data", self._wish.seed, self._tell)
         ports = free_ports(self._wish.port)
+        _keep_data(folder / "data", self._wish.seed, self._tell)
         nation = prepare_nation(
             folder,
             now=datetime.now(UTC),

@@ -1,0 +1,75 @@
+"""Run the command: as its users do, in a process, or in this one where that tells as much."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from bus.cli import main
+
+SECONDS_MAX = 90
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+def lienthong(*arguments: str | Path, stdin: bytes = b"", folder: Path | None = None) -> Result:
+    """Run `lienthong` here; `folder` is LIENTHONG_DIR."""
+    environment = {"LIENTHONG_DIR": None if folder is None else str(folder), "COLUMNS": "100"}
+    result = CliRunner().invoke(main, [*map(str, arguments)], input=stdin, env=environment)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Result(result.exit_code, result.stdout_bytes, result.stderr_bytes)
+
+
+def lienthong_process(*arguments: str | Path) -> Result:
+    """Run `lienthong` in a process of its own, to its end."""
+    environment = {**os.environ, "COLUMNS": "100"}
+    environment.pop("LIENTHONG_DIR", None)
+    ended = subprocess.run(
+        [sys.executable, "-m", "bus.cli", *map(str, arguments)],
+        capture_output=True,
+        timeout=SECONDS_MAX,
+        env=environment,
+        check=False,
+    )
+    return Result(ended.returncode, ended.stdout, ended.stderr)
+
+
+def told(result: Result) -> str:
+    """Everything that a command said."""
+    return result.stdout.decode() + result.stderr.decode()
+
+
+def described(folder: Path) -> dict[str, Any]:
+    """sandbox.json."""
+    values: dict[str, Any] = json.loads((folder / "sandbox.json").read_bytes())
+    return values
+
+
+def processes_of(folder: Path) -> list[int]:
+    """Pids of every process whose command line names the folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            line = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(folder).encode() in line:
+            found.append(int(entry.name))
+    return found

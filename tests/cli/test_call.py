@@ -1,0 +1,191 @@
+"""`lienthong call` shows an answer only when everything about it is proved."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from bus.core.xml import parse_xml
+from tests.cli.running import described, lienthong, told
+from tests.edge.hub_stand_in import listening
+
+LOOK_UP = "TraCuuThongTinCongDan"
+
+
+def _sample(sandbox: Path, service: str = LOOK_UP) -> Path:
+    return sandbox / "samples" / f"{service}.xml"
+
+
+def _codes(sandbox: Path) -> list[str]:
+    return [one["id"].split("/")[-2] for one in described(sandbox)["services"]]
+
+
+def test_every_sample_request_is_answered(sandbox: Path) -> None:
+    for code in _codes(sandbox):
+        sample = _sample(sandbox, code)
+        result = lienthong("call", code, "--as", "H41/motcua", "--body", sample, "--dir", sandbox)
+        assert result.returncode == 0, told(result)
+        answer = parse_xml(result.stdout.strip(), bytes_max=10**6)
+        assert etree.QName(answer).localname == f"{code}Response"
+
+
+def test_the_folder_may_stand_in_the_environment_and_the_body_come_from_stdin(
+    sandbox: Path,
+) -> None:
+    result = lienthong(
+        "call",
+        "dancu/TraCuuThongTinCongDan/v1",
+        "--as",
+        "VN/GOV/H41/motcua",
+        "--body",
+        "-",
+        stdin=_sample(sandbox).read_bytes(),
+        folder=sandbox,
+    )
+    assert result.returncode == 0, told(result)
+    assert "received as entry" in result.stderr.decode()
+
+
+def test_the_same_message_gets_the_same_bytes_again(sandbox: Path) -> None:
+    # A message id is taken with the bytes it came with: a new signature makes other bytes.
+    ask = ["call", LOOK_UP, "--as", "H41/motcua", "--body", _sample(sandbox), "--dir", sandbox]
+    ask += ["--message-id", "once", "--envelope"]
+    first, second = lienthong(*ask), lienthong(*ask)
+    assert (first.returncode, second.returncode) == (0, 1)
+    assert first.stdout.startswith(b"<?xml")
+    assert "message-id.conflict" in second.stderr.decode()
+
+
+def test_json_holds_answer_and_receipt(sandbox: Path) -> None:
+    ask = ["call", LOOK_UP, "--as", "H41/motcua", "--body", _sample(sandbox), "--dir", sandbox]
+    result = lienthong(*ask, "--json", "--user-id", "CB-1", "--issue", "HS-1")
+    values = json.loads(result.stdout)
+    assert values["signer"] == "VN/GOV/G01"
+    assert values["receipt"]["outcome"] == values["receipt"]["received"] + 1
+
+
+def test_a_refusal_is_told_with_code_reason_and_fault_id(sandbox: Path) -> None:
+    ask = ["call", LOOK_UP, "--as", "G03/tuyensinh", "--body", _sample(sandbox), "--dir", sandbox]
+    result = lienthong(*ask)
+    assert (result.returncode, result.stdout) == (1, b"")
+    first, second = result.stderr.decode().splitlines()
+    assert first.startswith("access.denied: No grant")
+    assert second.startswith("Fault ")
+    assert "Server.ServerProxy.AccessDenied" in second
+    fault = json.loads(lienthong(*ask, "--json").stdout)["fault"]
+    assert fault["code"] == "access.denied"
+    shown = lienthong("log", "show", sandbox, "--event", "refused", "--json").stdout.decode()
+    assert fault["fault_id"] in shown
+
+
+@pytest.mark.parametrize(
+    ("service", "subsystem", "hint"),
+    [
+        ("TraCuuThongTinCongDa", "H41/motcua", "Did you mean 'TraCuuThongTinCongDan'"),
+        (LOOK_UP, "H41/motcuaa", "Did you mean 'H41/motcua'"),
+        (LOOK_UP, "motcua", "may be each of: VN/GOV/H14/motcua"),
+    ],
+)
+def test_a_name_that_leads_nowhere_gets_a_hint(
+    service: str, subsystem: str, hint: str, sandbox: Path
+) -> None:
+    result = lienthong(
+        "call", service, "--as", subsystem, "--body", _sample(sandbox), "--dir", sandbox
+    )
+    assert result.returncode == 2
+    assert hint in result.stderr.decode()
+
+
+def test_a_body_that_is_not_xml_is_not_sent(sandbox: Path) -> None:
+    ask = ["call", LOOK_UP, "--as", "H41/motcua", "--body", "-", "--dir", sandbox]
+    result = lienthong(*ask, stdin=b"<!DOCTYPE a><a/>")
+    assert result.returncode == 2
+    assert "cannot be sent" in result.stderr.decode()
+
+
+def test_a_folder_without_a_sandbox_is_told(tmp_path: Path) -> None:
+    body = tmp_path / "a.xml"
+    body.write_bytes(b"<a/>")
+    result = lienthong("call", LOOK_UP, "--as", "a", "--body", body, "--dir", tmp_path)
+    assert result.returncode == 2
+    assert "lienthong sandbox up" in result.stderr.decode()
+
+
+# --- on the way back, somebody meddles -----------------------------------------------------------
+
+
+def _passed_on(url: str, change: Callable[[bytes], bytes]) -> Callable[[bytes], tuple[int, bytes]]:
+    """A proxy before the hub that changes what comes back."""
+
+    def post(body: bytes) -> tuple[int, bytes]:
+        request = urllib.request.Request(url, body, {"Content-Type": "text/xml; charset=utf-8"})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                return reply.status, change(reply.read())
+        except urllib.error.HTTPError as error:
+            return error.code, change(error.read())
+
+    return post
+
+
+def _folder_behind(proxy: str, sandbox: Path, folder: Path) -> Path:
+    """A folder whose sandbox.json leads to the proxy and else to the sandbox."""
+    values: dict[str, Any] = described(sandbox) | {"hub_url": proxy}
+    (folder / "sandbox.json").write_text(json.dumps(values))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda raw: raw.replace("Hương".encode(), "Hường".encode()), "signature does not hold"),
+        (lambda raw: raw.replace(b"<lt:receipt", b"<!-- --><lt:receipt"), "about another answer"),
+        (lambda _: b"<html/>", "not a SOAP 1.1 envelope"),
+    ],
+)
+def test_an_answer_altered_on_the_way_is_not_shown(
+    change: Callable[[bytes], bytes], reason: str, sandbox: Path, tmp_path: Path
+) -> None:
+    hub_url = described(sandbox)["hub_url"]
+    with listening(_passed_on(hub_url, change)) as proxy:
+        folder = _folder_behind(proxy, sandbox, tmp_path)
+        ask = ["call", LOOK_UP, "--as", "H41/motcua", "--body", _sample(sandbox), "--dir", folder]
+        result = lienthong(*ask)
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert reason in result.stderr.decode()
+
+
+def test_an_honest_proxy_changes_nothing(sandbox: Path, tmp_path: Path) -> None:
+    hub_url = described(sandbox)["hub_url"]
+    with listening(_passed_on(hub_url, lambda raw: raw)) as proxy:
+        folder = _folder_behind(proxy, sandbox, tmp_path)
+        ask = ["call", LOOK_UP, "--as", "H41/motcua", "--body", _sample(sandbox), "--dir", folder]
+        assert lienthong(*ask).returncode == 0
+
+
+def test_the_receipt_of_another_hub_is_not_believed(sandbox: Path, tmp_path: Path) -> None:
+    other_key = tmp_path / "other.vkey"
+    name, _, _ = Path(described(sandbox)["log_verifier_key"]).read_text().partition("+")
+    other_key.write_text(_verifier_key(name))
+    values = described(sandbox) | {"log_verifier_key": str(other_key)}
+    (tmp_path / "sandbox.json").write_text(json.dumps(values))
+    ask = ["call", LOOK_UP, "--as", "H41/motcua", "--body", _sample(sandbox), "--dir", tmp_path]
+    result = lienthong(*ask)
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert "receipt does not hold" in result.stderr.decode()
+
+
+def _verifier_key(name: str) -> str:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from signing.signed_note import SigningKey
+
+    key = SigningKey(name, Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    return f"{key.verifying_key}\n"

@@ -1,0 +1,132 @@
+"""A decision of the past, made again from the log, must be what the entry says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, timedelta
+
+import pytest
+
+from bus.core.exchange_entries import SealedFacts, received_leaf, refused_leaf
+from bus.core.log_entries import Event, Leaf, Pseudonyms, build_leaf, read_leaf
+from bus.core.pipeline import Refusal, judge
+from bus.core.ports import SealedPayload, StoredEntry
+from bus.core.replay import Replay
+from bus.protocols.soap_xroad.parse import parse
+from tests.nation import CLIENT_WITHOUT_GRANT, NOW, OTHER_CLIENT, SmallNation, request
+
+PSEUDONYMS = Pseudonyms(bytes(32))
+PAYLOAD = SealedFacts(SealedPayload(b"", b""), bytes(32), bytes(32), 0)
+TIME = NOW.astimezone(UTC)
+
+
+def _leaf(nation: SmallNation, raw: bytes) -> Leaf:
+    """The entry that a hub writes about a message."""
+    rules = nation.rules
+    decision = judge(raw, parse, rules, TIME)
+    if isinstance(decision, Refusal):
+        leaf = refused_leaf(decision, len(raw), PAYLOAD, PSEUDONYMS, rules.digest, "f-1", TIME)
+    else:
+        leaf = received_leaf(decision, PAYLOAD, PSEUDONYMS, rules.digest, TIME)
+    return read_leaf(leaf)
+
+
+def _replay(nation: SmallNation) -> Replay:
+    return Replay(parse, {nation.rules.digest: nation.rules}.get)
+
+
+def _examine(replay: Replay, leaf: Leaf, raw: bytes | None) -> list[str]:
+    entry = StoredEntry(41, b"", None)
+    findings = list(replay.examine(entry, leaf, raw))
+    assert all(finding.index == 41 for finding in findings)
+    return [finding.what for finding in findings]
+
+
+def _messages(nation: SmallNation) -> dict[str, bytes]:
+    good = request(nation)
+    return {
+        "accepted": good,
+        "access.denied": request(nation, client=CLIENT_WITHOUT_GRANT),
+        "signature.digest-mismatch": good.replace(b"VN0117", b"VN0666"),
+        "envelope.expired": request(nation, created=NOW - timedelta(days=1)),
+        "envelope.not-well-formed": b"<soap",
+    }
+
+
+VERDICTS = (
+    "accepted",
+    "access.denied",
+    "signature.digest-mismatch",
+    "envelope.expired",
+    "envelope.not-well-formed",
+)
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_an_honest_entry_leads_to_its_own_verdict(verdict: str, nation: SmallNation) -> None:
+    raw = _messages(nation)[verdict]
+    leaf = _leaf(nation, raw)
+    replay = _replay(nation)
+    assert verdict == leaf.verdict
+    assert _examine(replay, leaf, raw) == []
+    assert (replay.repeated, sum(replay.skipped.values())) == (1, 0)
+
+
+def test_signatures_are_counted_only_where_the_sender_is_proved(nation: SmallNation) -> None:
+    replay = _replay(nation)
+    for raw in _messages(nation).values():
+        _examine(replay, _leaf(nation, raw), raw)
+    assert (replay.repeated, replay.proved) == (5, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"verdict": "access.denied"}, "another verdict"),
+        ({"client": str(OTHER_CLIENT)}, "another client"),
+        ({"service": "VN/GOV/G01/dancu/Other/v1"}, "another service"),
+        ({"signer": bytes(32)}, "another certificate"),
+        ({"signature": None}, "another signature"),
+    ],
+)
+def test_an_entry_that_tells_otherwise_is_found(
+    change: dict[str, object], what: str, nation: SmallNation
+) -> None:
+    raw = request(nation)
+    leaf = replace(_leaf(nation, raw), **change)  # type: ignore[arg-type]
+    (found,) = _examine(_replay(nation), leaf, raw)
+    assert what in found
+
+
+def test_a_message_that_was_judged_at_another_time_is_found(nation: SmallNation) -> None:
+    raw = request(nation)
+    leaf = replace(_leaf(nation, raw), time=TIME + timedelta(days=1))
+    assert any("another verdict" in what for what in _examine(_replay(nation), leaf, raw))
+
+
+@pytest.mark.parametrize(
+    ("change", "has_payload", "reason"),
+    [
+        ({"verdict": "message-id.conflict"}, True, "more than the message (message-id.conflict)"),
+        ({"verdict": "hub.internal"}, True, "more than the message (hub.internal)"),
+        ({}, False, "no payload to read"),
+        ({"config": bytes(32)}, True, "rules of that time"),
+        ({"config": None}, True, "rules of that time"),
+    ],
+)
+def test_what_cannot_be_judged_again_is_counted_and_is_no_finding(
+    change: dict[str, object], has_payload: bool, reason: str, nation: SmallNation
+) -> None:
+    raw = request(nation)
+    replay = _replay(nation)
+    leaf = replace(_leaf(nation, raw), **change)  # type: ignore[arg-type]
+    assert _examine(replay, leaf, raw if has_payload else None) == []
+    assert replay.repeated == 0
+    assert [reason in skipped for skipped in replay.skipped] == [True]
+
+
+def test_entries_about_other_things_are_not_judged(nation: SmallNation) -> None:
+    replay = _replay(nation)
+    leaf = read_leaf(build_leaf(Event.OUTCOME, TIME, continues=1, verdict="delivered"))
+    assert _examine(replay, leaf, b"<answer/>") == []
+    assert (replay.repeated, dict(replay.skipped)) == (0, {})
