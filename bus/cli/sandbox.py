@@ -56,7 +56,7 @@ def up(folder: Path, port: int, seed: int, log_level: str, *, detach: bool) -> N
                 up_detached(wish)
                 _announce(wish.folder)
                 return
-            reason = supervise(
+            is_whole = supervise(
                 wish,
                 tell=click.echo,
                 announce=lambda: _announce(wish.folder, hint="Ctrl-C ends it."),
@@ -65,8 +65,8 @@ def up(folder: Path, port: int, seed: int, log_level: str, *, detach: bool) -> N
             fail(str(error), code=FOUND)
         except (NotStarted, OSError) as error:
             fail(f"The sandbox could not be started. {error}")
-    if reason:
-        fail(f"The sandbox ended: {reason}")
+    if not is_whole:
+        fail("The sandbox is down; it did not stay whole, see above.", code=FOUND)
     click.echo("The sandbox is down.")
 
 

@@ -61,8 +61,8 @@ def tell_story(folder: Path) -> None:
     nation = read_nation(reference_routes())
     pages = DemoPages(console, nation)
     pages.chapter(
-        "Liên Thông: one citizen, three agencies, one log that cannot be rewritten",
-        "A nation starts on this machine: certificate authority, hub, population database,",
+        "Liên Thông: one citizen, three agencies, one log",
+        "A nation starts on this machine: certificate authority, hub, population database, "
         "business registry, and people who were invented for it.",
     )
     began = time.monotonic()
@@ -92,8 +92,8 @@ def _one_stop_office(stage: Stage) -> None:
     told = stage.told
     stage.pages.chapter(
         "Bộ phận một cửa tỉnh Nghệ An",
-        f"{told.full_name} comes to register a household business (hộ kinh doanh).",
-        "The officer types her number. Everything else the state knows already.",
+        f"{told.full_name} comes to register a household business (hộ kinh doanh). The officer "
+        "types her number. Everything else the state knows already.",
     )
     look_up = _ask(stage, 1, LOOK_UP, citizen_facts)
     stage.first_outcome = look_up.receipt.outcome_index
@@ -103,12 +103,10 @@ def _one_stop_office(stage: Stage) -> None:
     enterprise = _ask(stage, 3, ENTERPRISE, enterprise_facts)
     if told.representative_name not in facts_of(enterprise.payload, "LEGAL_NAMES"):
         raise DemoFailed("the registry names another legal representative")
-    stage.pages.say("")
-    stage.pages.say(
+    stage.pages.remark(
         f"Her spouse, {told.representative_name}, is the legal representative of that enterprise: "
-        "seen at once,"
+        "seen at once, without a paper, by three agencies that trust no one but signatures."
     )
-    stage.pages.say("without a paper, by three agencies that trust no one but signatures.")
     _same_bytes_again(stage)
 
 
@@ -145,11 +143,10 @@ def _same_bytes_again(stage: Stage) -> None:
     stage.office.verify(request, second)
     if first != second:
         raise DemoFailed("a copy of a message got another answer")
-    stage.pages.say("")
-    stage.pages.say(
-        "A line breaks, and the office sends the same bytes again: it gets the first answer,"
+    stage.pages.remark(
+        "A line breaks, and the office sends the same bytes again: it gets the first answer, byte "
+        "for byte, and the population database is not asked twice."
     )
-    stage.pages.say("byte for byte, and the population database is not asked twice.")
 
 
 def _refusals(stage: Stage) -> None:
@@ -196,7 +193,7 @@ def _refused(stage: Stage, client: HubClient, request: bytes, code: str, title: 
 def _auditor(stage: Stage) -> None:
     stage.pages.chapter(
         "The auditor",
-        "While the hub runs, somebody who does not trust its operator reads the log's folder:",
+        "While the hub runs, somebody who does not trust its operator reads the log's folder: "
         "every byte, every entry, every payload; and makes every decision again.",
     )
     audit, seconds = _audit(stage, Path(stage.described.log))
@@ -219,7 +216,7 @@ def _auditor(stage: Stage) -> None:
 def _altered_log(stage: Stage, folder: Path) -> None:
     stage.pages.chapter(
         "One bit",
-        "In the evening the hub is closed, and the folder is copied. In the copy, somebody with",
+        "In the evening the hub is closed, and the folder is copied. In the copy, somebody with "
         f"access to the disk flips one bit in the answer about {stage.told.full_name}.",
     )
     altered = alter_copy(Path(stage.described.log), folder / "altered", stage.first_outcome)
@@ -233,8 +230,7 @@ def _altered_log(stage: Stage, folder: Path) -> None:
     sound, _ = _audit(stage, Path(stage.described.log))
     if not sound.report.is_sound:
         raise DemoFailed(f"the log is not sound: {sound.report.findings[0]}")
-    stage.pages.say("")
-    stage.pages.say(
+    stage.pages.remark(
         f"The verifier names entry {altered.entry}, the file and its bytes. The original, "
         f"{sound.report.entries} entries, is sound."
     )

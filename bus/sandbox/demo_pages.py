@@ -53,16 +53,20 @@ class DemoPages:
         self._console = console
         self._nation = nation
 
-    def chapter(self, title: str, *sentences: str) -> None:
+    def chapter(self, title: str, paragraph: str) -> None:
         """A heading, and what happens under it."""
         self._console.print()
         self._console.print(Rule(Text(title, style="bold"), align="left", style="cyan"))
-        for sentence in sentences:
-            self.say(sentence)
+        self.say(paragraph)
 
-    def say(self, sentence: str) -> None:
-        """One sentence of the story."""
-        self._console.print(Padding(Text(sentence), (0, 2), expand=False))
+    def say(self, paragraph: str) -> None:
+        """A part of the story."""
+        self._console.print(Padding(Text(paragraph), (0, 2), expand=False))
+
+    def remark(self, paragraph: str) -> None:
+        """What a page that was shown means."""
+        self._console.print()
+        self.say(paragraph)
 
     def exchange(self, page: ExchangePage) -> None:
         """A question and its answer, proved."""
@@ -106,7 +110,7 @@ class DemoPages:
     def _panel(self, title: str, body: Group | Table | Text, *, style: str) -> None:
         heading = Text(title, style="bold")
         panel = Panel(body, title=heading, title_align="left", border_style=style)
-        self._console.print(Padding(panel, (1, 2, 0, 2), expand=False))
+        self._console.print(Padding(panel, (1, 2, 0, 2)))
 
 
 def _grid(rows: Sequence[tuple[str, Text]], *, width: int = _LABEL_WIDTH) -> Table:

@@ -135,6 +135,8 @@ def read_description(folder: Path) -> Description:
     path = folder / FILE
     try:
         values: dict[str, Any] = json.loads(path.read_bytes())
+        if values["version"] != VERSION:
+            raise ValueError("another version")
         return Description(
             **{
                 **values,

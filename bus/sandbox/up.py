@@ -42,6 +42,7 @@ from bus.sandbox.sandbox_data import SEED_DEFAULT, build_data
 READY_SECONDS_MAX = 60.0
 """How long every process together may take until it answers."""
 _POLL_SECONDS = 0.05
+_WATCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class RunningSandbox:
         self._wish = wish
         self._tell = tell
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._reported: set[str] = set()
         self.description: Description
 
     def start(self) -> None:
@@ -112,13 +114,13 @@ class RunningSandbox:
         lines = (run_folder(self._wish.folder) / f"{name}.log").read_text("utf-8", "replace")
         return "\n".join(f"  {line}" for line in lines.splitlines()[-8:])
 
-    def ended(self) -> str:
-        """A sentence about a process that ended by itself; empty while all run."""
+    def newly_ended(self) -> Iterator[str]:
+        """A sentence about each process that ended by itself since we asked last."""
         for name, process in self._processes.items():
             code = process.poll()
-            if code is not None:
-                return f"{name} ended with code {code}:\n{self._last_words(name)}"
-        return ""
+            if code is not None and name not in self._reported:
+                self._reported.add(name)
+                yield f"{name} ended with code {code}:\n{self._last_words(name)}"
 
     def stop(self) -> None:
         """End the hub, which finishes what it has in work, then the agencies."""
@@ -150,24 +152,29 @@ def running_sandbox(
             _forget_run(wish.folder)
 
 
-def supervise(wish: Wish, *, tell: Callable[[str], None], announce: Callable[[], None]) -> str:
-    """Run a sandbox until a signal or until one of its processes ends; give the reason then.
+def supervise(wish: Wish, *, tell: Callable[[str], None], announce: Callable[[], None]) -> bool:
+    """Run a sandbox until a signal; False: one of its processes ended before.
 
-    The reason is empty if we were told to end. Raises AlreadyRunning, NotStarted.
+    A process that ends by itself is told and left to whoever looks after it; the others go on.
+    Raises AlreadyRunning, NotStarted.
     """
     is_told = threading.Event()
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    is_whole = True
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants us to stay
+        numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, lambda *_: is_told.set()) for number in numbers}
     try:
         with running_sandbox(wish, tell=tell) as sandbox:
             announce()
-            while not is_told.wait(0.5):
-                if reason := sandbox.ended():
-                    return reason
+            while not is_told.wait(_WATCH_SECONDS):
+                for sentence in sandbox.newly_ended():
+                    tell(sentence)
+                    is_whole = False
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    return ""
+    return is_whole
 
 
 # --- from outside ---------------------------------------------------------------------------------

@@ -141,15 +141,23 @@ def test_in_the_foreground_an_interrupt_ends_everything(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
-def test_a_process_that_dies_is_reported(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "bus.cli", "sandbox", "up", "--dir", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
+def test_a_process_that_dies_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    command = [sys.executable, "-u", "-m", "bus.cli", "sandbox", "up", "--dir", str(tmp_path)]
+    with (
+        output.open("wb") as said,
+        subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT) as running,
+    ):
         _await((tmp_path / "sandbox.json").is_file, "the sandbox is not ready")
         state = json.loads((tmp_path / "run" / "supervisor.json").read_bytes())
         os.kill(state["children"]["population"]["pid"], signal.SIGKILL)
-        output, _ = running.communicate(timeout=SECONDS_MAX)
-    assert running.returncode == 2
-    assert "population ended with code -9" in output.decode()
+        _await(lambda: b"population ended with code -9" in output.read_bytes(), "nothing is told")
+        status = json.loads(lienthong("sandbox", "status", "--dir", tmp_path, "--json").stdout)
+        assert status["state"] == "failing"
+        assert _call(tmp_path, "TraCuuThongTinCongDan") == 1
+        assert _call(tmp_path, "chiTietDoanhNghiep") == 0
+        running.send_signal(signal.SIGINT)
+        assert running.wait(SECONDS_MAX) == 1
     assert processes_of(tmp_path) == []
 
 
