@@ -144,6 +144,7 @@ def levels(audit: Audit) -> Iterator[str]:
         return
     yield f"sender signatures as of their time: {replay.proved:,} hold"
     yield f"decisions made again: {replay.repeated:,}"
+    yield f"recorded answers and faults, signed and to the very message: {replay.answers:,}"
     for reason, count in sorted(replay.skipped.items()):
         yield f"  not made again: {count:,}, {reason}"
 
@@ -165,6 +166,7 @@ def audit_values(audit: Audit) -> dict[str, Any]:
         "payloads_opened": report.payloads_opened,
         "decisions_repeated": replay.repeated if replay else 0,
         "signatures_verified": replay.proved if replay else 0,
+        "answers_verified": replay.answers if replay else 0,
         "decisions_skipped": dict(replay.skipped) if replay else {},
         "levels": [line.strip() for line in levels(audit)],
         "findings": [_finding_values(finding) for finding in report.findings],

@@ -2,7 +2,8 @@
 
 For each received or refused entry whose payload can be read, and whose rules are in the log, the
 message is judged again by those rules as of the entry's time: sender's signature, certificate,
-member, grant, schema. What comes out must be what the entry says.
+member, grant, schema. What comes out must be what the entry says. Then the recorded answer is
+verified: the agency's signature, or the hub's under a fault, and that it answers this very message.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from bus.core import errors
 from bus.core.exchange_entries import ACCEPTED
@@ -22,6 +24,18 @@ from bus.core.routing import RoutedMessage
 RulesOf = Callable[[bytes], Rules | None]
 """The rules that a digest names; None: their text is not in the log."""
 
+JudgeOutcome = Callable[[bytes, bytes, Rules, datetime], str]
+"""From a recorded answer and its request, the verdict that it tells: `delivered`, or a fault's
+code. Raises OutcomeUnproved."""
+
+
+class OutcomeUnproved(Exception):
+    """A recorded answer is not signed as it must be, or answers another message."""
+
+
+OPEN_REQUEST_BYTES_MAX = 64 * 1024 * 1024
+"""Of requests whose outcome is still to come, this much is kept; answers to others are not
+verified again."""
 _NOT_FROM_CONTENT = frozenset(
     error.code
     for error in (
@@ -46,21 +60,55 @@ class Decision:
     signature: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class _OpenRequest:
+    raw: bytes
+    rules: Rules
+
+
+class OpenRequests:
+    """Requests whose outcome is still to come, within a bound: the oldest is let go first."""
+
+    def __init__(self, bytes_max: int = OPEN_REQUEST_BYTES_MAX) -> None:
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._requests: dict[int, _OpenRequest] = {}
+
+    def add(self, index: int, raw: bytes, rules: Rules) -> None:
+        """Keep a request until `take`."""
+        self._requests[index] = _OpenRequest(raw, rules)
+        self._bytes += len(raw)
+        while self._bytes > self._bytes_max:
+            self.take(next(iter(self._requests)))
+
+    def take(self, index: int) -> _OpenRequest | None:
+        """Give a request, once; None: it is not kept."""
+        request = self._requests.pop(index, None)
+        self._bytes -= len(request.raw) if request else 0
+        return request
+
+
 @dataclass(slots=True)
 class Replay:
     """Judges entries again; give `examine` to `verify_log`. Counts what it could and could not."""
 
     parse: Parse
     rules_of: RulesOf
+    judge_outcome: JudgeOutcome
     repeated: int = 0
     """Decisions that were made again."""
     proved: int = 0
     """Of these, messages whose sender's signature was verified again."""
+    answers: int = 0
+    """Recorded answers and faults whose signature was verified again."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Decisions that could not be made again, by reason."""
+    _open: OpenRequests = field(default_factory=OpenRequests, init=False, repr=False)
 
     def examine(self, entry: StoredEntry, leaf: Leaf, raw: bytes | None) -> Iterator[Finding]:
         """Compare one entry with what its message leads to now."""
+        if leaf.event is Event.OUTCOME:
+            yield from self._examine_outcome(entry.index, leaf, raw)
         if leaf.event not in (Event.RECEIVED, Event.REFUSED):
             return
         if leaf.verdict in _NOT_FROM_CONTENT:
@@ -77,7 +125,24 @@ class Replay:
         self.repeated += 1
         found = _decision_of(again)
         self.proved += found.signer is not None
+        if leaf.event is Event.RECEIVED:
+            self._open.add(entry.index, raw, rules)
         yield from _differences(entry.index, _decision_in(leaf), found)
+
+    def _examine_outcome(self, index: int, leaf: Leaf, raw: bytes | None) -> Iterator[Finding]:
+        request = None if leaf.continues is None else self._open.take(leaf.continues)
+        # Without a payload nothing was answered: the hub stopped before.
+        if request is None or raw is None:
+            return
+        try:
+            told = self.judge_outcome(raw, request.raw, request.rules, leaf.time)
+        except OutcomeUnproved as error:
+            yield Finding(index, DATABASE_FILE, f"the recorded answer is not proved: {error}")
+            return
+        self.answers += 1
+        if told != leaf.verdict:
+            what = "the recorded answer tells another verdict"
+            yield Finding(index, DATABASE_FILE, what, _text(leaf.verdict), told)
 
 
 def _decision_in(leaf: Leaf) -> Decision:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
+from bus.core.exchange_entries import DELIVERED
 from bus.core.log_verification import LogReport
-from bus.core.replay import Replay
+from bus.core.pipeline import Rules
+from bus.core.replay import OutcomeUnproved, Replay
 from bus.edge.log_verify import Progress, verify_log
 from bus.edge.past_rules import PastRules
 from bus.protocols.soap_xroad.parse import parse
+from bus.protocols.soap_xroad.read_answer import AnswerRejected
+from bus.protocols.soap_xroad.verify_answer import KnownSigners, verify_recorded
 from signing.signed_note import VerifyingKey
 
 
@@ -43,7 +48,7 @@ def audit_log(
         report = verify_log(folder, checkpoint_key=keys.checkpoint_key, progress=progress)
         return Audit(report, None)
     with PastRules(folder) as past:
-        replay = Replay(parse, past.rules)
+        replay = Replay(parse, past.rules, judge_outcome)
         report = verify_log(
             folder,
             checkpoint_key=keys.checkpoint_key,
@@ -52,3 +57,21 @@ def audit_log(
             examine=replay.examine,
         )
     return Audit(report, replay)
+
+
+def judge_outcome(raw: bytes, request: bytes, rules: Rules, time: datetime) -> str:
+    """The verdict that a recorded answer to `request` tells. Raises OutcomeUnproved."""
+    nation = rules.nation
+    known = KnownSigners(
+        trust=rules.trust,
+        member=nation.hub.member,
+        policy=nation.policy,
+        certificate_subjects={
+            member.id: member.certificate_subject for member in nation.members.values()
+        },
+    )
+    try:
+        fault = verify_recorded(raw, parse(request, nation.limits), known, time)
+    except AnswerRejected as error:
+        raise OutcomeUnproved(error.reason) from error
+    return DELIVERED if fault is None else fault.code

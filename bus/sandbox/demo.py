@@ -208,6 +208,7 @@ def _auditor(stage: Stage) -> None:
         f"{recorded}, {report.events['refused']} refused, {report.pending} pending",
         f"{report.payloads_opened} payloads opened: each is what its entry commits to",
         f"{repeated} verified as of their time",
+        f"{replay.answers} recorded answers: each signed by its agency, each to its very question",
         "Nothing was found: the log is sound.",
     ]
     stage.pages.findings(f"lienthong log verify  ·  {seconds:.1f} s", lines, is_sound=True)

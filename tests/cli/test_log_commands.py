@@ -36,6 +36,7 @@ def test_a_live_log_is_sound_and_its_decisions_are_made_again(used: Path) -> Non
     assert values["findings"] == []
     judged = values["decisions_repeated"] + sum(values["decisions_skipped"].values())
     assert values["decisions_repeated"] >= 2
+    assert values["answers_verified"] == values["settled"]
     assert judged == values["received"] + values["events"]["refused"]
     assert values["pending"] == 0
 

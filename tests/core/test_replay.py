@@ -7,13 +7,29 @@ from datetime import UTC, timedelta
 
 import pytest
 
+from bus.core.errors import RecipientTimeout
 from bus.core.exchange_entries import SealedFacts, received_leaf, refused_leaf
+from bus.core.identifiers import SubsystemId
+from bus.core.limits import Limits
 from bus.core.log_entries import Event, Leaf, Pseudonyms, build_leaf, read_leaf
 from bus.core.pipeline import Refusal, judge
 from bus.core.ports import SealedPayload, StoredEntry
-from bus.core.replay import Replay
+from bus.core.replay import OpenRequests, Replay
+from bus.edge.log_audit import judge_outcome
 from bus.protocols.soap_xroad.parse import parse
-from tests.nation import CLIENT_WITHOUT_GRANT, NOW, OTHER_CLIENT, SmallNation, request
+from bus.protocols.soap_xroad.write import SigningTime, write_answer
+from tests.edge.hub_stand_in import StandIn
+from tests.nation import (
+    ANSWER,
+    CLIENT_WITHOUT_GRANT,
+    HUB,
+    NOW,
+    OTHER_CLIENT,
+    PROVIDER,
+    SmallNation,
+    payload,
+    request,
+)
 
 PSEUDONYMS = Pseudonyms(bytes(32))
 PAYLOAD = SealedFacts(SealedPayload(b"", b""), bytes(32), bytes(32), 0)
@@ -32,7 +48,7 @@ def _leaf(nation: SmallNation, raw: bytes) -> Leaf:
 
 
 def _replay(nation: SmallNation) -> Replay:
-    return Replay(parse, {nation.rules.digest: nation.rules}.get)
+    return Replay(parse, {nation.rules.digest: nation.rules}.get, judge_outcome)
 
 
 def _examine(replay: Replay, leaf: Leaf, raw: bytes | None) -> list[str]:
@@ -130,3 +146,73 @@ def test_entries_about_other_things_are_not_judged(nation: SmallNation) -> None:
     leaf = read_leaf(build_leaf(Event.OUTCOME, TIME, continues=1, verdict="delivered"))
     assert _examine(replay, leaf, b"<answer/>") == []
     assert (replay.repeated, dict(replay.skipped)) == (0, {})
+
+
+# --- outcomes ------------------------------------------------------------------------------------
+
+
+def _outcome(verdict: str = "delivered", continues: int = 41) -> Leaf:
+    return read_leaf(build_leaf(Event.OUTCOME, TIME, continues=continues, verdict=verdict))
+
+
+def _answer(nation: SmallNation, raw: bytes, *, signed_by: SubsystemId = PROVIDER) -> bytes:
+    signer = nation.signers[signed_by]
+    return write_answer(parse(raw, Limits()), payload(ANSWER), signer, SigningTime(NOW))
+
+
+def _after_received(nation: SmallNation, raw: bytes) -> Replay:
+    replay = _replay(nation)
+    assert _examine(replay, _leaf(nation, raw), raw) == []
+    return replay
+
+
+def test_a_recorded_answer_is_verified_again(nation: SmallNation) -> None:
+    raw = request(nation)
+    replay = _after_received(nation, raw)
+    assert _examine(replay, _outcome(), _answer(nation, raw)) == []
+    assert replay.answers == 1
+
+
+def test_a_recorded_fault_is_verified_again(nation: SmallNation) -> None:
+    raw = request(nation)
+    replay = _after_received(nation, raw)
+    fault = StandIn(nation).fault(raw, RecipientTimeout())
+    assert _examine(replay, _outcome("delivery.recipient-timeout"), fault) == []
+    assert replay.answers == 1
+
+
+def test_an_answer_that_was_put_in_its_place_is_found(nation: SmallNation) -> None:
+    raw, other = request(nation), request(nation, "m-2")
+    answers = {
+        "signature does not hold": _answer(nation, raw).replace(b'"0"', b'"9"'),
+        "expected the signature of VN/GOV/G01": _answer(nation, raw, signed_by=HUB),
+        "headers are not those": _answer(nation, other),
+    }
+    for what, answer in answers.items():
+        (found,) = _examine(_after_received(nation, raw), _outcome(), answer)
+        assert what in found
+
+
+def test_an_answer_under_another_verdict_is_found(nation: SmallNation) -> None:
+    raw = request(nation)
+    replay = _after_received(nation, raw)
+    (found,) = _examine(replay, _outcome("delivery.refused"), _answer(nation, raw))
+    assert "tells another verdict" in found
+
+
+def test_an_outcome_without_payload_or_without_its_request_is_left_out(
+    nation: SmallNation,
+) -> None:
+    raw = request(nation)
+    replay = _after_received(nation, raw)
+    assert _examine(replay, _outcome(continues=3), b"of a request that is not kept") == []
+    assert _examine(replay, _outcome("delivery.interrupted"), None) == []
+    assert replay.answers == 0
+
+
+def test_open_requests_are_bounded_and_the_oldest_goes_first(nation: SmallNation) -> None:
+    kept = OpenRequests(bytes_max=10)
+    for index in range(3):
+        kept.add(index, b"four", nation.rules)
+    assert [kept.take(index) is not None for index in range(3)] == [False, True, True]
+    assert kept.take(2) is None

@@ -41,17 +41,23 @@ from signing.signed_note import NoteInvalid, VerifyingKey, verify_note
 from signing.verify import SignedPart, VerifiedSignature, verify_signature
 
 
-@dataclass(frozen=True, slots=True)
-class KnownHub:
-    """What a sender knows of a hub before it sends anything."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSigners:
+    """Whose signatures are believed."""
 
     trust: TrustStore = field(repr=False)
     member: MemberId
-    """Who signs faults."""
-    receipt_key: VerifyingKey
+    """Who signs faults: the hub."""
     policy: SignaturePolicy = field(default_factory=SignaturePolicy)
     certificate_subjects: Mapping[MemberId, str] = field(default_factory=dict)
     """organizationIdentifier in the certificates of members for whom it is not their id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownHub(KnownSigners):
+    """What a sender knows of a hub before it sends anything."""
+
+    receipt_key: VerifyingKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,26 +91,48 @@ def verify_answer(
     Raises AnswerRejected.
     """
     answer = read_answer(raw)
+    # (1) to (4)
+    signer = _check_answer(answer, request, known, now)
+    # (5)
+    if answer.fault is not None:
+        return VerifiedFault(answer.fault, _fault_receipt(answer, request, known), raw)
+    receipt = _verified_receipt(answer, request, known)
+    return VerifiedAnswer(answer.payload, receipt, signer, raw)
+
+
+def verify_recorded(
+    raw: bytes, request: Envelope, known: KnownSigners, now: datetime
+) -> Fault | None:
+    """Prove an answer as the log keeps it, without receipt: (1) to (4). None: it is no fault.
+
+    Raises AnswerRejected.
+    """
+    answer = read_answer(raw)
+    _check_answer(answer, request, known, now)
+    return answer.fault
+
+
+def _check_answer(
+    answer: AnswerEnvelope, request: Envelope, known: KnownSigners, now: datetime
+) -> MemberId:
     # (1)
     signature = _verified_signature(answer, known, now)
     # (2)
     signer = request.service.provider.member if answer.fault is None else known.member
     _check_signer(signature, signer, known)
     if answer.fault is not None:
-        # (4) and (5)
+        # (4)
         _check_fault(answer.fault, request)
-        return VerifiedFault(answer.fault, _fault_receipt(answer, request, known), raw)
+        return signer
     # (3)
     _check_headers(answer, request)
     # (4)
     _check_request_hash(answer, request)
-    # (5)
-    receipt = _verified_receipt(answer, request, known)
-    return VerifiedAnswer(answer.payload, receipt, signer, raw)
+    return signer
 
 
 def _verified_signature(
-    answer: AnswerEnvelope, known: KnownHub, now: datetime
+    answer: AnswerEnvelope, known: KnownSigners, now: datetime
 ) -> VerifiedSignature:
     timestamps = answer.security.findall(TIMESTAMP)
     if len(timestamps) != 1:
@@ -120,7 +148,7 @@ def _verified_signature(
         raise AnswerRejected(f"the signature does not hold: {error}") from error
 
 
-def _check_signer(signature: VerifiedSignature, expected: MemberId, known: KnownHub) -> None:
+def _check_signer(signature: VerifiedSignature, expected: MemberId, known: KnownSigners) -> None:
     subject = known.certificate_subjects.get(expected, str(expected))
     found = signature.certificate.subject_identifier
     if found != subject:
