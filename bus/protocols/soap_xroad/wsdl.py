@@ -7,7 +7,6 @@ description). The schemas stand inside, so that a client needs nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import deepcopy
 
 from lxml import etree
 
@@ -17,6 +16,7 @@ from bus.protocols.soap_xroad import names
 _WSDL = "http://schemas.xmlsoap.org/wsdl/"
 _SOAP = "http://schemas.xmlsoap.org/wsdl/soap/"
 _XSD = "http://www.w3.org/2001/XMLSchema"
+_NO_TYPES = b"<wsdl:types/>"
 _HEADER_PARTS = ("client", "service", "userId", "id", "issue", "protocolVersion")
 """Clients send the ones that they have; required are client, service, id, protocolVersion."""
 
@@ -39,21 +39,21 @@ def write_wsdl(
         {"targetNamespace": namespace, "name": code},
         nsmap={"wsdl": _WSDL, "soap": _SOAP, "xrd": names.XROAD, "tns": namespace},
     )
-    types = etree.SubElement(root, _wsdl("types"))
-    for one in (*header_schemas, schema):
-        types.append(_embedded(one))
+    etree.SubElement(root, _wsdl("types"))
     _add_messages(root, code)
     _add_port_type(root, service)
     _add_binding(root, service)
     _add_service(root, code, location)
     etree.indent(root)
-    return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+    # As text: a tree that takes in another drops prefixes that it thinks it has already, and the
+    # schemas name their types by them.
+    types = b"\n".join(_text(one) for one in (*header_schemas, schema))
+    whole = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+    return whole.replace(_NO_TYPES, b"<wsdl:types>\n" + types + b"\n</wsdl:types>", 1)
 
 
-def _embedded(schema: etree._Element) -> etree._Element:
-    copy = deepcopy(schema)
-    copy.tail = None
-    return copy
+def _text(schema: etree._Element) -> bytes:
+    return etree.tostring(schema, encoding="UTF-8", xml_declaration=False, with_tail=False)
 
 
 def _add_messages(root: etree._Element, code: str) -> None:

@@ -1,0 +1,100 @@
+"""signxml, another implementation in Python, judges our signatures and makes some for us."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import signxml
+from lxml import etree
+from signxml import CanonicalizationMethod, DigestAlgorithm, SignatureConfiguration
+
+from bus.core.pipeline import Refusal, judge
+from bus.core.routing import RoutedMessage
+from bus.core.xml import parse_xml
+from bus.protocols.soap_xroad.parse import parse
+from signing import names
+from signing import policy as uri
+from tests.envelopes import HEADER_BLOCKS, body, security, timestamp
+from tests.nation import NOW, SmallNation, request
+
+pytestmark = pytest.mark.interop
+
+ALGORITHMS = [
+    ("rsa-2048", uri.RSA_SHA256),
+    ("rsa-2048", uri.RSA_SHA384),
+    ("rsa-2048", uri.RSA_PSS_SHA256),
+    ("rsa-2048", uri.RSA_PSS_SHA512),
+    ("p-256", uri.ECDSA_SHA256),
+    ("p-384", uri.ECDSA_SHA384),
+]
+PARTS = (*HEADER_BLOCKS, "body", "timestamp")
+
+
+def signed_parts(raw: bytes, nation: SmallNation, kind: str) -> list[bytes]:
+    """The parts that signxml finds signed under the key of this kind."""
+    results = signxml.XMLVerifier().verify(
+        raw,
+        x509_cert=nation.client_signers[kind].certificate,
+        expect_config=SignatureConfiguration(expect_references=len(PARTS), verification_time=NOW),
+    )
+    return [result.signed_data for result in results]
+
+
+@pytest.mark.parametrize(("kind", "algorithm"), ALGORITHMS)
+def test_signxml_accepts_what_we_sign_and_sees_the_same_parts(
+    nation: SmallNation, kind: str, algorithm: str
+) -> None:
+    raw = request(nation, signer=nation.client_signers[kind], algorithm=algorithm)
+
+    theirs = signed_parts(raw, nation, kind)
+
+    judged = judge(raw, parse, nation.rules, NOW)
+    assert isinstance(judged, RoutedMessage)
+    ours = judged.valid.authorised.verified.canonical_parts
+    assert sorted(theirs) == sorted(ours.values())
+    assert {body(raw), timestamp(raw)} <= set(theirs)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"040185766517", b"040185766518"),
+        (b">VN0117<", b">VN0118<"),
+        (b"T08:05:00", b"T09:05:00"),
+        (b"<ds:SignatureValue>", b"<ds:SignatureValue>AAAA"),
+    ],
+)
+def test_what_was_altered_is_refused_by_both(nation: SmallNation, old: bytes, new: bytes) -> None:
+    raw = request(nation, signer=nation.client_signers["rsa-2048"]).replace(old, new)
+
+    with pytest.raises(signxml.InvalidSignature):
+        signed_parts(raw, nation, "rsa-2048")
+    assert isinstance(judge(raw, parse, nation.rules, NOW), Refusal)
+
+
+@pytest.mark.parametrize(("kind", "algorithm"), ALGORITHMS)
+def test_we_accept_what_signxml_signs(nation: SmallNation, kind: str, algorithm: str) -> None:
+    signer = nation.client_signers[kind]
+    template = request(nation, signer=signer, algorithm=algorithm)
+    signature = re.search(rb"<ds:Signature .*</ds:Signature>", security(template), re.DOTALL)
+    assert signature is not None
+    unsigned = template.replace(signature[0], b"")
+    ours = parse_xml(template, bytes_max=len(template))
+
+    theirs = signxml.XMLSigner(
+        method=signxml.methods.detached,
+        signature_algorithm=signxml.SignatureMethod(algorithm),
+        digest_algorithm=DigestAlgorithm.SHA512,
+        c14n_algorithm=CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0,
+    ).sign(
+        parse_xml(unsigned, bytes_max=len(unsigned)),
+        key=signer.private_key,
+        reference_uri=[f"#{part}" for part in PARTS],
+        key_info=ours.find(f".//{names.KEY_INFO}"),
+    )
+
+    text = etree.tostring(theirs)
+    raw = unsigned.replace(b"</wsse:Security>", text + b"</wsse:Security>")
+    judged = judge(raw, parse, nation.rules, NOW)
+    assert isinstance(judged, RoutedMessage), judged
