@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -78,16 +79,15 @@ def main(key_file: str, certificate_file: str, database: str) -> None:
 
 
 async def _serve(exchange: FloorExchange, database: Path) -> None:
-    store = FloorStore(database)
-    listening = listen()
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: FloorConnection(exchange, store), sock=listening)
-    stop_at_end_of_input(ended.set)
-    say_ready(listening)
-    await ended.wait()
-    server.close()
-    store.close()
+    # Without its end, the writer's thread would keep this process for ever.
+    with listen() as listening, closing(FloorStore(database)) as store:
+        ended = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: FloorConnection(exchange, store), sock=listening)
+        stop_at_end_of_input(ended.set)
+        say_ready(listening)
+        await ended.wait()
+        server.close()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import cast
 import uvloop
 
 SAMPLE_EVERY = 100
-"""Of so many answers, one is kept and verified after the clock has stopped."""
+"""Of so many answers, the first is kept and verified after the clock has stopped."""
 SAMPLES_MAX = 64
 ROUND_SECONDS_GRACE = 30
 """How long the last answers of a round may take."""
@@ -78,7 +78,7 @@ class _Supply:
         found = self.found
         found.latencies.append(latency_seconds)
         found.answer_bytes += len(answer)
-        if not len(found.latencies) % SAMPLE_EVERY and len(found.samples) < SAMPLES_MAX:
+        if len(found.latencies) % SAMPLE_EVERY == 1 and len(found.samples) < SAMPLES_MAX:
             found.samples.append(Exchange(request, answer))
 
     def seconds_left(self) -> float:
