@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import xmlschema
 from lxml import etree
-from xmlschema.validators import XsdAttributeGroup
+from xmlschema.validators import XsdAttributeGroup, XsdFacet
 from xmlschema.validators.exceptions import (
     XMLSchemaChildrenValidationError,
     XMLSchemaValidationError,
@@ -74,7 +74,9 @@ def read_schema(path: Path) -> etree._Element:
 
 
 def _mistake_of(error: XMLSchemaValidationError, root: etree._Element) -> SchemaMistake:
-    place: Any = error.elem if error.elem is not None else root
+    place: Any = getattr(error, "invalid_child", None)
+    if place is None:
+        place = error.elem if error.elem is not None else root
     path = error.path or etree.QName(root).localname
     return SchemaMistake(line_of(place), _without_prefixes(path), _expectation(error))
 
@@ -92,10 +94,10 @@ def _expectation(error: XMLSchemaValidationError) -> str:
     enumeration = getattr(validator, "enumeration", None)
     if enumeration:
         return f"expected one of {', '.join(str(value) for value in enumeration)}"
-    bound = getattr(validator, "value", None)
-    name = str(getattr(validator, "name", "") or "").removeprefix(_XSD)
-    if bound is not None and name:
-        return f"expected {name} {bound}"
+    if isinstance(validator, XsdFacet) and validator.elem is not None:
+        # The facet as the schema writes it: maxLength 250, minInclusive 0.
+        bound = getattr(validator, "value", "")
+        return f"expected {str(validator.elem.tag).removeprefix(_XSD)} {bound}"
     type_name = getattr(validator, "prefixed_name", None) or getattr(validator, "local_name", None)
     if type_name:
         return f"expected a value of type {type_name}"
@@ -107,11 +109,11 @@ def _children_expectation(error: XMLSchemaChildrenValidationError) -> str:
         str(getattr(particle, "local_name", None) or getattr(particle, "name", "") or particle)
         for particle in error.expected or ()
     ]
-    wanted = f"expected {' or '.join(expected)}" if expected else "nothing more was expected"
+    wanted = f"; expected {' or '.join(expected)}" if expected else ""
     unexpected = error.invalid_tag
     if unexpected:
-        return f"unexpected element {etree.QName(unexpected).localname}; {wanted}"
-    return f"the content is not complete; {wanted}"
+        return f"unexpected element {etree.QName(unexpected).localname}{wanted}"
+    return f"the content is not complete{wanted}"
 
 
 def _without_prefixes(path: str) -> str:
