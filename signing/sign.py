@@ -28,11 +28,18 @@ class CanonicalPart:
 
     id: str
     canonical: bytes = field(repr=False)
+    reference: bytes = field(repr=False, default=b"")
+    """Its ds:Reference, where it was made before: see `with_reference`."""
+
+
+def with_reference(part: CanonicalPart) -> CanonicalPart:
+    """The part with its ds:Reference made now, for a part that stands in many messages."""
+    return CanonicalPart(part.id, part.canonical, _reference(part))
 
 
 def timestamp_text(moment: datetime) -> str:
     """`xs:dateTime` in UTC with milliseconds. WSS §10."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return f"{moment.isoformat(timespec='milliseconds')[:23]}Z"
 
 
 def security_header(
@@ -51,7 +58,8 @@ def security_header(
     """
     timestamp = _timestamp(created, created + valid_for)
     references = b"".join(
-        _reference(part) for part in (*parts, CanonicalPart(TIMESTAMP_ID, timestamp))
+        part.reference or _reference(part)
+        for part in (*parts, CanonicalPart(TIMESTAMP_ID, timestamp))
     )
     algorithm = algorithm or default_algorithm(signer.private_key)
     signed_info = (

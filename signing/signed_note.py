@@ -89,12 +89,15 @@ class SigningKey:
 
     name: str
     private_key: Ed25519PrivateKey = field(repr=False)
+    verifying_key: VerifyingKey = field(init=False)
+    """The public half."""
+    key_id: bytes = field(init=False, repr=False)
+    """That of the public half, made once: it stands in every signature line."""
 
-    @property
-    def verifying_key(self) -> VerifyingKey:
-        """The public half."""
+    def __post_init__(self) -> None:
         public = self.private_key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        return VerifyingKey(self.name, public)
+        object.__setattr__(self, "verifying_key", VerifyingKey(self.name, public))
+        object.__setattr__(self, "key_id", self.verifying_key.key_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ def sign_note(text: str, keys: list[SigningKey]) -> bytes:
     _refuse_bad_text(text)
     lines = [text, "\n"]
     for key in keys:
-        blob = key.verifying_key.key_id + key.private_key.sign(text.encode())
+        blob = key.key_id + key.private_key.sign(text.encode())
         encoded = base64.b64encode(blob).decode("ascii")
         lines.append(f"{_SIGNATURE_START}{key.name} {encoded}\n")
     return "".join(lines).encode()

@@ -46,7 +46,7 @@ class Receipt:
         """The note's text."""
         return (
             f"{self.origin}\n{_FORMAT}\n"
-            f"time {self.time.strftime('%Y-%m-%dT%H:%M:%S.%fZ')}\n"
+            f"time {self.time.isoformat(timespec='microseconds')[:26]}Z\n"
             f"received {self.received_index} {_text(self.received_hash)}\n"
             f"outcome {self.outcome_index} {_text(self.outcome_hash)}\n"
             f"request sha256:{_text(self.request_digest)}\n"

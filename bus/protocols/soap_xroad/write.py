@@ -23,7 +23,7 @@ from bus.protocols.soap_xroad import names
 from signing.canonical import canonicalise
 from signing.keys import Signer
 from signing.names import SOAP11, WSU, WSU_ID, XML_ID
-from signing.sign import CanonicalPart, security_header
+from signing.sign import CanonicalPart, security_header, with_reference
 
 _BODY_ID = "body"
 _ENVELOPE_START = (
@@ -74,7 +74,7 @@ def write_request(
         _text_block("userId", header.user_id) if header.user_id else None,
         _text_block("id", header.message_id),
         _text_block("issue", header.issue) if header.issue else None,
-        _text_block("protocolVersion", names.PROTOCOL),
+        _version_block(names.PROTOCOL),
     ]
     present = [block for block in blocks if block is not None]
     return _write(present, _payload_bytes(payload), signer, time, algorithm=algorithm)
@@ -155,6 +155,8 @@ def _repeated_block(block: HeaderBlock, request: Envelope, number: int) -> Canon
         return _client_block(request.client)
     if tag == names.SERVICE:
         return _service_block(request.service)
+    if tag == names.PROTOCOL_VERSION:
+        return _version_block(request.protocol_version)
     if tag in _TEXT_BLOCKS:
         return _text_block(block.name, block.element.text or "")
     return _copied_block(block, f"h{number}")
@@ -171,6 +173,11 @@ def _copied_block(block: HeaderBlock, identifier: str) -> CanonicalPart:
             element.attrib.pop(attribute, "")
     copy.set(WSU_ID, identifier)
     return CanonicalPart(identifier, canonicalise(copy))
+
+
+@lru_cache(maxsize=16)
+def _version_block(version: str) -> CanonicalPart:
+    return with_reference(_text_block("protocolVersion", version))
 
 
 @lru_cache(maxsize=1024)
@@ -207,7 +214,7 @@ def _identifier_block(
         f'<xrd:{name} xmlns:id="{names.IDENTIFIERS}" xmlns:wsu="{WSU}" xmlns:xrd="{names.XROAD}" '
         f'wsu:Id="{name}" id:objectType="{object_type}">{children}</xrd:{name}>'
     )
-    return CanonicalPart(name, canonical.encode())
+    return with_reference(CanonicalPart(name, canonical.encode()))
 
 
 def _text_block(name: str, text: str, attributes: str = "") -> CanonicalPart:
