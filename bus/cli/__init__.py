@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import io
+import sys
 from collections.abc import Mapping
 
 import click
@@ -52,3 +54,7 @@ def main() -> None:
 
     Start with `lienthong demo`, then `lienthong sandbox up`.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal without Vietnamese letters shows question marks, and not a traceback.
+            stream.reconfigure(errors="replace")

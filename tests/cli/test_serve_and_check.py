@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -125,6 +126,19 @@ def test_the_schemas_of_configuration_are_printed(file: str, key: str) -> None:
 
 def test_the_version_is_printed() -> None:
     assert lienthong("--version").stdout.decode() == f"lienthong, version {__version__}\n"
+
+
+def test_an_output_without_vietnamese_letters_gets_question_marks(tmp_path: Path) -> None:
+    folder = tmp_path / "Nghệ"
+    result = subprocess.run(
+        [sys.executable, "-m", "bus.cli", "sandbox", "status", "--dir", str(folder)],
+        capture_output=True,
+        timeout=60,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "200"},
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (1, b"")
+    assert b"Ngh?: stopped" in result.stdout
 
 
 def _commands(command: click.Command, path: tuple[str, ...]) -> list[tuple[str, ...]]:
