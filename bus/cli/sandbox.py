@@ -130,13 +130,15 @@ def _announce(folder: Path, hint: str = "`lienthong sandbox down` ends it.") -> 
 
 
 def _print_status(found: Status) -> None:
-    table = Table(title=f"Sandbox in {found.folder}: {found.state}", title_justify="left")
+    console = Console(highlight=False, emoji=False)
+    console.print(f"Sandbox in {found.folder}: {found.state}", soft_wrap=True, markup=False)
+    table = Table()
     table.add_column("part")
     table.add_column("state")
     table.add_column("what", overflow="fold")
     for part in found.parts:
         table.add_row(part.name, part.state, part.what)
-    Console().print(table)
+    console.print(table)
 
 
 def described_folder(folder: Path) -> Description:
