@@ -57,8 +57,6 @@ def parse_xml(raw: bytes, *, bytes_max: int) -> etree._Element:
             raise ForbiddenXml(public_detail="a document type is not allowed") from error
         line, column = error.position
         raise NotWellFormed(public_detail=f"line {line}, column {column}: {error.msg}") from error
-    except ValueError as error:  # lxml: a NUL byte or a lone surrogate in a name
-        raise NotWellFormed(public_detail="a character that XML does not allow") from error
     _refuse_document_type(root)
     return root
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.core.receipts import Receipt, ReceiptInvalid, parse_receipt
+from bus.core.receipts import Receipt, ReceiptInvalid, parse_receipt, receipt_key_of
+from signing.signed_note import VerifyingKey
 
 HASH = st.binary(min_size=32, max_size=32)
 INDEX = st.integers(0, 10**18 - 1)
@@ -71,3 +72,12 @@ def test_a_receipt_has_seven_lines_that_people_can_read() -> None:
 def test_any_other_text_is_no_receipt(text: str) -> None:
     with pytest.raises(ReceiptInvalid):
         parse_receipt(text)
+
+
+def test_receipts_are_signed_under_the_logs_own_key_and_another_name() -> None:
+    key = VerifyingKey("lienthong.vn/log", bytes(32))
+
+    receipt_key = receipt_key_of(key)
+
+    assert (receipt_key.name, receipt_key.public_bytes) == ("lienthong.vn/log/receipt", bytes(32))
+    assert receipt_key.key_id != key.key_id
