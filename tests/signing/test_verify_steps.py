@@ -1,0 +1,329 @@
+"""Each numbered step of verification fails with an error of its own.
+
+Most defects are put in after signing: the steps before the signature value see them all the same.
+"""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from signed_parts import POLICY, Change, cut, signed_message, swap, twice, verify
+
+from signing import names
+from signing import policy as uri
+from signing.errors import (
+    AlgorithmForbidden,
+    CertificateRejected,
+    CoverageInsufficient,
+    DigestMismatch,
+    SignatureError,
+    SignatureMalformed,
+    SignatureMissing,
+    SignatureValueInvalid,
+)
+from tests.nation import SmallNation
+
+
+@pytest.fixture(scope="session")
+def message(nation: SmallNation) -> bytes:
+    return signed_message(nation)
+
+
+SHA1 = "http://www.w3.org/2000/09/xmldsig#sha1"
+C14N10 = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
+ENVELOPED = f"{names.DS}enveloped-signature"
+INFO_METHOD = f'<ds:CanonicalizationMethod Algorithm="{names.EXCLUSIVE_C14N}">'
+TRANSFORM = f'<ds:Transform Algorithm="{names.EXCLUSIVE_C14N}">'
+TRANSFORMED = f"{TRANSFORM}</ds:Transform>"
+PREFIXES = f'<ec:InclusiveNamespaces xmlns:ec="{names.EXCLUSIVE_C14N}" PrefixList="%s"/>'
+TOKEN = "<wsse:BinarySecurityToken"
+TOKEN_END = "</wsse:BinarySecurityToken>"
+STRANGER = base64.b64encode(b"no certificate").decode()
+
+DEFECTS: dict[str, tuple[Change, type[SignatureError], str]] = {
+    "(1) no signature": (
+        cut("<ds:Signature ", "</ds:Signature>"),
+        SignatureMissing,
+        "Signature is missing",
+    ),
+    "(1) two signatures": (
+        twice("<ds:Signature ", "</ds:Signature>"),
+        SignatureMalformed,
+        "Signature stands 2 times",
+    ),
+    "(1) no SignedInfo": (
+        cut("<ds:SignedInfo", "</ds:SignedInfo>"),
+        SignatureMalformed,
+        "SignedInfo is missing",
+    ),
+    "(2) a second wsu:Id": (
+        swap("<x>", '<x wsu:Id="route">'),
+        SignatureMalformed,
+        "two elements carry the same Id",
+    ),
+    "(2) a second xml:id": (
+        swap("<x>", '<x xml:id="body">'),
+        SignatureMalformed,
+        "two elements carry the same Id",
+    ),
+    "(2) an Id referred to, also spelled Id": (
+        swap("<x>", '<x Id="body">'),
+        SignatureMalformed,
+        "points to an Id that two elements carry",
+    ),
+    "(2) an Id referred to, also spelled ID": (
+        swap("<x>", '<x ID="route">'),
+        SignatureMalformed,
+        "points to an Id that two elements carry",
+    ),
+    "(2) the token's Id, also spelled ID": (
+        swap("<x>", '<x ID="x509">'),
+        SignatureMalformed,
+        "points to an Id that two elements carry",
+    ),
+    "(3) no canonicalisation": (
+        cut("<ds:CanonicalizationMethod", "</ds:CanonicalizationMethod>"),
+        SignatureMalformed,
+        "CanonicalizationMethod is missing",
+    ),
+    "(3) another canonicalisation of SignedInfo": (
+        swap(INFO_METHOD, f'<ds:CanonicalizationMethod Algorithm="{C14N10}">'),
+        AlgorithmForbidden,
+        "SignedInfo must be canonicalised",
+    ),
+    "(3) SHA-1": (
+        swap(uri.RSA_SHA256, f"{names.DS}rsa-sha1"),
+        AlgorithmForbidden,
+        "rsa-sha1' is not allowed",
+    ),
+    "(3) HMAC under the public key": (
+        swap(uri.RSA_SHA256, "http://www.w3.org/2001/04/xmldsig-more#hmac-sha256"),
+        AlgorithmForbidden,
+        "hmac-sha256' is not allowed",
+    ),
+    "(3) no algorithm": (
+        swap(f' Algorithm="{uri.RSA_SHA256}"', ""),
+        AlgorithmForbidden,
+        "'' is not allowed",
+    ),
+    "(3) parameters of the method": (
+        swap("</ds:SignatureMethod>", "<p/></ds:SignatureMethod>"),
+        SignatureMalformed,
+        "takes no parameters",
+    ),
+    "(3) parameters of the canonicalisation": (
+        swap(INFO_METHOD, f"{INFO_METHOD}<p/>"),
+        SignatureMalformed,
+        "InclusiveNamespaces is missing",
+    ),
+    "(4) nothing referred to": (
+        lambda raw: raw[: raw.index(b"<ds:Reference")] + raw[raw.index(b"</ds:SignedInfo>") :],
+        SignatureMalformed,
+        "refers to nothing",
+    ),
+    "(4) too many references": (
+        lambda raw: raw.replace(
+            b"<ds:Reference", b"<ds:Reference/>" * POLICY.references_max + b"<ds:Reference", 1
+        ),
+        SignatureMalformed,
+        "at most 32",
+    ),
+    "(4) something else in SignedInfo": (
+        swap("</ds:SignedInfo>", "<p/></ds:SignedInfo>"),
+        SignatureMalformed,
+        "not a Reference",
+    ),
+    "(4) a reference to the whole document": (
+        swap('URI="#body"', 'URI=""'),
+        SignatureMalformed,
+        "must point to an Id",
+    ),
+    "(4) a reference to nothing in particular": (
+        swap('URI="#body"', 'URI="#"'),
+        SignatureMalformed,
+        "must point to an Id",
+    ),
+    "(4) a reference to a file": (
+        swap('URI="#body"', 'URI="file:///etc/hostname"'),
+        SignatureMalformed,
+        "must point to an Id",
+    ),
+    "(4) an XPointer": (
+        swap('URI="#body"', 'URI="#xpointer(/)"'),
+        SignatureValueInvalid,
+        "does not fit",
+    ),
+    "(4) the enveloped transform": (
+        swap(TRANSFORM, f'<ds:Transform Algorithm="{ENVELOPED}">'),
+        AlgorithmForbidden,
+        "only transform",
+    ),
+    "(4) a second transform": (
+        swap(TRANSFORMED, f'{TRANSFORMED}<ds:Transform Algorithm="urn:x"/>'),
+        SignatureMalformed,
+        "Transform stands 2 times",
+    ),
+    "(4) something beside the transform": (
+        swap(TRANSFORMED, f"{TRANSFORMED}<p/>"),
+        AlgorithmForbidden,
+        "only transform",
+    ),
+    "(4) no transforms": (
+        cut("<ds:Transforms>", "</ds:Transforms>"),
+        SignatureMalformed,
+        "Transforms is missing",
+    ),
+    "(4) a weak digest": (
+        swap(uri.DIGEST_SHA256, SHA1),
+        AlgorithmForbidden,
+        "sha1' is not allowed",
+    ),
+    "(4) a digest that is no base64": (
+        swap("<ds:DigestValue>", "<ds:DigestValue>§"),
+        SignatureMalformed,
+        "DigestValue is not base64",
+    ),
+    "(4) a digest with elements in it": (
+        swap("<ds:DigestValue>", "<ds:DigestValue><p/>"),
+        SignatureMalformed,
+        "must hold text only",
+    ),
+    "(4) too many prefixes": (
+        swap(TRANSFORM, TRANSFORM + PREFIXES % " ".join(f"p{n}" for n in range(33))),
+        SignatureMalformed,
+        "parameters that are not its own",
+    ),
+    "(4) parameters beside the prefixes": (
+        swap(TRANSFORM, f"{TRANSFORM}{PREFIXES % 'a'}<p/>"),
+        SignatureMalformed,
+        "parameters that are not its own",
+    ),
+    "(5) no KeyInfo": (
+        cut("<ds:KeyInfo>", "</ds:KeyInfo>"),
+        SignatureMalformed,
+        "KeyInfo is missing",
+    ),
+    "(5) KeyInfo holds a key": (
+        swap("wsse:SecurityTokenReference>", "wsse:KeyValue>"),
+        SignatureMalformed,
+        "SecurityTokenReference is missing",
+    ),
+    "(5) KeyInfo refers elsewhere": (
+        swap('URI="#x509"', 'URI="http://example.com/x509"'),
+        SignatureMalformed,
+        "must refer to a BinarySecurityToken",
+    ),
+    "(5) KeyInfo refers to nothing": (
+        swap('URI="#x509"', 'URI="#x510"'),
+        SignatureMalformed,
+        "must refer to a BinarySecurityToken",
+    ),
+    "(5) KeyInfo refers to another element": (
+        swap('URI="#x509"', 'URI="#body"'),
+        SignatureMalformed,
+        "must refer to a BinarySecurityToken",
+    ),
+    "(5) the token stands outside this header": (
+        lambda raw: swap(
+            "<h>",
+            f"<h><w xmlns:wsse='{names.WSSE}' xmlns:wsu='{names.WSU}'>"
+            + raw[raw.index(TOKEN.encode()) : raw.index(TOKEN_END.encode())].decode()
+            + TOKEN_END
+            + "</w>",
+        )(cut(TOKEN, TOKEN_END)(raw)),
+        SignatureMalformed,
+        "must refer to a BinarySecurityToken",
+    ),
+    "(5) a chain instead of a certificate": (
+        swap(f'ValueType="{names.X509_V3}" wsu:Id', 'ValueType="urn:PKIPathv1" wsu:Id'),
+        SignatureMalformed,
+        "one X.509 v3 certificate",
+    ),
+    "(5) another encoding": (
+        swap(names.BASE64_BINARY, "urn:HexBinary"),
+        SignatureMalformed,
+        "encoded as Base64Binary",
+    ),
+    "(5) a token that is no base64": (
+        swap(TOKEN_END, f"${TOKEN_END}"),
+        SignatureMalformed,
+        "BinarySecurityToken is not base64",
+    ),
+    "(6) a token that is no certificate": (
+        lambda raw: (
+            raw[: raw.index(b">", raw.index(TOKEN.encode())) + 1]
+            + STRANGER.encode()
+            + raw[raw.index(TOKEN_END.encode()) :]
+        ),
+        CertificateRejected,
+        "not an X.509",
+    ),
+    "(6) an algorithm of another kind of key": (
+        swap(uri.RSA_SHA256, uri.ECDSA_SHA256),
+        AlgorithmForbidden,
+        "not of the kind",
+    ),
+    "(7) no value": (
+        cut("<ds:SignatureValue>", "</ds:SignatureValue>"),
+        SignatureMalformed,
+        "SignatureValue is missing",
+    ),
+    "(7) an empty value": (
+        lambda raw: cut("<ds:SignatureValue>", "</ds:SignatureValue>")(raw).replace(
+            b"</ds:SignedInfo>", b"</ds:SignedInfo><ds:SignatureValue/>"
+        ),
+        SignatureValueInvalid,
+        "does not fit",
+    ),
+    "(7) another algorithm of the same kind": (
+        swap(uri.RSA_SHA256, uri.RSA_SHA512),
+        SignatureValueInvalid,
+        "does not fit",
+    ),
+    "(7) a digest was swapped": (
+        swap("<ds:DigestValue>", f"<ds:DigestValue>{base64.b64encode(bytes(3)).decode()}"),
+        SignatureValueInvalid,
+        "does not fit",
+    ),
+    "(7) prefixes were added": (
+        swap(INFO_METHOD, INFO_METHOD + PREFIXES % "wsu"),
+        SignatureValueInvalid,
+        "does not fit",
+    ),
+    "(8) a changed Body": (
+        swap("<x>1</x>", "<x>2</x>"),
+        DigestMismatch,
+        "b .line 1. was changed",
+    ),
+    "(8) a blank more in the Body": (
+        swap("<x>1</x>", " <x>1</x>"),
+        DigestMismatch,
+        "was changed",
+    ),
+    "(8) a changed route": (
+        swap(">2</r>", ">3</r>"),
+        DigestMismatch,
+        "r .line 1. was changed",
+    ),
+    "(8) a changed timestamp": (
+        swap("T08:05:00", "T09:05:00"),
+        DigestMismatch,
+        "Timestamp",
+    ),
+    "(8) the Id is gone": (
+        swap(' wsu:Id="body"', ""),
+        CoverageInsufficient,
+        "no element carries",
+    ),
+}
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_each_defect_has_its_own_error(defect: str, message: bytes, nation: SmallNation) -> None:
+    change, error, reason = DEFECTS[defect]
+
+    with pytest.raises(error, match=reason) as caught:
+        verify(change(message), nation)
+
+    assert type(caught.value) is error
