@@ -7,7 +7,8 @@ QCVN 102:2016 and Decision 20/2020/QĐ-TTg for the two forms of an organ code.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 IDENTIFIER_PART = re.compile(r"[A-Za-z0-9'()+,\-.=?]{1,64}\Z")
 """One part of an identifier: the strict X-Road alphabet, bounded."""
@@ -19,6 +20,8 @@ ORGAN_CODE_2020 = re.compile(r"[A-Y]\d{2}(\.\d{1,3})*\Z")
 """Decision 20/2020/QĐ-TTg Art. 4: `H41.5.3`, the province stands at the left, 35 at most."""
 
 MESSAGE_ID_CHARACTERS_MAX = 128
+IDENTIFIERS_KEPT_MAX = 4096
+"""Identifiers of subsystems, and of services, that are kept ready."""
 
 
 class IdentifierInvalid(ValueError):
@@ -44,14 +47,27 @@ class MemberId:
     instance: str
     member_class: str
     member_code: str
+    _text: str = field(init=False, repr=False, compare=False)
+    _hash: int = field(init=False, repr=False, compare=False)
+    """Both made once: identifiers are looked up and written at every stage of a message."""
 
     @classmethod
     def parse(cls, text: str) -> MemberId:
         """Read `instance/class/code`; raise IdentifierInvalid."""
         return cls(*_parts(text, 3, "instance/class/code"))
 
+    def __post_init__(self) -> None:
+        text = f"{self.instance}/{self.member_class}/{self.member_code}"
+        object.__setattr__(self, "_text", text)
+        object.__setattr__(
+            self, "_hash", hash((self.instance, self.member_class, self.member_code))
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
+
     def __str__(self) -> str:
-        return f"{self.instance}/{self.member_class}/{self.member_code}"
+        return self._text
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,15 +77,26 @@ class SubsystemId:
     member: MemberId
     subsystem_code: str
     """Empty where a message names the member itself (objectType MEMBER)."""
+    _text: str = field(init=False, repr=False, compare=False)
+    _hash: int = field(init=False, repr=False, compare=False)
+    """Both made once: identifiers are looked up and written at every stage of a message."""
 
     @classmethod
     def parse(cls, text: str) -> SubsystemId:
         """Read `instance/class/code/subsystem`; raise IdentifierInvalid."""
         parts = _parts(text, 4, "instance/class/code/subsystem")
-        return cls(MemberId(*parts[:3]), parts[3])
+        return subsystem_id(*parts)
+
+    def __post_init__(self) -> None:
+        text = f"{self.member}/{self.subsystem_code}" if self.subsystem_code else str(self.member)
+        object.__setattr__(self, "_text", text)
+        object.__setattr__(self, "_hash", hash((self.member, self.subsystem_code)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def __str__(self) -> str:
-        return f"{self.member}/{self.subsystem_code}" if self.subsystem_code else str(self.member)
+        return self._text
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -80,13 +107,48 @@ class ServiceId:
     service_code: str
     service_version: str
     """Empty where a message names no version: the only version there is, is meant."""
+    _text: str = field(init=False, repr=False, compare=False)
+    _hash: int = field(init=False, repr=False, compare=False)
+    """Both made once: identifiers are looked up and written at every stage of a message."""
 
     @classmethod
     def parse(cls, text: str) -> ServiceId:
         """Read `instance/class/code/subsystem/service/version`; raise IdentifierInvalid."""
         parts = _parts(text, 6, "instance/class/code/subsystem/service/version")
-        return cls(SubsystemId(MemberId(*parts[:3]), parts[3]), parts[4], parts[5])
+        return service_id(*parts)
+
+    def __post_init__(self) -> None:
+        unversioned = f"{self.provider}/{self.service_code}"
+        text = f"{unversioned}/{self.service_version}" if self.service_version else unversioned
+        object.__setattr__(self, "_text", text)
+        object.__setattr__(
+            self, "_hash", hash((self.provider, self.service_code, self.service_version))
+        )
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def __str__(self) -> str:
-        unversioned = f"{self.provider}/{self.service_code}"
-        return f"{unversioned}/{self.service_version}" if self.service_version else unversioned
+        return self._text
+
+
+@lru_cache(maxsize=IDENTIFIERS_KEPT_MAX)
+def subsystem_id(
+    instance: str, member_class: str, member_code: str, subsystem_code: str
+) -> SubsystemId:
+    """The subsystem with these parts, made once: a hub meets the same few all day."""
+    return SubsystemId(MemberId(instance, member_class, member_code), subsystem_code)
+
+
+@lru_cache(maxsize=IDENTIFIERS_KEPT_MAX)
+def service_id(
+    instance: str,
+    member_class: str,
+    member_code: str,
+    subsystem_code: str,
+    service_code: str,
+    service_version: str,
+) -> ServiceId:
+    """The service with these parts, made once."""
+    provider = subsystem_id(instance, member_class, member_code, subsystem_code)
+    return ServiceId(provider, service_code, service_version)

@@ -22,9 +22,10 @@ from bus.core.envelope import Envelope, HeaderBlock
 from bus.core.identifiers import (
     IDENTIFIER_PART,
     MESSAGE_ID_CHARACTERS_MAX,
-    MemberId,
     ServiceId,
     SubsystemId,
+    service_id,
+    subsystem_id,
 )
 from bus.core.limits import Limits
 from bus.core.xml import parse_xml
@@ -43,10 +44,8 @@ _IDENTIFIERS = f"{{{names.IDENTIFIERS}"
 
 _REQUIRED = (names.CLIENT, names.SERVICE, names.ID, names.PROTOCOL_VERSION)
 
-_CLIENT_PARTS = {
-    "MEMBER": ("xRoadInstance", "memberClass", "memberCode"),
-    "SUBSYSTEM": ("xRoadInstance", "memberClass", "memberCode", "subsystemCode"),
-}
+_SUBSYSTEM_PARTS = ("xRoadInstance", "memberClass", "memberCode", "subsystemCode")
+_CLIENT_PARTS = {"MEMBER": _SUBSYSTEM_PARTS[:3], "SUBSYSTEM": _SUBSYSTEM_PARTS}
 _SERVICE_PARTS = (
     "xRoadInstance",
     "memberClass",
@@ -154,17 +153,14 @@ def _read_client(block: etree._Element) -> SubsystemId:
             public_detail=f"{_at(block)}: objectType must be MEMBER or SUBSYSTEM"
         )
     found = _read_parts(block, parts, frozenset())
-    member = MemberId(found["xRoadInstance"], found["memberClass"], found["memberCode"])
-    return SubsystemId(member, found.get("subsystemCode", ""))
+    return subsystem_id(*(found.get(part, "") for part in _SUBSYSTEM_PARTS))
 
 
 def _read_service(block: etree._Element) -> ServiceId:
     if block.get(names.OBJECT_TYPE) != "SERVICE":
         raise errors.HeaderInvalid(public_detail=f"{_at(block)}: objectType must be SERVICE")
     found = _read_parts(block, _SERVICE_PARTS, _SERVICE_PARTS_OPTIONAL)
-    member = MemberId(found["xRoadInstance"], found["memberClass"], found["memberCode"])
-    provider = SubsystemId(member, found.get("subsystemCode", ""))
-    return ServiceId(provider, found["serviceCode"], found.get("serviceVersion", ""))
+    return service_id(*(found.get(part, "") for part in _SERVICE_PARTS))
 
 
 def _read_parts(
