@@ -176,12 +176,22 @@ class Exchanges:
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._in_flight[key] = _Flight(envelope.digest, reply)
         try:
-            result = await self._carry(message, Claim(key, envelope.digest), now)
+            result = await self._carry_or_tell(message, Claim(key, envelope.digest), now)
             reply.set_result(result)
         finally:
             reply.cancel()  # does nothing to a reply that is set
             del self._in_flight[key]
         return result
+
+    async def _carry_or_tell(self, message: RoutedMessage, claim: Claim, now: datetime) -> Reply:
+        try:
+            return await self._carry(message, claim, now)
+        except Exception as error:  # a mistake of ours: what was received stays open in the log
+            _log.error("exchange.broken", error=type(error).__name__, places=_places(error))
+            verified = message.valid.authorised.verified
+            internal = errors.HubInternal(type(error).__name__)
+            refusal = Refusal(internal, verified.envelope, verified)
+            return await self._refuse(verified.envelope.raw, refusal, now)
 
     async def _carry(self, message: RoutedMessage, claim: Claim, now: datetime) -> Reply:
         verified = message.valid.authorised.verified

@@ -247,3 +247,33 @@ def test_a_mistake_of_ours_is_told_by_its_id_only(
         assert running.leaves()[-1].verdict == errors.HubInternal.code
 
     hub.tell(story)
+
+
+def test_a_mistake_of_ours_within_an_exchange_is_told_to_every_copy(
+    nation: SmallNation, hub: OpenHub
+) -> None:
+    async def story(running: RunningHub) -> None:
+        exchanges = running.hub._exchanges
+        deliver = exchanges._deliver
+        gate = asyncio.Event()
+
+        async def broken(*_: object) -> object:
+            await gate.wait()
+            raise RuntimeError("số 040185766517")
+
+        exchanges._deliver = broken  # type: ignore[method-assign,assignment]
+        raw = request(nation)
+        copies = [asyncio.create_task(running.post(raw)) for _ in range(3)]
+        await _until(lambda: running.leaves()[-1].event is Event.RECEIVED)
+        gate.set()
+
+        for reply in await asyncio.gather(*copies):
+            told = running.proved(reply, raw)
+            assert isinstance(told, VerifiedFault)
+            assert told.fault.code == errors.HubInternal.code
+            assert b"040185766517" not in reply.body
+
+        exchanges._deliver = deliver  # type: ignore[method-assign]
+        assert isinstance(running.proved(await running.post(raw), raw), VerifiedAnswer)
+
+    hub.tell(story)

@@ -10,6 +10,8 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bus.core import errors
 from bus.core.envelope import Envelope
@@ -115,6 +117,25 @@ def test_an_answer_as_the_log_keeps_it_is_proved_without_receipt(
     recorded = verify_recorded(fault, asked, known, NOW)
     assert recorded is not None
     assert recorded.code == errors.RecipientTimeout.code
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=80).filter(
+        lambda text: not any(letter in "\ufffe\uffff" for letter in text)
+    )
+)
+def test_whatever_an_agency_says_is_proved_and_read_as_it_was_said(
+    name: str, asked: Envelope, known: KnownHub, nation: SmallNation
+) -> None:
+    said = payload(ANSWER)
+    said[0].set("GhiChu", name)
+    raw = write_answer(asked, said, nation.signers[PROVIDER], TIME)
+
+    proved = verify_answer(receipted(raw, asked), asked, known, NOW)
+
+    assert isinstance(proved, VerifiedAnswer)
+    assert proved.payload[0].get("GhiChu") == name
 
 
 Change = Callable[[bytes], bytes]
