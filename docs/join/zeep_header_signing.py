@@ -109,9 +109,9 @@ class HeaderSigning(BinarySignature):
                 raise SignatureVerificationFailed(f"{element.tag} is not signed where it stands")
             context.register_id(element, "Id", NAMES["wsu"])
         # (4) The signature holds, by methods that are strong.
-        if _only(signature, "ds:SignedInfo/ds:SignatureMethod").get("Algorithm") not in (
-            SIGNATURE_METHODS
-        ):
+        method = _only(signature, "ds:SignedInfo/ds:SignatureMethod").get("Algorithm")
+        form = _only(signature, "ds:SignedInfo/ds:CanonicalizationMethod").get("Algorithm")
+        if method not in SIGNATURE_METHODS or form != EXCLUSIVE:
             raise SignatureVerificationFailed("a signature method that is not allowed")
         try:
             context.verify(signature)

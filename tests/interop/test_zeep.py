@@ -109,6 +109,14 @@ ALTERED: dict[str, tuple[Change, str]] = {
         lambda raw: with_header(raw, block(raw, "id").replace(b' wsu:Id="id"', b"")),
         "id is not signed where it stands",
     ),
+    "another canonicalisation": (
+        lambda raw: raw.replace(b"CanonicalizationMethod Algorithm=", b"CanonicalizationMethod A="),
+        "signature method that is not allowed",
+    ),
+    "a signature by SHA-1": (
+        lambda raw: raw.replace(b"#ecdsa-sha256", b"#ecdsa-sha1"),
+        "signature method that is not allowed",
+    ),
     "SHA-1": (lambda raw: raw.replace(b"xmlenc#sha256", b"xmldsig#sha1"), "not allowed"),
     "no signature": (
         lambda raw: raw.replace(b"ds:Signature ", b"ds:Letter ").replace(
