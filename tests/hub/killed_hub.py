@@ -1,0 +1,63 @@
+"""A hub for tests that kill it: real door, real log, an agency that writes down who asks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from bus.bench.citizen_answer import FixedCitizen
+from bus.bench.programs import listen, say_ready, stop_at_end_of_input
+from bus.edge import log_writer, sqlite_log
+from bus.edge.http_door import HttpDoor
+from bus.edge.hub_settings import HubSettings, read_hub_settings
+from bus.edge.routes_file import read_nation
+from bus.edge.serve import run, serve_http
+from bus.edge.telemetry import configure_telemetry
+from bus.hub import open_hub
+from bus.kit.contract import Answer, Query
+
+OPENING = "opening"
+"""Said before the log is opened; the port is said when requests may come."""
+_FOLD_BYTES = 256 * 1024
+_PUBLISH_SECONDS = 0.02
+
+
+class RememberingAgency(FixedCitizen):
+    """Appends the id of each message that it is asked for to a file, before it answers."""
+
+    def __init__(self, asked: int) -> None:
+        super().__init__({})
+        self._asked = asked
+
+    def answer(self, query: Query) -> Answer:
+        # One write for each line: what a killed process has written stays written.
+        os.write(self._asked, f"{query.message_id}\n".encode())
+        return super().answer(query)
+
+
+def main(settings_file: str, asked_file: str) -> None:
+    configure_telemetry("error")
+    # Fold and publish all the time, so that kills hit these, too.
+    log_writer.FOLD_BYTES = _FOLD_BYTES
+    sqlite_log.PUBLISH_SECONDS = _PUBLISH_SECONDS
+    asked = os.open(asked_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    run(_serve(read_hub_settings(Path(settings_file)), RememberingAgency(asked)))
+
+
+async def _serve(settings: HubSettings, agency: RememberingAgency) -> None:
+    services = read_nation(settings.routes).services.values()
+    print(OPENING, flush=True)
+    with listen() as door:
+        hub = await open_hub(settings, adapters={service.adapter: agency for service in services})
+        try:
+            stop_at_end_of_input(lambda: os.kill(os.getpid(), signal.SIGTERM))
+            say_ready(door)
+            await serve_http(HttpDoor(hub), door)
+        finally:
+            await hub.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
