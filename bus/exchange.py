@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -29,7 +29,7 @@ from bus.core.exchange_entries import (
     refused_leaf,
 )
 from bus.core.log_entries import Pseudonyms, read_leaf
-from bus.core.pipeline import Refusal, Rules, judge
+from bus.core.pipeline import Refusal, Rules
 from bus.core.ports import (
     AlreadyTaken,
     Appended,
@@ -43,16 +43,19 @@ from bus.core.ports import (
 from bus.core.routing import RoutedMessage
 from bus.core.validation import validate_answer
 from bus.kit.contract import Query
-from bus.protocols.soap_xroad.parse import parse
-from bus.protocols.soap_xroad.write import SigningTime, write_answer
+from bus.protocols.soap_xroad.judging import Decision, Judged
+from bus.protocols.soap_xroad.write import SigningTime, write_with_blocks
 from bus.telling import HTTP_OK, Reply, Telling
-from signing.canonical import canonicalise
 from signing.keys import Signer
 
 REFUSED_PAYLOAD_BYTES_MAX = 64 * 1024
 """Of a sender that was not proved, at most this much is kept as evidence."""
 
 _log = structlog.get_logger()
+
+
+Judge = Callable[[bytes, datetime], Awaitable[Decision]]
+"""Takes a request through every stage before delivery, here or in a process beside."""
 
 
 class AgencyCall(Protocol):
@@ -76,6 +79,7 @@ class Equipment:
     signers: Mapping[str, Signer] = field(repr=False)
     """Of the answering agencies, by member id."""
     telling: Telling
+    judge: Judge
     clock: Callable[[], datetime]
     new_id: Callable[[], str]
 
@@ -84,7 +88,7 @@ class Equipment:
 class _Received:
     """A message that was recorded."""
 
-    message: RoutedMessage
+    judged: Judged
     entry: Entry
     claim: Claim
 
@@ -107,11 +111,7 @@ class Exchanges:
     async def answer(self, raw: bytes) -> Reply:
         """The reply to a request's bytes. When it returns, its outcome is on disk and synced."""
         now = self._equipment.clock()
-        try:
-            decision = judge(raw, parse, self._equipment.rules, now)
-        except Exception as error:  # a mistake of ours: the sender gets an id, we get the place
-            _log.error("message.broken", error=type(error).__name__, places=_places(error))
-            decision = Refusal(errors.HubInternal(type(error).__name__), None, None)
+        decision = await self._equipment.judge(raw, now)
         if isinstance(decision, Refusal):
             return await self._refuse(raw, decision, now)
         return await self._take(decision, now)
@@ -165,7 +165,8 @@ class Exchanges:
 
     # --- taken ---------------------------------------------------------------------------
 
-    async def _take(self, message: RoutedMessage, now: datetime) -> Reply:
+    async def _take(self, judged: Judged, now: datetime) -> Reply:
+        message = judged.message
         envelope = message.valid.authorised.verified.envelope
         key = self._equipment.pseudonyms.claim_key(str(envelope.client), envelope.message_id)
         flight = self._in_flight.get(key)
@@ -176,31 +177,32 @@ class Exchanges:
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._in_flight[key] = _Flight(envelope.digest, reply)
         try:
-            result = await self._carry_or_tell(message, Claim(key, envelope.digest), now)
+            result = await self._carry_or_tell(judged, Claim(key, envelope.digest), now)
             reply.set_result(result)
         finally:
             reply.cancel()  # does nothing to a reply that is set
             del self._in_flight[key]
         return result
 
-    async def _carry_or_tell(self, message: RoutedMessage, claim: Claim, now: datetime) -> Reply:
+    async def _carry_or_tell(self, judged: Judged, claim: Claim, now: datetime) -> Reply:
         try:
-            return await self._carry(message, claim, now)
+            return await self._carry(judged, claim, now)
         except Exception as error:  # a mistake of ours: what was received stays open in the log
             _log.error("exchange.broken", error=type(error).__name__, places=_places(error))
-            verified = message.valid.authorised.verified
+            verified = judged.message.valid.authorised.verified
             internal = errors.HubInternal(type(error).__name__)
             refusal = Refusal(internal, verified.envelope, verified)
             return await self._refuse(verified.envelope.raw, refusal, now)
 
-    async def _carry(self, message: RoutedMessage, claim: Claim, now: datetime) -> Reply:
+    async def _carry(self, judged: Judged, claim: Claim, now: datetime) -> Reply:
+        message = judged.message
         verified = message.valid.authorised.verified
         try:
-            taken = await self._record_received(message, claim, now)
+            taken = await self._record_received(judged, claim, now)
             if isinstance(taken, AlreadyTaken) and _is_left_open(taken):
                 # Its outcome could not be written when it came: say so now, then take it anew.
                 await self.settle_interrupted(claim.key, taken.received_index)
-                taken = await self._record_received(message, claim, now)
+                taken = await self._record_received(judged, claim, now)
             if isinstance(taken, _Received):
                 return await self._deliver(taken)
             if taken.is_same_digest:
@@ -214,23 +216,23 @@ class Exchanges:
         return await self._refuse_conflict(message, now)
 
     async def _record_received(
-        self, message: RoutedMessage, claim: Claim, now: datetime
+        self, judged: Judged, claim: Claim, now: datetime
     ) -> _Received | AlreadyTaken:
-        equipment = self._equipment
+        equipment, message = self._equipment, judged.message
         payload = self._seal(message.valid.authorised.verified.envelope.raw)
         leaf = received_leaf(message, payload, equipment.pseudonyms, equipment.rules.digest, now)
         result = await equipment.log.append(LogWrite(leaf, payload.sealed, claim=claim))
         if isinstance(result, AlreadyTaken):
             return result
-        return _Received(message, Entry(leaf, result.index), claim)
+        return _Received(judged, Entry(leaf, result.index), claim)
 
     async def _deliver(self, received: _Received) -> Reply:
         # If we stop from here on, the next start records the outcome as interrupted, and the
         # sender may send the same bytes again under the same idempotency key.
         try:
-            answer = await self._ask_agency(received.message)
+            answer = await self._ask_agency(received.judged)
             time = self._equipment.clock()
-            body = self._signed_answer(received.message, answer, time)
+            body = self._signed_answer(received.judged, answer, time)
         except errors.BusError as error:
             return await self._settle_failed(received, error)
         except Exception as error:  # a mistake of ours: the sender gets an id, we get the place
@@ -238,14 +240,13 @@ class Exchanges:
             return await self._settle_failed(received, errors.HubInternal(type(error).__name__))
         return Reply(HTTP_OK, await self._settle(received, body, time))
 
-    def _signed_answer(
-        self, message: RoutedMessage, answer: etree._Element, time: datetime
-    ) -> bytes:
-        authorised = message.valid.authorised
-        signer = self._equipment.signers[str(authorised.service.id.provider.member)]
-        return write_answer(authorised.verified.envelope, answer, signer, SigningTime(time))
+    def _signed_answer(self, judged: Judged, answer: etree._Element, time: datetime) -> bytes:
+        provider = judged.message.valid.authorised.service.id.provider
+        signer = self._equipment.signers[str(provider.member)]
+        return write_with_blocks(judged.answer_blocks, answer, signer, SigningTime(time))
 
-    async def _ask_agency(self, message: RoutedMessage) -> etree._Element:
+    async def _ask_agency(self, judged: Judged) -> etree._Element:
+        message = judged.message
         authorised = message.valid.authorised
         envelope = authorised.verified.envelope
         query = Query(
@@ -256,7 +257,7 @@ class Exchanges:
             user_id=envelope.user_id,
             issue=envelope.issue,
             purpose=authorised.grant.purpose,
-            payload=canonicalise(envelope.payload),
+            payload=judged.payload,
             timeout_seconds=message.timeout_seconds,
         )
         answer = await self._equipment.agencies[message.adapter].call(query)
@@ -266,7 +267,7 @@ class Exchanges:
     async def _settle_failed(self, received: _Received, error: errors.BusError) -> Reply:
         time, fault_id = self._equipment.clock(), self._equipment.new_id()
         _log.info("delivery.failed", code=error.code, fault_id=fault_id, detail=error.detail)
-        verified = received.message.valid.authorised.verified
+        verified = received.judged.message.valid.authorised.verified
         refusal = Refusal(error, verified.envelope, verified)
         telling = self._equipment.telling
         body = telling.fault(refusal, verified.envelope.raw, fault_id, time)
@@ -287,7 +288,7 @@ class Exchanges:
         state = InboxState.ANSWERED if is_final else InboxState.RETRYABLE
         payload = self._seal(body)
         index = received.entry.index
-        leaf = outcome_leaf(received.message, index, payload, error, fault_id, time)
+        leaf = outcome_leaf(received.judged.message, index, payload, error, fault_id, time)
         settlement = Settlement(received.claim.key, state)
         appended = await self._append(LogWrite(leaf, payload.sealed, settlement=settlement))
         return self._equipment.telling.receipted(
@@ -342,6 +343,11 @@ def sha256(raw: bytes) -> bytes:
 
 def _is_left_open(taken: AlreadyTaken) -> bool:
     return taken.is_same_digest and taken.state is InboxState.OPEN
+
+
+def report_broken(error: Exception) -> None:
+    """Tell the operator of a mistake of ours, without the message that met it."""
+    _log.error("message.broken", error=type(error).__name__, places=_places(error))
 
 
 def _places(error: BaseException) -> list[str]:

@@ -27,6 +27,7 @@ from bus.edge.adapter_calls import AdapterCalls
 from bus.edge.adapter_folder import open_adapter, read_adapter_folder
 from bus.edge.clock import now as read_clock
 from bus.edge.hub_settings import HubSettings
+from bus.edge.judge_process import Judges
 from bus.edge.key_store import (
     read_certificates,
     read_ed25519_key,
@@ -37,7 +38,7 @@ from bus.edge.payload_schemas import CompiledSchema, read_schema
 from bus.edge.routes_file import read_nation
 from bus.edge.sealing import Sealer
 from bus.edge.sqlite_log import SqliteLog
-from bus.exchange import Equipment, Exchanges
+from bus.exchange import Equipment, Exchanges, report_broken
 from bus.kit.contract import Adapter
 from bus.protocols.soap_xroad.wsdl import write_wsdl
 from bus.telling import Reply, Telling
@@ -45,6 +46,8 @@ from signing.certificates import TrustStore
 from signing.keys import Signer
 from signing.signed_note import SigningKey
 
+JUDGE_MODULE = "bus.judge_program"
+"""What runs in the process beside the hub."""
 _HEADER_SCHEMAS = ("xroad/4.0/identifiers.xsd", "xroad/4.0/xroad.xsd")
 
 _log = structlog.get_logger()
@@ -97,6 +100,7 @@ class Hub:
         log: SqliteLog,
         exchanges: Exchanges,
         agencies: Mapping[str, AdapterCalls],
+        judges: Judges,
         clock: Callable[[], datetime],
     ) -> None:
         """Use `open_hub`."""
@@ -106,6 +110,7 @@ class Hub:
         self._log = log
         self._exchanges = exchanges
         self._agencies = agencies
+        self._judges = judges
         self._clock = clock
         self._header_schemas = [read_schema(settings.schemas / path) for path in _HEADER_SCHEMAS]
 
@@ -141,17 +146,20 @@ class Hub:
         with contextlib.suppress(errors.LogUnavailable):
             await self._log.append(LogWrite(build_leaf(Event.STOPPED, self._clock())))
         await self._log.close()
+        await self._judges.close()
 
 
 async def open_hub(
     settings: HubSettings,
     *,
     adapters: Mapping[str, Adapter] | None = None,
+    judge_process: bool = False,
     clock: Callable[[], datetime] = read_clock,
 ) -> Hub:
     """Open everything that settings name; when this returns, requests may come.
 
-    `adapters` stands in for the ones of the settings' folder, by adapter id.
+    `adapters` stands in for the ones of the settings' folder, by adapter id. With `judge_process`
+    a process beside shares the work of verifying.
     Raises ConfigurationError, LogUnavailable, LogCorrupt.
     """
     ruled = read_rules(settings)
@@ -172,6 +180,7 @@ async def open_hub(
         guard=settings.log.guard,
         limits=nation.limits,
     )
+    judges = Judges(ruled.rules, report_broken)
     exchanges = Exchanges(
         Equipment(
             rules=ruled.rules,
@@ -181,16 +190,20 @@ async def open_hub(
             agencies=agencies,
             signers=signers,
             telling=telling,
+            judge=judges.judge,
             clock=clock,
             new_id=lambda: str(uuid.uuid4()),
         )
     )
     try:
         await _begin(log, exchanges, ruled, clock)
+        if judge_process:
+            await judges.start(JUDGE_MODULE, settings.file)
     except BaseException:
+        await judges.close()
         await log.close()
         raise
-    return Hub(settings, ruled.rules, log, exchanges, agencies, clock)
+    return Hub(settings, ruled.rules, log, exchanges, agencies, judges, clock)
 
 
 async def _begin(

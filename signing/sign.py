@@ -34,7 +34,7 @@ class CanonicalPart:
 
 def with_reference(part: CanonicalPart) -> CanonicalPart:
     """The part with its ds:Reference made now, for a part that stands in many messages."""
-    return CanonicalPart(part.id, part.canonical, _reference(part))
+    return part if part.reference else CanonicalPart(part.id, part.canonical, _reference(part))
 
 
 def timestamp_text(moment: datetime) -> str:

@@ -34,7 +34,8 @@ async def _serve(settings: HubSettings, profile: cProfile.Profile | None) -> Non
     agency = FixedCitizen({})
     services = read_nation(settings.routes).services.values()
     with listen() as door:
-        hub = await open_hub(settings, adapters={service.adapter: agency for service in services})
+        adapters = {service.adapter: agency for service in services}
+        hub = await open_hub(settings, adapters=adapters, judge_process=settings.judge_process)
         try:
             stop_at_end_of_input(_end_this_process)
             # Connections are taken from here on; they are served in a moment.

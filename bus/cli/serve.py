@@ -51,7 +51,7 @@ def serve(settings_path: Path, log_level: str, drain_seconds: int) -> None:
 
 async def _serve(settings: HubSettings, drain_seconds: int) -> None:
     with listen(settings) as door:
-        hub = await open_hub(settings)
+        hub = await open_hub(settings, judge_process=settings.judge_process)
         try:
             _log.info("hub.serving", address=settings.public_url)
             await serve_http(HttpDoor(hub), door, drain_seconds_max=drain_seconds)

@@ -84,6 +84,7 @@ class HubSettings:
     signers: Mapping[MemberId, SignerFiles]
     agencies: Mapping[str, Mapping[str, str]] = field(repr=False)
     """Settings of adapters by adapter id, as written: keys ending in `_file` name files."""
+    judge_process: bool = True
     show_precise_faults: bool = False
 
 
@@ -169,6 +170,8 @@ class HubForm(SettingsForm):
     """Keys of answering agencies that this process holds, by member id."""
     agencies: Annotated[dict[str, dict[str, str]], Field(default_factory=dict)]
     """Settings of adapters, by adapter id; `K_file` names a file that holds a secret `K`."""
+    judge_process: bool = True
+    """false keeps all work in one process; true lets a second one share the verifying."""
     show_precise_faults: bool = False
     """true tells unproved senders why they were refused: for a sandbox only."""
 
@@ -252,6 +255,7 @@ def _settings(form: HubForm, file: Path) -> HubSettings:
             for member, signer in form.signers.items()
         },
         agencies=form.agencies,
+        judge_process=form.judge_process,
         show_precise_faults=form.show_precise_faults,
     )
 

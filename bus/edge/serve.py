@@ -61,11 +61,11 @@ async def serve_http(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=drain_seconds_max,
     )
-    _settle_memory()
+    settle_memory()
     await _QuietServer(configuration).serve(sockets=[door])
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """Keep the collector of cycles off what lives as long as the process.
 
     An exchange makes hundreds of objects and hardly a cycle; with the default thresholds the

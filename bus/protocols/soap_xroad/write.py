@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -87,12 +87,23 @@ def write_answer(
 
     X-Road Message Protocol 4.0 §2.2 (headers repeated), §2.4 (requestHash over the raw bytes).
     """
-    blocks = [
-        _repeated_block(block, request, number)
+    return write_with_blocks(answer_blocks(request), payload, signer, time)
+
+
+def answer_blocks(request: Envelope) -> tuple[CanonicalPart, ...]:
+    """The header blocks of the answer to a request, ready to be signed."""
+    repeated = (
+        with_reference(_repeated_block(block, request, number))
         for number, block in enumerate(request.routing_blocks)
         if block.element.tag != names.REQUEST_HASH
-    ]
-    blocks.append(_request_hash_block(request.raw))
+    )
+    return (*repeated, with_reference(_request_hash_block(request.raw)))
+
+
+def write_with_blocks(
+    blocks: Sequence[CanonicalPart], payload: etree._Element, signer: Signer, time: SigningTime
+) -> bytes:
+    """The signed answer under header blocks that `answer_blocks` made."""
     return _write(blocks, _payload_bytes(payload), signer, time)
 
 
@@ -117,7 +128,7 @@ def without_receipt(message: bytes) -> bytes:
 
 
 def _write(
-    blocks: list[CanonicalPart],
+    blocks: Sequence[CanonicalPart],
     payload: bytes,
     signer: Signer,
     time: SigningTime,

@@ -1,0 +1,193 @@
+"""Have requests judged in a process beside the hub, so that a second core verifies signatures.
+
+The process is our own child at the other end of a socket pair. It holds no key and no log; it makes
+pure decisions. When it is busy the hub judges by itself; when it is lost the hub judges everything
+by itself and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from bus.core.pipeline import Rules
+from bus.protocols.soap_xroad.judging import (
+    Decision,
+    Task,
+    decision_of,
+    decisions_from_bytes,
+    decisions_to_bytes,
+    judge_request,
+    task_of,
+    tasks_from_bytes,
+    tasks_to_bytes,
+)
+
+LENGTH = struct.Struct(">I")
+"""Before each frame: the length of its content in bytes."""
+WAITING_MAX = 16
+"""Requests that may wait for the process; the next one is judged by the hub itself."""
+JUDGE_SECONDS_MAX = 20
+"""A process that takes longer over a request counts as lost."""
+STOP_SECONDS_MAX = 5
+_SOCKET_BUFFER_BYTES = 1024 * 1024
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A request that the process has, and who waits for it."""
+
+    raw: bytes = field(repr=False)
+    now: datetime
+    decision: asyncio.Future[Decision]
+
+
+class Judges:
+    """Judges requests here and, if it was started, in a process beside.
+
+    Owns the process; used from one event loop.
+    """
+
+    def __init__(self, rules: Rules, report: Callable[[Exception], None]) -> None:
+        self._rules = rules
+        self._report = report
+        self._process: subprocess.Popen[bytes] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._waiting: dict[int, _Waiting] = {}
+        self._gathered: list[Task] = []
+        self._number = 0
+
+    async def start(self, module: str, settings_file: Path) -> None:
+        """Start `python -m module settings_file` as the process beside."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            for end in (ours, theirs):
+                for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                    end.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER_BYTES)
+            command = [sys.executable, "-m", module, str(settings_file)]
+            self._process = subprocess.Popen(command, stdin=theirs.fileno())  # noqa: S603 - our own
+        ours.setblocking(False)  # noqa: FBT003 - the socket's own interface
+        loop = asyncio.get_running_loop()
+        connection = _Connection(self._take_decisions, self._lose)
+        transport, _ = await loop.create_connection(lambda: connection, sock=ours)
+        self._transport = transport
+
+    async def judge(self, raw: bytes, now: datetime) -> Decision:
+        """The decision about a request. For any bytes: a decision."""
+        if self._transport is None or len(self._waiting) >= WAITING_MAX:
+            return judge_request(raw, self._rules, now, self._report)
+        self._number += 1
+        loop = asyncio.get_running_loop()
+        decision: asyncio.Future[Decision] = loop.create_future()
+        self._waiting[self._number] = _Waiting(raw, now, decision)
+        if not self._gathered:
+            loop.call_soon(self._hand_over)
+        self._gathered.append(task_of(self._number, raw, now))
+        return await decision
+
+    def _hand_over(self) -> None:
+        """Send what one turn of the event loop brought, as one frame."""
+        tasks, self._gathered = self._gathered, []
+        if self._transport is None:
+            return
+        content = tasks_to_bytes(tasks)
+        self._transport.write(LENGTH.pack(len(content)) + content)
+        last = tasks[-1][0]
+        asyncio.get_running_loop().call_later(JUDGE_SECONDS_MAX, self._check_alive, last)
+
+    def _take_decisions(self, content: bytes) -> None:
+        for number, plain in decisions_from_bytes(content):
+            waiting = self._waiting.pop(number, None)
+            if waiting is not None and not waiting.decision.done():
+                waiting.decision.set_result(decision_of(plain, waiting.raw, self._rules))
+
+    def _check_alive(self, number: int) -> None:
+        if number in self._waiting:
+            self._lose()
+
+    def _lose(self) -> None:
+        """Go on without the process: judge here what it had, and everything from now on."""
+        if self._transport is None:
+            return
+        transport, self._transport = self._transport, None
+        transport.abort()
+        if self._process is not None:
+            self._process.kill()
+            _log.error("judge.lost", waiting=len(self._waiting))
+        waiting, self._waiting = self._waiting, {}
+        for one in waiting.values():
+            if not one.decision.done():
+                decision = judge_request(one.raw, self._rules, one.now, self._report)
+                one.decision.set_result(decision)
+
+    async def close(self) -> None:
+        """End the process: its input ends, and so does it."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+        if self._process is not None:
+            await asyncio.to_thread(_end, self._process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(STOP_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+class _Connection(asyncio.Protocol):
+    """Cuts what arrives into frames."""
+
+    def __init__(self, take: Callable[[bytes], None], lose: Callable[[], None]) -> None:
+        self._take = take
+        self._lose = lose
+        self._buffer = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(self._buffer)
+            end = LENGTH.size + length
+            if len(self._buffer) < end:
+                return
+            content = bytes(self._buffer[LENGTH.size : end])
+            del self._buffer[:end]
+            self._take(content)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lose()
+
+
+def serve_decisions(
+    connection: socket.socket, judge: Callable[[bytes, datetime], Decision]
+) -> None:
+    """The process's own loop: decide about each frame's requests until the input ends.
+
+    `judge` gives a decision for a request's bytes and its policy time.
+    """
+    with connection.makefile("rb") as requests:
+        while len(head := requests.read(LENGTH.size)) == LENGTH.size:
+            content = requests.read(LENGTH.unpack(head)[0])
+            for some in _in_parts(tasks_from_bytes(content)):
+                decided = [(number, judge(raw, now)) for number, now, raw in some]
+                answer = decisions_to_bytes(decided)
+                connection.sendall(LENGTH.pack(len(answer)) + answer)
+
+
+def _in_parts(tasks: list[Any]) -> list[list[Any]]:
+    """A few at a time: the hub can go on with the first while the last are judged."""
+    return [tasks[first : first + 4] for first in range(0, len(tasks), 4)]

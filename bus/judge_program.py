@@ -1,0 +1,42 @@
+"""The process beside the hub that judges requests: `python -m bus.judge_program hub.yaml`.
+
+Its standard input is one end of a socket pair; it ends when the hub closes the other.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from bus.edge.hub_settings import read_hub_settings
+from bus.edge.judge_process import serve_decisions
+from bus.edge.serve import settle_memory
+from bus.edge.telemetry import configure_telemetry
+from bus.exchange import report_broken
+from bus.hub import read_rules
+from bus.protocols.soap_xroad.judging import Decision, judge_request
+
+MODULE = "bus.judge_program"
+
+
+def main(settings_file: str) -> None:
+    """Judge until the hub ends or closes."""
+    # The hub drains at these signals and still needs us; the end of our input is our signal.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    configure_telemetry("warning")
+    rules = read_rules(read_hub_settings(Path(settings_file))).rules
+    settle_memory()
+
+    def judge(raw: bytes, now: datetime) -> Decision:
+        return judge_request(raw, rules, now, report_broken)
+
+    with socket.socket(fileno=sys.stdin.fileno()) as connection:
+        serve_decisions(connection, judge)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

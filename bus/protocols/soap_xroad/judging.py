@@ -1,0 +1,201 @@
+"""Judge a SOAP request whole, and say the decision in plain values that cross a process border.
+
+What delivery needs of a message after it was judged is here as values: identifiers, digests, the
+canonical payload that was signed, the header blocks of the answer. The nodes that the stages worked
+on stay behind.
+"""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lxml import etree
+
+from bus.core.authorisation import AuthorisedMessage
+from bus.core.envelope import Envelope
+from bus.core.errors import BusError, HubInternal, all_errors
+from bus.core.identifiers import MemberId, ServiceId, service_id, subsystem_id
+from bus.core.pipeline import Refusal, Rules, judge
+from bus.core.routing import RoutedMessage, route
+from bus.core.validation import ValidMessage
+from bus.core.verification import VerifiedEnvelope
+from bus.protocols.soap_xroad.parse import parse
+from bus.protocols.soap_xroad.write import answer_blocks
+from signing.canonical import canonicalise
+from signing.sign import CanonicalPart
+
+_LEFT_BEHIND = etree.Element("left-behind")
+"""Stands where a node was, in a message that was judged in another process."""
+_ERROR_OF_CODE = {error.code: error for error in all_errors()}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A message that may pass, with what its delivery and its answer need."""
+
+    message: RoutedMessage
+    payload: bytes = field(repr=False)
+    """The one element of the Body, exclusive canonical XML."""
+    answer_blocks: tuple[CanonicalPart, ...] = field(repr=False)
+    """The header blocks that the answer repeats, and the request's hash."""
+
+
+Decision = Judged | Refusal
+
+Report = Callable[[Exception], None]
+"""Told of a mistake of ours; must not tell the message's content to anybody."""
+
+
+def judge_request(raw: bytes, rules: Rules, now: datetime, report: Report) -> Decision:
+    """Take one request through every stage before delivery. For any bytes: a decision."""
+    try:
+        decision = judge(raw, parse, rules, now)
+        if isinstance(decision, Refusal):
+            return decision
+        envelope = decision.valid.authorised.verified.envelope
+        return Judged(decision, canonicalise(envelope.payload), answer_blocks(envelope))
+    except Exception as error:  # a mistake of ours: the sender gets an id, we get the place
+        report(error)
+        return Refusal(HubInternal(type(error).__name__), None, None)
+
+
+# --- across a process border -----------------------------------------------------------------
+
+Task = tuple[int, int, bytes]
+"""Number of the request, policy time in microseconds since 1970 (UTC), the bytes."""
+
+
+def task_of(number: int, raw: bytes, now: datetime) -> Task:
+    """What the other process needs to judge a request."""
+    return number, (now - _EPOCH) // _MICROSECOND, raw
+
+
+def tasks_to_bytes(tasks: list[Task]) -> bytes:
+    """Many tasks as one frame's content."""
+    return marshal.dumps(tasks)
+
+
+def tasks_from_bytes(content: bytes) -> list[tuple[int, datetime, bytes]]:
+    """Tasks as the hub, our own parent process, wrote them."""
+    tasks: list[Task] = marshal.loads(content)  # noqa: S302 - written by our own parent process
+    return [
+        (number, _EPOCH + microseconds * _MICROSECOND, raw) for number, microseconds, raw in tasks
+    ]
+
+
+def decisions_to_bytes(decisions: list[tuple[int, Decision]]) -> bytes:
+    """Many decisions as one frame's content."""
+    return marshal.dumps([(number, _plain(decision)) for number, decision in decisions])
+
+
+def decisions_from_bytes(content: bytes) -> list[tuple[int, Any]]:
+    """Decisions by number, each still to be read by `decision_of`."""
+    decisions: list[tuple[int, Any]] = marshal.loads(content)  # noqa: S302 - our own child process
+    return decisions
+
+
+def decision_of(plain: Any, raw: bytes, rules: Rules) -> Decision:
+    """The decision that the other process made about `raw`, by the same rules."""
+    is_accepted, envelope_values, verified_values, rest = plain
+    envelope = _envelope(envelope_values, raw) if envelope_values else None
+    verified = _verified(verified_values, envelope) if verified_values and envelope else None
+    if not is_accepted:
+        code, detail, public_detail = rest
+        error: BusError = _ERROR_OF_CODE[code](detail, public_detail=public_detail)
+        return Refusal(error, envelope, verified)
+    assert verified is not None
+    assert envelope is not None
+    service_parts, payload, blocks = rest
+    service = rules.nation.services[service_id(*service_parts)]
+    grant = rules.nation.grants[envelope.client, service.id]
+    authorised = AuthorisedMessage(verified, service, grant)
+    message = route(ValidMessage(authorised, rules.schemas[service.id]))
+    return Judged(message, payload, tuple(CanonicalPart(*block) for block in blocks))
+
+
+def _plain(decision: Decision) -> Any:
+    if isinstance(decision, Refusal):
+        error = decision.error
+        reason = (error.code, error.detail, error.public_detail)
+        envelope = _plain_envelope(decision.envelope)
+        return False, envelope, _plain_verified(decision.verified), reason
+    authorised = decision.message.valid.authorised
+    blocks = [(block.id, block.canonical, block.reference) for block in decision.answer_blocks]
+    rest = (_service_parts(authorised.service.id), decision.payload, blocks)
+    verified = authorised.verified
+    return True, _plain_envelope(verified.envelope), _plain_verified(verified), rest
+
+
+def _plain_envelope(envelope: Envelope | None) -> Any:
+    if envelope is None:
+        return None
+    client = envelope.client
+    return (
+        (*_member_parts(client.member), client.subsystem_code),
+        _service_parts(envelope.service),
+        envelope.message_id,
+        envelope.user_id,
+        envelope.issue,
+        envelope.protocol_version,
+        envelope.digest,
+    )
+
+
+def _envelope(values: Any, raw: bytes) -> Envelope:
+    client, service, message_id, user_id, issue, protocol_version, digest = values
+    return Envelope(
+        raw=raw,
+        digest=digest,
+        client=subsystem_id(*client),
+        service=service_id(*service),
+        message_id=message_id,
+        user_id=user_id,
+        issue=issue,
+        protocol_version=protocol_version,
+        routing_blocks=(),
+        security=None,
+        body=_LEFT_BEHIND,
+        payload=_LEFT_BEHIND,
+    )
+
+
+def _plain_verified(verified: VerifiedEnvelope | None) -> Any:
+    if verified is None:
+        return None
+    return (
+        verified.certificate_digest,
+        verified.signature_digest,
+        (verified.created - _EPOCH) // _MICROSECOND,
+    )
+
+
+def _verified(values: Any, envelope: Envelope) -> VerifiedEnvelope:
+    certificate_digest, signature_digest, created = values
+    return VerifiedEnvelope(
+        envelope=envelope,
+        sender=envelope.client.member,
+        certificate_digest=certificate_digest,
+        signature_digest=signature_digest,
+        created=_EPOCH + created * _MICROSECOND,
+        canonical_parts={},
+    )
+
+
+def _member_parts(member: MemberId) -> tuple[str, str, str]:
+    return member.instance, member.member_class, member.member_code
+
+
+def _service_parts(service: ServiceId) -> tuple[str, ...]:
+    provider = service.provider
+    return (
+        *_member_parts(provider.member),
+        provider.subsystem_code,
+        service.service_code,
+        service.service_version,
+    )
