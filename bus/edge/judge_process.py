@@ -37,6 +37,8 @@ LENGTH = struct.Struct(">I")
 """Before each frame: the length of its content in bytes."""
 WAITING_MAX = 16
 """Requests that may wait for the process; the next one is judged by the hub itself."""
+START_SECONDS_MAX = 30
+"""How long the process may take to read its rules."""
 JUDGE_SECONDS_MAX = 20
 """A process that takes longer over a request counts as lost."""
 STOP_SECONDS_MAX = 5
@@ -68,9 +70,18 @@ class Judges:
         self._waiting: dict[int, _Waiting] = {}
         self._gathered: list[Task] = []
         self._number = 0
+        self._is_ready = asyncio.Event()
+        """Set when the process has said its first word, or is lost."""
+        self.judged_beside = 0
+        """Decisions that the process beside has made."""
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the process beside; None while there is none to be asked."""
+        return self._process.pid if self._process and self._transport else None
 
     async def start(self, module: str, settings_file: Path) -> None:
-        """Start `python -m module settings_file` as the process beside."""
+        """Start `python -m module settings_file` as the process beside; it is ready then."""
         ours, theirs = socket.socketpair()
         with theirs:
             for end in (ours, theirs):
@@ -83,6 +94,11 @@ class Judges:
         connection = _Connection(self._take_decisions, self._lose)
         transport, _ = await loop.create_connection(lambda: connection, sock=ours)
         self._transport = transport
+        try:
+            async with asyncio.timeout(START_SECONDS_MAX):
+                await self._is_ready.wait()
+        except TimeoutError:
+            self._lose()
 
     async def judge(self, raw: bytes, now: datetime) -> Decision:
         """The decision about a request. For any bytes: a decision."""
@@ -108,9 +124,11 @@ class Judges:
         asyncio.get_running_loop().call_later(JUDGE_SECONDS_MAX, self._check_alive, last)
 
     def _take_decisions(self, content: bytes) -> None:
+        self._is_ready.set()
         for number, plain in decisions_from_bytes(content):
             waiting = self._waiting.pop(number, None)
             if waiting is not None and not waiting.decision.done():
+                self.judged_beside += 1
                 waiting.decision.set_result(decision_of(plain, waiting.raw, self._rules))
 
     def _check_alive(self, number: int) -> None:
@@ -123,6 +141,7 @@ class Judges:
             return
         transport, self._transport = self._transport, None
         transport.abort()
+        self._is_ready.set()
         if self._process is not None:
             self._process.kill()
             _log.error("judge.lost", waiting=len(self._waiting))
@@ -179,13 +198,18 @@ def serve_decisions(
 
     `judge` gives a decision for a request's bytes and its policy time.
     """
+    _send(connection, [])  # the first word: ready
     with connection.makefile("rb") as requests:
         while len(head := requests.read(LENGTH.size)) == LENGTH.size:
             content = requests.read(LENGTH.unpack(head)[0])
             for some in _in_parts(tasks_from_bytes(content)):
                 decided = [(number, judge(raw, now)) for number, now, raw in some]
-                answer = decisions_to_bytes(decided)
-                connection.sendall(LENGTH.pack(len(answer)) + answer)
+                _send(connection, decided)
+
+
+def _send(connection: socket.socket, decided: list[tuple[int, Decision]]) -> None:
+    content = decisions_to_bytes(decided)
+    connection.sendall(LENGTH.pack(len(content)) + content)
 
 
 def _in_parts(tasks: list[Any]) -> list[list[Any]]:
