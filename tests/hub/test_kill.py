@@ -18,9 +18,11 @@ from crash_load import Found, LogWitness, Message, Told, hub_process, load, witn
 from bus.core.errors import DeliveryInterrupted
 from bus.core.exchange_entries import DELIVERED
 from bus.core.limits import Limits
+from bus.core.log_entries import Event, read_leaf
 from bus.core.receipts import RECEIPT_NAME, Receipt
 from bus.edge.clock import now
 from bus.edge.key_store import read_ed25519_key
+from bus.edge.log_reader import open_log_reader
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.verify_answer import KnownHub, VerifiedAnswer, verify_answer
 from signing.signed_note import SigningKey
@@ -101,17 +103,18 @@ def test_a_hub_killed_at_any_moment_keeps_every_promise(sender: Sender, tmp_path
     asked_file = tmp_path / "asked"
     luck = random.Random(ROUNDS)
     began = perf_counter()
+    witness = LogWitness()
     interrupted = findings = 0
     for number in range(1, ROUNDS + 1):
         if number % KILL_AT_START_EVERY == 0:
             _kill_at_start(sender, asked_file, luck)
         else:
-            _kill_under_load(sender, asked_file, luck)
+            _kill_under_load(sender, witness, asked_file, luck)
         witness = witness_log(sender.nation.settings)
         interrupted += len(witness.open_ids)
         findings += len(witness.report.findings)
         _check(sender, witness, asked_file)
-    _end_in_order(sender, asked_file)
+    _end_in_order(sender, witness, asked_file)
     print(
         f"{ROUNDS} kills: {sender.sent} messages sent, {len(sender.first)} answered, "
         f"{sender.told_again} told again, {interrupted} interrupted, {findings} findings, "
@@ -119,11 +122,15 @@ def test_a_hub_killed_at_any_moment_keeps_every_promise(sender: Sender, tmp_path
     )
 
 
-def _kill_under_load(sender: Sender, asked_file: Path, luck: random.Random) -> None:
+def _kill_under_load(
+    sender: Sender, before: LogWitness, asked_file: Path, luck: random.Random
+) -> None:
     with hub_process(sender.nation.settings, asked_file) as hub:
+        port = hub.port()
+        _check_settled(sender, before)
         # The moment after the answer is what spreads the kills over the steps of a commit.
         found = load(
-            hub.port(),
+            port,
             chain(sender.left_over(), sender.new_messages()),
             at_answer=luck.randrange(1, ANSWERS_MAX),
             then=hub.kill,
@@ -137,6 +144,15 @@ def _kill_at_start(sender: Sender, asked_file: Path, luck: random.Random) -> Non
         timer = threading.Timer(luck.uniform(0, 0.15), hub.kill)
         timer.start()
         timer.join()
+
+
+def _check_settled(sender: Sender, before: LogWitness) -> None:
+    """A hub that takes requests has told, once, of each message that a crash interrupted."""
+    with open_log_reader(sender.nation.settings.log.folder) as reader:
+        leaves = [read_leaf(entry.leaf) for entry in reader.entries(before.report.entries)]
+    outcomes = [leaf for leaf in leaves if leaf.event is Event.OUTCOME]
+    assert list(before.open_ids) == [leaf.continues for leaf in outcomes]
+    assert {leaf.verdict for leaf in outcomes} <= {DeliveryInterrupted.code}
 
 
 def _check(sender: Sender, witness: LogWitness, asked_file: Path) -> None:
@@ -157,11 +173,13 @@ def _check(sender: Sender, witness: LogWitness, asked_file: Path) -> None:
     assert asked <= witness.received
 
 
-def _end_in_order(sender: Sender, asked_file: Path) -> None:
+def _end_in_order(sender: Sender, before: LogWitness, asked_file: Path) -> None:
     """Start once more, ask for all that is owed, stop as an operator does, and count."""
     owed = sender.left_over()
     with hub_process(sender.nation.settings, asked_file) as hub:
-        found = load(hub.port(), iter(owed))
+        port = hub.port()
+        _check_settled(sender, before)
+        found = load(port, iter(owed))
         hub.stop()
     assert len(owed) == len(found.told)
     sender.take(found)
