@@ -1,0 +1,140 @@
+"""What README and the guides tell a reader to type does what they say."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.guide_pages import (
+    COMMAND_SECONDS_MAX,
+    Block,
+    Reader,
+    broken_links,
+    read_blocks,
+    read_commands,
+    says,
+)
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    "README.md",
+    "docs/agencies.md",
+    "docs/integrators.md",
+    "docs/auditors.md",
+    "docs/operators.md",
+]
+HUB_PORT, AGENCY_PORT = "8080", "18099"
+"""As the pages write them; a reader in a test takes ports that are free."""
+
+
+def blocks_of(page: str) -> list[Block]:
+    return read_blocks(ROOT / page, page)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A checkout that a reader may change, with the one sandbox of all pages in it."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("bus", "signing", "docs"):
+        (folder / name).symlink_to(ROOT / name)
+    for name in ("adapters", "schemas"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "routes.yaml", folder)
+    programs = folder / ".programs"
+    programs.mkdir()
+    for name, words in (("lienthong", "-m bus.cli"), ("python", "")):
+        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
+        (programs / name).chmod(0o755)
+    yield folder
+    down = [sys.executable, "-m", "bus.cli", "sandbox", "down", "--dir", str(folder / "sandbox")]
+    subprocess.run(down, check=True, timeout=COMMAND_SECONDS_MAX)
+
+
+@pytest.fixture
+def reader(checkout: Path) -> Iterator[Reader]:
+    hub_port, agency_port = (str(port) for port in free_ports(2))
+    environment = {
+        "PATH": f"{checkout / '.programs'}:{os.environ['PATH']}",
+        "PYTHONPATH": str(checkout),
+        "COLUMNS": "100",
+        "LIENTHONG_DIR": "sandbox",
+    }
+    replaced = {
+        "lienthong sandbox up": f"lienthong sandbox up --port {hub_port}",
+        f"127.0.0.1:{HUB_PORT}": f"127.0.0.1:{hub_port}",
+        AGENCY_PORT: agency_port,
+    }
+    someone = Reader(checkout, environment, replaced)
+    yield someone
+    someone.leave()
+
+
+def free_ports(count: int) -> list[int]:
+    bound = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in bound]
+    for one in bound:
+        one.close()
+    return ports
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_tells_to_do_comes_out_as_it_says(page: str, reader: Reader) -> None:
+    for block in blocks_of(page):
+        reader.follow(block)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_that_is_not_run_says_why(page: str) -> None:
+    blocks = blocks_of(page)
+    assert [block.place for block in blocks if block.order == "not run" and not block.told] == []
+    typed = [block for block in blocks if block.language == "console" and not block.order]
+    assert [block.place for block in typed if not read_commands(block.text)] == []
+    assert sum(len(read_commands(block.text)) for block in typed) >= 4
+
+
+def test_every_relative_link_of_every_page_leads_somewhere() -> None:
+    pages = [
+        path
+        for path in ROOT.rglob("*.md")
+        if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+    ]
+    assert len(pages) > 12
+    broken = {page.relative_to(ROOT).as_posix(): list(broken_links(page)) for page in pages}
+    assert {page: links for page, links in broken.items() if links} == {}
+
+
+def test_a_reader_finds_out_a_page_that_is_wrong(tmp_path: Path) -> None:
+    someone = Reader(tmp_path, {}, {})
+    try:
+        someone.follow(block("$ printf 'one\\ntwo\\nthree\\n'\none\n…\nt…e\n"))
+        someone.follow(block("$ false # exit 1\n$ cat <<< it\nit\n"))
+        for wrong in ("$ false\n", "$ true # exit 1\n", "$ echo one\ntwo\n", "$ printf ''\none\n"):
+            with pytest.raises(AssertionError, match="somewhere:1"):
+                someone.follow(block(wrong))
+        with pytest.raises(AssertionError, match="NameError"):
+            someone.follow(block("nothing_of_this_name\n", language="python"))
+    finally:
+        someone.leave()
+
+
+def test_a_shown_output_stands_for_the_whole_output() -> None:
+    assert says("a…c\n…\nz", "abc\nd\ne\nz\n")
+    assert not says("a", "a\nb\n")
+    assert not says("a…c", "a\nc\n")
+
+
+def test_a_link_to_a_file_or_heading_that_is_not_there_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# One, two\n[a](page.md#one-two) [b](#three) [c](no.md) [d](https://x/)\n")
+    assert list(broken_links(page)) == ["#three", "no.md"]
+
+
+def block(text: str, *, language: str = "console") -> Block:
+    return Block("somewhere:1", language, text, "", "")
