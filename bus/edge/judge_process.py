@@ -35,7 +35,7 @@ from bus.protocols.soap_xroad.judging import (
 
 LENGTH = struct.Struct(">I")
 """Before each frame: the length of its content in bytes."""
-WAITING_MAX = 16
+WAITING_MAX = 32
 """Requests that may wait for the process; the next one is judged by the hub itself."""
 START_SECONDS_MAX = 30
 """How long the process may take to read its rules."""
