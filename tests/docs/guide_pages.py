@@ -96,11 +96,11 @@ def read_commands(text: str) -> list[Command]:
 
 def says(shown: str, output: str) -> bool:
     """Whether an output is what a page shows of it."""
-    pattern = "\n".join(
-        r"(?:.*\n)*?.*" if line == "…" else ".*".join(map(re.escape, line.rstrip().split("…")))
+    pattern = "".join(
+        r"(?:.*\n)*" if line == "…" else ".*".join(map(re.escape, line.rstrip().split("…"))) + "\n"
         for line in shown.splitlines()
     )
-    said = "\n".join(line.rstrip() for line in output.strip("\n").splitlines())
+    said = "".join(f"{line.rstrip()}\n" for line in output.strip("\n").splitlines())
     return re.fullmatch(pattern, said) is not None
 
 
