@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from running_hub import HttpReply, RunningHub, in_hub
+from small_disks import DISK_BYTES, made_image, mounted
 
 from bus.core import errors
 from bus.core.exchange_entries import DELIVERED
@@ -23,7 +23,6 @@ from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from signing.signed_note import SigningKey
 from tests.nation import SAMPLE, SmallNation, request
 
-DISK_MEBIBYTES = 40
 ROOM_BYTES = 4 * 1024 * 1024
 """What is free when a story begins."""
 BLANKS = (100, 3_000, 90_000)
@@ -32,30 +31,12 @@ REFUSED_MIN = 12
 MESSAGES_MAX = 2_000
 
 
-@contextlib.contextmanager
-def mounted(folder: Path, *options: str) -> Iterator[Path]:
-    """A small disk of its own, or a skip that says why there is none."""
-    folder.mkdir()
-    done = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.fixture(params=["tmpfs", "ext4"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    if os.geteuid():
-        pytest.skip("only root may mount a disk")
-    options = ["-t", "tmpfs", "-o", f"size={DISK_MEBIBYTES}m", "tmpfs"]
     if request.param == "ext4":
-        image = tmp_path / "image"
-        with image.open("wb") as file:
-            file.truncate(DISK_MEBIBYTES * 1024 * 1024)
-        subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
-        options = ["-o", "loop", str(image)]
+        options = ["-o", "loop", str(made_image(tmp_path / "image"))]
+    else:
+        options = ["-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs"]
     with mounted(tmp_path / "disk", *options) as folder:
         yield folder
 
