@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -12,6 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from bus.edge.clock import now
+from bus.edge.hub_settings import read_hub_settings
+from bus.hub import open_hub
+from bus.sandbox.description import write_description
+from bus.sandbox.nation_description import describe_nation
+from bus.sandbox.nation_files import prepare_nation
+from bus.sandbox.programs import AGENCIES
+from bus.sandbox.sandbox_data import build_data
 from tests.docs.guide_pages import (
     COMMAND_SECONDS_MAX,
     Block,
@@ -52,9 +62,25 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name, words in (("lienthong", "-m bus.cli"), ("python", "")):
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
         (programs / name).chmod(0o755)
+    asyncio.run(leave_a_sandbox(folder / "sandbox"))
     yield folder
     down = [sys.executable, "-m", "bus.cli", "sandbox", "down", "--dir", str(folder / "sandbox")]
     subprocess.run(down, check=True, timeout=COMMAND_SECONDS_MAX)
+
+
+async def leave_a_sandbox(folder: Path) -> None:
+    """What a sandbox leaves that was up once and is down."""
+    hub_port, *ports = free_ports(1 + len(AGENCIES))
+    build_data(folder / "data")
+    nation = prepare_nation(
+        folder,
+        now=now(),
+        hub_port=hub_port,
+        agency_ports=dict(zip(AGENCIES, ports, strict=True)),
+    )
+    write_description(folder, describe_nation(nation))
+    hub = await open_hub(read_hub_settings(nation.hub_settings))
+    await hub.close()
 
 
 @pytest.fixture
@@ -97,6 +123,23 @@ def test_every_block_that_is_not_run_says_why(page: str) -> None:
     typed = [block for block in blocks if block.language == "console" and not block.order]
     assert [block.place for block in typed if not read_commands(block.text)] == []
     assert sum(len(read_commands(block.text)) for block in typed) >= 4
+
+
+def test_the_operators_page_names_every_event_of_the_diagnostics() -> None:
+    sources = [path.read_text("utf-8") for path in (ROOT / "bus").rglob("*.py")]
+    told = re.compile(r"(?<!\.)_log\.(?:debug|info|warning|error)\(\s*\"([a-z.-]+)\"")
+    events = {event for source in sources for event in told.findall(source)}
+    calls = sum(len(re.findall(r"(?<![\w.])_log\.[a-z]+\(", source)) for source in sources)
+    page = (ROOT / "docs" / "operators.md").read_text("utf-8")
+    table = page.partition("## Diagnostics")[2].partition("## ")[0]
+    named = {
+        event
+        for line in table.splitlines()
+        if line.startswith("| `")
+        for event in re.findall(r"`([a-z.-]+)`", line.split("|")[1])
+    }
+    assert calls == sum(len(told.findall(source)) for source in sources)
+    assert named == events
 
 
 def test_every_relative_link_of_every_page_leads_somewhere() -> None:
