@@ -96,7 +96,7 @@ class LogWriter:
             self._resources = resources.pop_all()
         self.has_news = threading.Event()
         """Set after each commit."""
-        self._thread = threading.Thread(target=self._run, name="log-writer")
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
 
     def start(self) -> None:
         """Begin to commit what is queued."""

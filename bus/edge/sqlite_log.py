@@ -62,7 +62,9 @@ class SqliteLog:
             self._publisher.recover(self._writer.size)
             self._publisher.publish(self._writer.size)
             self._resources = resources.pop_all()
-        self._publisher_thread = threading.Thread(target=self._publish, name="log-publisher")
+        self._publisher_thread = threading.Thread(
+            target=self._publish, name="log-publisher", daemon=True
+        )
         self._writer.start()
         self._publisher_thread.start()
 
