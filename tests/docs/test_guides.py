@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +21,8 @@ from bus.sandbox.nation_description import describe_nation
 from bus.sandbox.nation_files import prepare_nation
 from bus.sandbox.programs import AGENCIES
 from bus.sandbox.sandbox_data import build_data
+from bus.sandbox.up import down
 from tests.docs.guide_pages import (
-    COMMAND_SECONDS_MAX,
     Block,
     Reader,
     broken_links,
@@ -49,7 +48,7 @@ def blocks_of(page: str) -> list[Block]:
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout that a reader may change, with the one sandbox of all pages in it."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("bus", "signing", "docs"):
@@ -63,9 +62,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
         (programs / name).chmod(0o755)
     asyncio.run(leave_a_sandbox(folder / "sandbox"))
-    yield folder
-    down = [sys.executable, "-m", "bus.cli", "sandbox", "down", "--dir", str(folder / "sandbox")]
-    subprocess.run(down, check=True, timeout=COMMAND_SECONDS_MAX)
+    return folder
 
 
 async def leave_a_sandbox(folder: Path) -> None:
@@ -100,6 +97,7 @@ def reader(checkout: Path) -> Iterator[Reader]:
     someone = Reader(checkout, environment, replaced)
     yield someone
     someone.leave()
+    down(checkout / "sandbox")  # a page that failed half way leaves it up
 
 
 def free_ports(count: int) -> list[int]:
