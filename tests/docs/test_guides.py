@@ -100,6 +100,13 @@ def reader(checkout: Path) -> Iterator[Reader]:
     down(checkout / "sandbox")  # a page that failed half way leaves it up
 
 
+def require_program(name: str) -> None:
+    if shutil.which(name) is None and os.environ.get("CI") == "true":
+        pytest.fail(f"{name} is not installed")
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed: nobody follows this page")
+
+
 def free_ports(count: int) -> list[int]:
     bound = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in bound]
@@ -110,7 +117,10 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_tells_to_do_comes_out_as_it_says(page: str, reader: Reader) -> None:
-    for block in blocks_of(page):
+    blocks = blocks_of(page)
+    if any("$ openssl" in block.text for block in blocks):
+        require_program("openssl")
+    for block in blocks:
         reader.follow(block)
 
 
