@@ -44,5 +44,5 @@ def telling_errors() -> Iterator[None]:
     except LogUnavailable as error:
         fail(f"The message log cannot be used: {error.detail}", code=LOG_UNFIT)
     except LogCorrupt as error:
-        advice = "`lienthong log verify` tells where."
+        advice = "`lienthong log verify` tells where, unless an old copy was put back."
         fail(f"The message log is damaged: {error.detail}. {advice}", code=LOG_UNFIT)

@@ -31,6 +31,7 @@ _MESSAGE_DAYS = 3660
 @click.option("--index", type=click.IntRange(0), help="This entry.")
 @click.option("--message", help="Entries of this message id; needs the pseudonym key.")
 @click.option("--event", type=click.Choice([str(event) for event in Event]), help="Of this event.")
+@click.option("--fault", help="The entry whose fault carried this id.")
 @click.option("--from", "first", type=click.IntRange(0), default=0, help="From this index on.")
 @click.option("--to", "last", type=click.IntRange(0), help="Up to this index.")
 @click.option("--limit", type=click.IntRange(1), default=LIMIT_DEFAULT, show_default=True)
@@ -45,6 +46,7 @@ def show(
     index: int | None,
     message: str | None,
     event: str | None,
+    fault: str | None,
     first: int,
     last: int | None,
     limit: int,
@@ -69,6 +71,8 @@ def show(
             elif message is not None:
                 pseudonym_key = pseudonym_path or keys / "log-pseudonym.key"
                 found = reader.entries_of_message(_pseudonyms(message, pseudonym_key))
+            elif fault is not None:
+                found = reader.entries_of_fault(fault)
             else:
                 found = _select(reader, event, first, last)
             for entry in itertools.islice(found, limit):

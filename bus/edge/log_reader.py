@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from bus.core.canonical_json import canonical_json
 from bus.core.errors import LogCorrupt, LogUnavailable
 from bus.core.log_entries import Event
 from bus.core.log_tiles import TiledTree, node_reader
@@ -47,6 +48,11 @@ class LogReader:
     def entries_of_event(self, event: Event) -> Iterator[StoredEntry]:
         """Every entry of one event. Raises LogCorrupt."""
         yield from self._select(_HOLDING, (f'"event":"{event}"'.encode(), 0, self.size))
+
+    def entries_of_fault(self, fault_id: str) -> Iterator[StoredEntry]:
+        """The entry of the fault that carried this id to a sender. Raises LogCorrupt."""
+        mark = f'"fault":{canonical_json(fault_id).decode()}'.encode()
+        yield from self._select(_HOLDING, (mark, 0, self.size))
 
     def entries_of_message(self, pseudonyms: Iterable[str]) -> Iterator[StoredEntry]:
         """Entries of a message id, and those that continue them, in order of index.

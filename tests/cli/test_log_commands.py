@@ -122,6 +122,14 @@ def test_entries_are_chosen_by_index_range_event_and_limit(used: Path) -> None:
     assert "access.denied" in text
 
 
+def test_the_entry_of_a_fault_is_found_by_the_id_that_its_sender_quotes(used: Path) -> None:
+    refused = lienthong("log", "show", used, "--event", "refused", "--json").stdout
+    entry = json.loads(refused.splitlines()[0])
+    found = lienthong("log", "show", used, "--fault", entry["fault"], "--json").stdout
+    assert [json.loads(line)["index"] for line in found.splitlines()] == [entry["index"]]
+    assert lienthong("log", "show", used, "--fault", "nothing").returncode == 1
+
+
 def test_an_entry_that_is_not_there_is_1_and_no_log_is_2(used: Path, tmp_path: Path) -> None:
     assert lienthong("log", "show", used, "--index", "999999").returncode == 1
     assert lienthong("log", "show", tmp_path).returncode == 2
