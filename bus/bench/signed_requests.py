@@ -16,10 +16,21 @@ from bus.core.xml import parse_xml
 from bus.edge.clock import now
 from bus.edge.hub_settings import SignerFiles
 from bus.edge.key_store import read_signer
+from bus.protocols.soap_xroad.names import IDENTIFIERS, XROAD
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
 from signing.keys import Signer
+from signing.names import SOAP11, WSU
 
 _CHUNK = 64
+_ROOT = f'<soap:Envelope xmlns:soap="{SOAP11}"'.encode()
+_AT_ROOT = tuple(
+    f' xmlns:{prefix}="{namespace}"'.encode()
+    for prefix, namespace in (("wsu", WSU), ("xrd", XROAD), ("id", IDENTIFIERS))
+)
+_EMPTY = tuple(
+    f'"></ds:{name}>'.encode()
+    for name in ("CanonicalizationMethod", "SignatureMethod", "Transform", "DigestMethod")
+)
 _PAYLOAD_BYTES_MAX = 4096
 _HEAD = (
     "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/xml; charset=utf-8\r\n"
@@ -109,4 +120,16 @@ def _request(client: Client, signer: Signer, time: SigningTime, number: int) -> 
     )
     payload = _PAYLOAD.format(number=f"MC-{number:012}", citizen=f"040090{number % 1_000_000:06}")
     element = parse_xml(payload.encode(), bytes_max=_PAYLOAD_BYTES_MAX)
-    return write_request(header, element, signer, time)
+    return as_clients_write(write_request(header, element, signer, time))
+
+
+def as_clients_write(request: bytes) -> bytes:
+    """The same envelope with its namespaces declared once, as most SOAP stacks write it.
+
+    The canonical form of each part, and so the signature, is the same.
+    """
+    for declaration in _AT_ROOT:
+        request = request.replace(declaration, b"")
+    for end in _EMPTY:
+        request = request.replace(end, b'"/>')
+    return request.replace(_ROOT, _ROOT + b"".join(_AT_ROOT), 1)

@@ -35,8 +35,10 @@ from bus.protocols.soap_xroad.judging import (
 
 LENGTH = struct.Struct(">I")
 """Before each frame: the length of its content in bytes."""
-WAITING_MAX = 32
+WAITING_MAX = 48
 """Requests that may wait for the process; the next one is judged by the hub itself."""
+HAND_OVER_TASKS = 8
+"""So many requests are sent before a turn of the loop is done, so that the process begins."""
 START_SECONDS_MAX = 30
 """How long the process may take to read its rules."""
 JUDGE_SECONDS_MAX = 20
@@ -111,12 +113,14 @@ class Judges:
         if not self._gathered:
             loop.call_soon(self._hand_over)
         self._gathered.append(task_of(self._number, raw, now))
+        if len(self._gathered) >= HAND_OVER_TASKS:
+            self._hand_over()
         return await decision
 
     def _hand_over(self) -> None:
         """Send what one turn of the event loop brought, as one frame."""
         tasks, self._gathered = self._gathered, []
-        if self._transport is None:
+        if self._transport is None or not tasks:
             return
         content = tasks_to_bytes(tasks)
         self._transport.write(LENGTH.pack(len(content)) + content)

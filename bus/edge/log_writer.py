@@ -29,6 +29,10 @@ FOLD_BYTES = 8 * 1024 * 1024
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 """Payload bytes that share one commit; a single larger message is a batch of its own."""
 
+HAND_OVER_ENTRIES = 32
+"""So many entries are handed to the writer's thread before a turn of the loop is done, so that it
+commits while the loop goes on."""
+
 LogFailure = (sqlite3.Error, OSError, LogUnavailable, LogCorrupt)
 """What can go wrong between us and the disk."""
 
@@ -131,6 +135,8 @@ class LogWriter:
         future = loop.create_future()
         gathered.append(_Pending(work, future))
         self._waiting += 1
+        if len(gathered) >= HAND_OVER_ENTRIES:
+            self.hand_over(loop)
         return future
 
     def hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
