@@ -33,18 +33,33 @@ class Program:
     process: subprocess.Popen[str]
     port: int
     last_words: dict[str, Any]
+    children_rss_bytes_max: int = 0
+    """Most memory that its own children held, all together; seen with each `cpu_seconds`."""
 
     @property
     def rss_bytes_max(self) -> int:
-        """Most memory that it held, as it said at its end."""
-        return int(self.last_words["rss_bytes_max"])
+        """Most memory that it held, as it said at its end, with that of its children."""
+        return int(self.last_words["rss_bytes_max"]) + self.children_rss_bytes_max
 
     def cpu_seconds(self) -> float:
-        """Processor time that it has used so far, all threads."""
-        # proc(5): the name in brackets may hold blanks; utime and stime are fields 14 and 15.
-        stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii")
-        fields = stat.rpartition(") ")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Processor time that it and its children have used so far, all threads."""
+        children = _children(self.process.pid)
+        held = sum(_rss_bytes_max(str(child)) for child in children)
+        self.children_rss_bytes_max = max(self.children_rss_bytes_max, held)
+        return sum(_cpu_seconds(one) for one in (self.process.pid, *children))
+
+
+def _children(process_id: int) -> list[int]:
+    """Processes that this one has started and that still run. proc(5)."""
+    found = Path(f"/proc/{process_id}/task").glob("*/children")
+    return [int(child) for file in found for child in file.read_text(encoding="ascii").split()]
+
+
+def _cpu_seconds(process_id: int) -> float:
+    # proc(5): the name in brackets may hold blanks; utime and stime are fields 14 and 15.
+    stat = Path(f"/proc/{process_id}/stat").read_text(encoding="ascii")
+    fields = stat.rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
@@ -114,10 +129,10 @@ def say_last_words() -> None:
     print(json.dumps({"rss_bytes_max": _rss_bytes_max()}), flush=True)
 
 
-def _rss_bytes_max() -> int:
-    """Most memory that this program held. proc(5): VmHWM, in KiB.
+def _rss_bytes_max(process: str = "self") -> int:
+    """Most memory that a process held. proc(5): VmHWM, in KiB.
 
     Not getrusage: its ru_maxrss begins with what the program's parent held when it was started.
     """
-    status = Path("/proc/self/status").read_text(encoding="ascii")
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) * _BYTES_OF_KIBIBYTE

@@ -119,7 +119,11 @@ class LogWriter:
         except LogFailure as error:
             # The next start folds; nothing is lost.
             self.failure = str(error)
-        self._resources.close()
+        try:
+            self._resources.close()
+        except LogFailure as error:
+            # The disk is gone: what was promised is on it, and there is nothing more to be done.
+            self.failure = str(error)
 
     def enqueue(self, work: LogWrite | bytes) -> asyncio.Future[Any]:
         """Queue an entry or a text; the future tells when it is on disk. Raises LogUnavailable."""

@@ -420,3 +420,20 @@ def test_bytes_that_cannot_be_a_leaf_are_refused(folder):
         await log.close()
 
     run(story())
+
+
+def test_a_log_whose_disk_is_gone_is_closed_without_a_word_too_much(tmp_path, monkeypatch):
+    def gone(*arguments, **named):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    async def story():
+        log = SqliteLog.open(tmp_path / "log", key=KEY)
+        await fill(log, 3)
+        with monkeypatch.context() as patch:
+            patch.setattr(log_database.Fold, "fold", gone)
+            patch.setattr(log_database, "open_reading", gone)
+            await log.close()
+        assert "disk I/O error" in log.trouble
+
+    asyncio.run(story())
+    assert verify_log(tmp_path / "log", read_key=READ_KEY).findings == []
