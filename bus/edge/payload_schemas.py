@@ -4,47 +4,62 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import xmlschema
 from lxml import etree
-from xmlschema.validators import XsdAttributeGroup, XsdFacet
-from xmlschema.validators.exceptions import (
-    XMLSchemaChildrenValidationError,
-    XMLSchemaValidationError,
-)
 
 from bus.core.errors import BusError, ConfigurationError, Problem
-from bus.core.validation import SchemaMistake, line_of
+from bus.core.validation import SchemaMistake
 from bus.core.xml import parse_xml
+
+if TYPE_CHECKING:
+    from bus.edge.schema_mistakes import PreciseSchema
 
 SCHEMA_BYTES_MAX = 4 * 1024 * 1024
 PRECISE_ELEMENTS_MAX = 2000
 """Above this size the precise validator, which is slow, is not asked: libxml2's own words do."""
-_PATTERN_CHARACTERS_MAX = 200
-_XSD = "{http://www.w3.org/2001/XMLSchema}"
+_ELEMENT = "{http://www.w3.org/2001/XMLSchema}element"
 
 
 class CompiledSchema:
-    """One XSD, compiled twice. Safe to use from one thread."""
+    """One XSD: compiled by libxml2 at once, and by xmlschema when a mistake must be told.
+
+    Safe to use from one thread.
+    """
 
     def __init__(self, path: Path) -> None:
         """Compile the file; raises ConfigurationError with line and reason."""
         self.path = path
-        text = _read(path)
-        self.digest = hashlib.sha256(text).digest()
+        self._text = _read(path)
+        self.digest = hashlib.sha256(self._text).digest()
         try:
-            self.root = parse_xml(text, bytes_max=SCHEMA_BYTES_MAX)
+            self.root = parse_xml(self._text, bytes_max=SCHEMA_BYTES_MAX)
             self._fast = etree.XMLSchema(self.root)
-            self._precise = xmlschema.XMLSchema(text.decode(), allow="none", defuse="always")
-        except (BusError, etree.XMLSchemaParseError, xmlschema.XMLSchemaException) as error:
-            reason = str(error).splitlines()[0]
-            raise ConfigurationError([Problem(str(path), "", f"not a schema: {reason}")]) from error
+        except (BusError, etree.XMLSchemaParseError) as error:
+            raise self._refused(str(error)) from error
+        self._precise: PreciseSchema | None = None
         self.namespace = self.root.get("targetNamespace", "")
+
+    def compile_precise(self) -> PreciseSchema:
+        """Compile what tells mistakes; raises ConfigurationError. A hub does so when it must."""
+        from bus.edge.schema_mistakes import NotPrecise, PreciseSchema
+
+        if self._precise is None:
+            try:
+                self._precise = PreciseSchema(self._text)
+            except NotPrecise as error:
+                raise self._refused(str(error)) from error
+        return self._precise
+
+    def _refused(self, reason: str) -> ConfigurationError:
+        problem = f"not a schema: {reason.splitlines()[0]}"
+        return ConfigurationError([Problem(str(self.path), "", problem)])
 
     def has_element(self, local_name: str) -> bool:
         """Whether a message may start with this element."""
-        return local_name in self._precise.elements  # a view of the target namespace
+        return any(
+            element.get("name") == local_name for element in self.root.iterchildren(_ELEMENT)
+        )
 
     def mistake(self, element: etree._Element) -> SchemaMistake | None:
         """The first mistake of `element`, without its values; None: it is valid."""
@@ -60,9 +75,10 @@ class CompiledSchema:
         for number, _ in enumerate(element.iter()):
             if number > PRECISE_ELEMENTS_MAX:
                 return None
-        for error in self._precise.iter_errors(element):
-            return _mistake_of(error, element)
-        return None
+        try:
+            return self.compile_precise().first_mistake(element)
+        except ConfigurationError:
+            return None  # `lienthong check` says so; libxml2's own words do
 
 
 def read_schema(path: Path) -> etree._Element:
@@ -71,53 +87,6 @@ def read_schema(path: Path) -> etree._Element:
         return parse_xml(_read(path), bytes_max=SCHEMA_BYTES_MAX)
     except BusError as error:
         raise ConfigurationError([Problem(str(path), "", str(error))]) from error
-
-
-def _mistake_of(error: XMLSchemaValidationError, root: etree._Element) -> SchemaMistake:
-    place: Any = getattr(error, "invalid_child", None)
-    if place is None:
-        place = error.elem if error.elem is not None else root
-    path = error.path or etree.QName(root).localname
-    return SchemaMistake(line_of(place), _without_prefixes(path), _expectation(error))
-
-
-def _expectation(error: XMLSchemaValidationError) -> str:
-    """What was expected, in words without a value of the message."""
-    if isinstance(error, XMLSchemaChildrenValidationError):
-        return _children_expectation(error)
-    validator: Any = error.validator
-    if isinstance(validator, XsdAttributeGroup):
-        return str(error.reason)  # speaks of attribute names only
-    pattern = getattr(validator, "regexps", None)
-    if pattern:
-        return f"expected a text of the form {' or '.join(pattern)[:_PATTERN_CHARACTERS_MAX]}"
-    enumeration = getattr(validator, "enumeration", None)
-    if enumeration:
-        return f"expected one of {', '.join(str(value) for value in enumeration)}"
-    if isinstance(validator, XsdFacet) and validator.elem is not None:
-        # The facet as the schema writes it: maxLength 250, minInclusive 0.
-        bound = getattr(validator, "value", "")
-        return f"expected {str(validator.elem.tag).removeprefix(_XSD)} {bound}"
-    type_name = getattr(validator, "prefixed_name", None) or getattr(validator, "local_name", None)
-    if type_name:
-        return f"expected a value of type {type_name}"
-    return "does not have the form that the schema gives it"
-
-
-def _children_expectation(error: XMLSchemaChildrenValidationError) -> str:
-    expected = [
-        str(getattr(particle, "local_name", None) or getattr(particle, "name", "") or particle)
-        for particle in error.expected or ()
-    ]
-    wanted = f"; expected {' or '.join(expected)}" if expected else ""
-    unexpected = error.invalid_tag
-    if unexpected:
-        return f"unexpected element {etree.QName(unexpected).localname}{wanted}"
-    return f"the content is not complete{wanted}"
-
-
-def _without_prefixes(path: str) -> str:
-    return "/".join(step.rpartition(":")[2] for step in path.split("/"))
 
 
 def _read(path: Path) -> bytes:

@@ -127,7 +127,7 @@ class _Check:
     def _check_schemas(self, nation: Nation) -> None:
         routes = read_yaml(nation.text, file=str(self.settings.routes))
         schemas = {
-            path: self._made(lambda path=path: CompiledSchema(self.settings.schemas / path))  # type: ignore[misc]
+            path: self._made(lambda path=path: _compiled(self.settings.schemas / path))  # type: ignore[misc]
             for path in sorted({service.schema for service in nation.services.values()})
         }
         for place, service in enumerate(nation.services.values()):
@@ -213,3 +213,10 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _compiled(path: Path) -> CompiledSchema:
+    """A schema that both validators understand. Raises ConfigurationError."""
+    schema = CompiledSchema(path)
+    schema.compile_precise()
+    return schema
