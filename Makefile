@@ -8,13 +8,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check bench format clean system
+.PHONY: demo test coverage check bench format clean system
 
 demo: $(VENV)/.runtime
 	$(BIN)/lienthong demo
 
 test: system $(VENV)/.development
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# Every branch of what decides and of what signs.
+coverage: system $(VENV)/.development
+	$(BIN)/python -m pytest -q -n auto --dist loadfile --cov=bus.core --cov=signing --cov-branch \
+		--cov-fail-under=100 tests/core tests/signing tests/protocols \
+		tests/edge/test_log_append.py tests/edge/test_sealing.py tests/hub/test_exchange.py
 
 check: $(VENV)/.development
 	$(BIN)/ruff format --check .

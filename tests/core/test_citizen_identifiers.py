@@ -123,3 +123,24 @@ def test_a_dependent_unit_has_three_more_digits() -> None:
     assert unit.main_code == "0100109106"
     with pytest.raises(IdentifierInvalid, match="001"):
         EnterpriseCode.parse("0100109106-000")
+
+
+def test_a_number_cannot_be_made_of_facts_that_it_does_not_know() -> None:
+    with pytest.raises(IdentifierInvalid, match="1900 to 2399"):
+        PersonalNumber.compose("040", Sex.MALE, 1899, 1)
+    with pytest.raises(IdentifierInvalid, match="6 digits"):
+        PersonalNumber.compose("040", Sex.MALE, 1990, 1_000_000)
+
+
+def test_a_number_names_the_province_of_its_birth() -> None:
+    number = PersonalNumber.compose("040", Sex.FEMALE, 1990, 7)
+    assert (number.province_code, number.province_name) == ("040", "Nghệ An")
+
+
+def test_an_enterprise_code_is_ten_digits_or_ten_and_three() -> None:
+    with pytest.raises(IdentifierInvalid, match="10 digits"):
+        EnterpriseCode.parse("12345")
+    digit = enterprise_check_digit("077785501")
+    unit = EnterpriseCode.parse(f"077785501{digit}-002")
+    assert (unit.main_code, unit.is_dependent_unit) == (f"077785501{digit}", True)
+    assert str(unit) == f"077785501{digit}-002"

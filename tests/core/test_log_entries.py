@@ -160,3 +160,26 @@ def test_the_short_way_to_read_a_leaf_takes_nothing_that_the_long_way_refuses(pl
         except LeafInvalid:
             thorough = None
     assert thorough == quick
+
+
+def test_a_text_without_utf8_form_and_a_leaf_too_large_are_refused():
+    with pytest.raises(LeafInvalid, match="surrogate"):
+        build_leaf(Event.REFUSED, datetime(2026, 3, 1, tzinfo=UTC), client="\ud800")
+    with pytest.raises(LeafInvalid, match="at most"):
+        build_leaf(Event.REFUSED, datetime(2026, 3, 1, tzinfo=UTC), client="x" * 5000)
+
+
+def test_the_same_facts_in_another_spelling_are_no_leaf():
+    leaf = build_leaf(Event.HEARTBEAT, datetime(2026, 3, 1, tzinfo=UTC))
+    with pytest.raises(LeafInvalid, match="canonical"):
+        read_leaf(leaf.replace(b":", b": ", 1))
+
+
+def test_a_pseudonym_key_has_32_bytes():
+    with pytest.raises(ValueError, match="32 bytes"):
+        Pseudonyms(b"short")
+
+
+def test_json_that_is_no_object_is_no_leaf():
+    with pytest.raises(LeafInvalid, match="no object"):
+        read_leaf(b"[]")

@@ -133,3 +133,11 @@ def test_a_set_of_indexes_holds_what_was_added():
 def test_a_finding_says_where_and_what():
     finding = Finding(3, "pages", "differs", "a", "b", (16, 32))
     assert str(finding) == "entry 3: pages bytes 16-31: differs (expected a, found b)"
+
+
+def test_a_time_that_no_calendar_knows_is_found_before_it_is_examined():
+    impossible = leaf(Event.HEARTBEAT).replace(b"2026-03-01T", b"2026-02-31T")
+    report = check(impossible, examine=lambda entry, leaf, raw: [])
+    assert [finding.index for finding in report.findings] == [0]
+    assert not report.is_sound
+    assert check(RECEIVED, examine=lambda entry, leaf, raw: []).is_sound

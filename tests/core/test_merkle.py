@@ -10,6 +10,7 @@ from bus.core.log_tiles import Tile, TiledTree, edge_tiles, node_reader
 from bus.core.merkle import (
     ProofInvalid,
     compact_range,
+    fold_right,
     hash_leaf,
     hash_node,
     prove_consistency,
@@ -169,3 +170,30 @@ def test_proofs_can_be_made_from_tiles():
     for old_size in (1, 256, 65536, 65999):
         proof = prove_consistency(old_size, size, node)
         verify_consistency(old_size, size, proof, root_of_hashes(hashes[:old_size]), tree.root())
+
+
+def test_an_empty_range_has_the_root_of_the_empty_tree():
+    assert fold_right([]) == root_of_hashes([])
+
+
+def test_a_place_outside_the_tree_has_no_proof():
+    hashes = leaves(5)
+    with pytest.raises(ValueError, match="does not lie"):
+        prove_inclusion(5, 5, reader(hashes))
+    with pytest.raises(ProofInvalid, match="does not lie"):
+        verify_inclusion(hashes[0], 5, 5, [], naive_root(hashes))
+
+
+def test_a_tree_does_not_come_before_a_smaller_one():
+    hashes = leaves(5)
+    root = naive_root(hashes)
+    with pytest.raises(ValueError, match="cannot come before"):
+        prove_consistency(6, 5, reader(hashes))
+    with pytest.raises(ProofInvalid, match="cannot come before"):
+        verify_consistency(6, 5, [], root, root)
+    with pytest.raises(ProofInvalid, match="too short"):
+        verify_consistency(3, 5, [], root, root)
+
+
+def test_a_tree_of_the_largest_size_has_an_edge_on_every_level():
+    assert [tile.level for tile in edge_tiles(2**64 - 1)] == list(range(8))

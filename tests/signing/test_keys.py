@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -17,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
+from signing import keys
 from signing.errors import KeyUnusable
 from signing.keys import (
     load_certificate,
@@ -159,3 +162,12 @@ def test_the_reason_never_quotes_the_key() -> None:
         load_private_key(damaged)
 
     assert damaged.decode()[30:60] not in str(caught.value)
+
+
+def test_a_certificate_whose_key_no_library_reads_is_refused() -> None:
+    class Unreadable:
+        def public_key(self) -> object:
+            raise UnsupportedAlgorithm("a curve that nobody knows")
+
+    with pytest.raises(KeyUnusable, match="cannot be read"):
+        keys._certified_key(cast(Any, Unreadable()))

@@ -87,3 +87,19 @@ def test_any_bytes_are_a_note_or_refused(raw):
     except NoteInvalid:
         return
     assert note.text.endswith(b"\n")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"x" * (64 * 1024 + 1),
+        b"text\n\n" + "\u2014 name AAAAAAA=\n".encode() * 65,
+        "text\n\n\u2014 name AAAAA\n".encode(),
+        "text\n\n\u2014 name AAAA\n".encode(),
+        "text\n\n\u2014 name AAAAAB==\n".encode(),
+    ],
+    ids=["too large", "too many signatures", "not base64", "too short", "another spelling"],
+)
+def test_what_has_not_the_form_of_a_note_is_none(raw):
+    with pytest.raises(NoteInvalid):
+        parse_note(raw)
