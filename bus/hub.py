@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from bus.core import errors
 from bus.core.canonical_json import canonical_json
@@ -25,11 +23,11 @@ from bus.core.ports import LogWrite
 from bus.core.receipts import RECEIPT_NAME
 from bus.edge.adapter_calls import AdapterCalls
 from bus.edge.adapter_folder import open_adapter, read_adapter_folder
+from bus.edge.certificate_checks import read_trust_store
 from bus.edge.clock import now as read_clock
 from bus.edge.hub_settings import HubSettings
 from bus.edge.judge_process import Judges
 from bus.edge.key_store import (
-    read_certificates,
     read_ed25519_key,
     read_signer,
     read_symmetric_key,
@@ -42,7 +40,6 @@ from bus.exchange import Equipment, Exchanges, report_broken
 from bus.kit.contract import Adapter
 from bus.protocols.soap_xroad.wsdl import write_wsdl
 from bus.telling import Reply, Telling
-from signing.certificates import TrustStore
 from signing.keys import Signer
 from signing.signed_note import SigningKey
 
@@ -64,8 +61,7 @@ class RulesText:
 def read_rules(settings: HubSettings) -> RulesText:
     """Routes, anchors and schemas, compiled. Raises ConfigurationError."""
     nation = read_nation(settings.routes)
-    anchors = [_der(one) for one in read_certificates(settings.trust.anchors)]
-    intermediates = [_der(one) for one in read_certificates(settings.trust.intermediates)]
+    trust = read_trust_store(settings.trust)
     compiled = {
         path: CompiledSchema(settings.schemas / path)
         for path in sorted({service.schema for service in nation.services.values()})
@@ -73,8 +69,8 @@ def read_rules(settings: HubSettings) -> RulesText:
     # This text names every other one: whoever has it can make a decision of the past again.
     manifest = canonical_json(
         {
-            "anchors": [base64.b64encode(der).decode("ascii") for der in anchors],
-            "intermediates": [base64.b64encode(der).decode("ascii") for der in intermediates],
+            "anchors": [base64.b64encode(der).decode("ascii") for der in trust.anchors],
+            "intermediates": [base64.b64encode(der).decode("ascii") for der in trust.intermediates],
             "routes": nation.digest.hex(),
             "schemas": {path: schema.digest.hex() for path, schema in compiled.items()},
             "v": 1,
@@ -82,11 +78,11 @@ def read_rules(settings: HubSettings) -> RulesText:
     )
     rules = Rules(
         nation=nation,
-        trust=TrustStore(anchors, intermediates),
+        trust=trust,
         schemas={known: compiled[service.schema] for known, service in nation.services.items()},
         digest=hashlib.sha256(manifest).digest(),
     )
-    schema_texts = (schema.path.read_bytes() for schema in compiled.values())
+    schema_texts = (schema.text for schema in compiled.values())
     return RulesText(rules, (manifest, nation.text, *schema_texts))
 
 
@@ -252,7 +248,3 @@ def _require_signers(settings: HubSettings, nation: Nation, signers: Mapping[str
     ]
     if problems:
         raise errors.ConfigurationError(problems)
-
-
-def _der(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(Encoding.DER)

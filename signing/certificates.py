@@ -65,6 +65,10 @@ class TrustStore:
         self._anchors = [_load(der) for der in anchors]
         self._intermediates = [_load(der) for der in intermediates]
         self._validated: dict[bytes, ValidatedCertificate] = {}
+        self.anchors = tuple(anchors)
+        """The trust anchors, in DER."""
+        self.intermediates = tuple(intermediates)
+        """What may stand between them and a sender's certificate, in DER."""
         digests = sorted(hashlib.sha256(der).digest() for der in (*anchors, *intermediates))
         self.digest = hashlib.sha256(b"".join(digests)).digest()
         """Names this very set of anchors and intermediates."""

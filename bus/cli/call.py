@@ -11,6 +11,7 @@ import click
 from lxml import etree
 
 from bus.cli.exit_codes import COULD_NOT, DONE, EXIT_CODES, FOUND, fail, telling_errors
+from bus.cli.options import folder_option
 from bus.core.errors import BusError
 from bus.core.faults import Fault
 from bus.core.receipts import Receipt
@@ -37,15 +38,7 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
     required=True,
     help="The file of the request element; - is standard input.",
 )
-@click.option(
-    "--dir",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="LIENTHONG_DIR",
-    default=Path("sandbox"),
-    show_default=True,
-    help="The sandbox's folder; also LIENTHONG_DIR in the environment.",
-)
+@folder_option
 @click.option("--envelope", is_flag=True, help="Print the whole answer, byte by byte as it came.")
 @click.option("--user-id", default="", help="The officer in whose name is asked.")
 @click.option("--issue", default="", help="The case that the question belongs to.")

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, telling_errors
-from bus.core.errors import ConfigurationError
+from bus.cli.options import folder_option
 from bus.edge.telemetry import LEVELS
 from bus.sandbox.agency_http_server import FaultMode
 from bus.sandbox.description import Description, NameUnknown, find_name, read_description
@@ -20,16 +20,6 @@ from bus.sandbox.sandbox_data import SEED_DEFAULT
 from bus.sandbox.status import STOPPED, Status, read_status
 from bus.sandbox.up import Wish, down, supervise, up_detached
 
-_folder_option = click.option(
-    "--dir",
-    "folder",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="LIENTHONG_DIR",
-    default=Path("sandbox"),
-    show_default=True,
-    help="The sandbox's folder; also LIENTHONG_DIR in the environment.",
-)
-
 
 @click.group()
 def sandbox() -> None:
@@ -37,7 +27,7 @@ def sandbox() -> None:
 
 
 @sandbox.command(epilog=f"{EXIT_CODES} A sandbox that runs already is 1.")
-@_folder_option
+@folder_option
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -71,7 +61,7 @@ def up(folder: Path, port: int, seed: int, log_level: str, *, detach: bool) -> N
 
 
 @sandbox.command("down")
-@_folder_option
+@folder_option
 def down_(folder: Path) -> None:
     """End what `up` started in this folder, and nothing else. May be repeated."""
     was_up = down(folder.absolute())
@@ -79,7 +69,7 @@ def down_(folder: Path) -> None:
 
 
 @sandbox.command(epilog=f"{EXIT_CODES} A sandbox that does not run is 1.")
-@_folder_option
+@folder_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
 def status(context: click.Context, folder: Path, *, as_json: bool) -> None:
@@ -98,7 +88,7 @@ def status(context: click.Context, folder: Path, *, as_json: bool) -> None:
 @click.option(
     "--seconds", type=click.FloatRange(0), default=5.0, show_default=True, help="Of mode slow."
 )
-@_folder_option
+@folder_option
 def fault(agency: str, mode: str, seconds: float, folder: Path) -> None:
     """Make a simulated AGENCY slow, down, wrong or unwilling; mode none makes it well again."""
     with telling_errors():
@@ -139,11 +129,3 @@ def _print_status(found: Status) -> None:
     for part in found.parts:
         table.add_row(part.name, part.state, part.what)
     console.print(table)
-
-
-def described_folder(folder: Path) -> Description:
-    """The description of the sandbox there; ends the command if there is none."""
-    try:
-        return read_description(folder.absolute())
-    except ConfigurationError as error:
-        fail(str(error))

@@ -30,10 +30,11 @@ class CompiledSchema:
     def __init__(self, path: Path) -> None:
         """Compile the file; raises ConfigurationError with line and reason."""
         self.path = path
-        self._text = _read(path)
-        self.digest = hashlib.sha256(self._text).digest()
+        self.text = _read(path)
+        """What was compiled, byte for byte."""
+        self.digest = hashlib.sha256(self.text).digest()
         try:
-            self.root = parse_xml(self._text, bytes_max=SCHEMA_BYTES_MAX)
+            self.root = parse_xml(self.text, bytes_max=SCHEMA_BYTES_MAX)
             self._fast = etree.XMLSchema(self.root)
         except (BusError, etree.XMLSchemaParseError) as error:
             raise self._refused(str(error)) from error
@@ -46,7 +47,7 @@ class CompiledSchema:
 
         if self._precise is None:
             try:
-                self._precise = PreciseSchema(self._text)
+                self._precise = PreciseSchema(self.text)
             except NotPrecise as error:
                 raise self._refused(str(error)) from error
         return self._precise

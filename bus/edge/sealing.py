@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from bus.core.errors import ConfigurationError, LogCorrupt, Problem
+from bus.core.errors import LogCorrupt
 from bus.core.log_entries import SALT_BYTES, commit_payload
 from bus.core.ports import SealedPayload
 
 READ_KEY_BYTES = 32
 _NONCE_BYTES = 12
-_TAG_BYTES = 16
 _KEY_END = 32
 _SALT_END = _KEY_END + SALT_BYTES
 _NONCE_END = _SALT_END + _NONCE_BYTES
@@ -63,15 +61,3 @@ class Sealer:
         except (InvalidTag, ValueError) as error:  # ValueError: cut shorter than a nonce or key
             raise LogCorrupt("a payload does not open under this read key") from error
         return plain[:SALT_BYTES], plain[SALT_BYTES:]
-
-
-def read_read_key(path: Path) -> bytes:
-    """The read key from its file of exactly 32 bytes. Raises ConfigurationError."""
-    try:
-        key = path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError([Problem(str(path), "", str(error.strerror))]) from error
-    if len(key) != READ_KEY_BYTES:
-        problem = f"expected a key of {READ_KEY_BYTES} bytes, found {len(key)}"
-        raise ConfigurationError([Problem(str(path), "", problem)])
-    return key

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bus.sandbox.processes import ProcessIdentity, end, is_running
+from bus.sandbox.processes import ProcessIdentity, end
 
 HUB_END_SECONDS_MAX = 40.0
 """The hub first finishes what it has in work."""
@@ -44,12 +44,6 @@ def read_run_state(folder: Path) -> RunState | None:
         )
     except (OSError, ValueError, TypeError, KeyError):
         return None
-
-
-def is_up(folder: Path) -> bool:
-    """Whether a supervisor of this folder runs."""
-    state = read_run_state(folder)
-    return state is not None and is_running(state.supervisor)
 
 
 def write_run_state(folder: Path, state: RunState) -> None:

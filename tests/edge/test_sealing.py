@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.core.errors import ConfigurationError, LogCorrupt
+from bus.core.errors import LogCorrupt
 from bus.core.log_entries import commit_payload
 from bus.core.ports import SealedPayload
-from bus.edge.sealing import Sealer, read_read_key
+from bus.edge.sealing import Sealer
 
 SEALER = Sealer(bytes(range(32)))
 
@@ -58,14 +58,3 @@ def test_a_payload_cut_short_is_found(length):
 def test_nothing_of_a_payload_shows_in_a_repr():
     sealed, _, _ = SEALER.seal(b"Nguyen Van A")
     assert repr(sealed) == "SealedPayload()"
-
-
-def test_a_read_key_file_holds_exactly_a_key(tmp_path):
-    path = tmp_path / "read.key"
-    path.write_bytes(bytes(31))
-    with pytest.raises(ConfigurationError, match="found 31"):
-        read_read_key(path)
-    path.write_bytes(bytes(32))
-    assert bytes(32) == read_read_key(path)
-    with pytest.raises(ConfigurationError):
-        read_read_key(tmp_path / "missing.key")
