@@ -20,6 +20,7 @@ from signing.signed_note import SigningKey, sign_note
 
 HTTP_OK = 200
 HTTP_UNAVAILABLE = 503
+XML_CONTENT_TYPE = "text/xml; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Reply:
     status: int
     body: bytes = field(repr=False)
     is_retryable: bool = False
+    content_type: str = XML_CONTENT_TYPE
 
 
 @dataclass(frozen=True, slots=True)

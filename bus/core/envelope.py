@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from lxml import etree
 
 from bus.core.identifiers import ServiceId, SubsystemId
+from signing.attachments import Attachment
+from signing.names import SOAP11, SOAP12
+
+
+class SoapVersion(StrEnum):
+    """The SOAP version of a message: the namespace of its envelope. An answer has its request's."""
+
+    SOAP_1_1 = SOAP11
+    SOAP_1_2 = SOAP12
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +50,6 @@ class Envelope:
     body: etree._Element = field(repr=False)
     payload: etree._Element = field(repr=False)
     """The one element in the Body."""
+    soap_version: SoapVersion = SoapVersion.SOAP_1_1
+    attachments: tuple[Attachment, ...] = ()
+    """What came beside the envelope, in order."""

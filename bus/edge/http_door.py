@@ -46,6 +46,8 @@ class _Answer(Protocol):
     def body(self) -> bytes: ...
     @property
     def is_retryable(self) -> bool: ...
+    @property
+    def content_type(self) -> str: ...
 
 
 class Hub(Protocol):
@@ -91,7 +93,8 @@ class HttpDoor:
             answer = await self._exchange(scope, receive)
         finally:
             self._in_work -= 1
-        headers: Headers = [_XML, (b"soapaction", b'""')]
+        content_type = (b"content-type", answer.content_type.encode("latin-1"))
+        headers: Headers = [content_type, (b"soapaction", b'""')]
         if answer.is_retryable:
             headers.append(_RETRY_AFTER)
         await _send(send, answer.status, answer.body, headers)

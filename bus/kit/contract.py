@@ -21,11 +21,13 @@ from bus.core.errors import (
 )
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.xml import parse_xml
+from signing.attachments import Attachment
 
 __all__ = [
     "Adapter",
     "AdapterSettings",
     "Answer",
+    "Attachment",
     "PayloadRejected",
     "Query",
     "RecipientRefused",
@@ -59,6 +61,8 @@ class Query:
     """The one element of the Body, exclusive canonical XML: the very bytes that were signed."""
     timeout_seconds: float
     """How long the agency may take; after that the hub answers without it."""
+    attachments: tuple[Attachment, ...] = ()
+    """What came beside the payload, in order; each was signed with it."""
 
     def element(self) -> etree._Element:
         """The payload as a tree of its own."""
@@ -70,6 +74,8 @@ class Answer:
     """The agency's answer: one element, valid against the service's schema."""
 
     element: etree._Element = field(repr=False)
+    attachments: tuple[Attachment, ...] = ()
+    """What goes back beside it, in order."""
 
 
 class Adapter(ABC):

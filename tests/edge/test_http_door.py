@@ -21,6 +21,7 @@ class Answer:
     status: int = 200
     body: bytes = b"<answer/>"
     is_retryable: bool = False
+    content_type: str = "text/xml; charset=utf-8"
 
 
 @dataclass(slots=True)
