@@ -241,9 +241,15 @@ class Exchanges:
         return Reply(HTTP_OK, await self._settle(received, body, time))
 
     def _signed_answer(self, judged: Judged, answer: etree._Element, time: datetime) -> bytes:
-        provider = judged.message.valid.authorised.service.id.provider
-        signer = self._equipment.signers[str(provider.member)]
-        return write_with_blocks(judged.answer_blocks, answer, signer, SigningTime(time))
+        authorised = judged.message.valid.authorised
+        signer = self._equipment.signers[str(authorised.service.id.provider.member)]
+        return write_with_blocks(
+            judged.answer_blocks,
+            answer,
+            signer,
+            SigningTime(time),
+            soap_version=authorised.verified.envelope.soap_version,
+        )
 
     async def _ask_agency(self, judged: Judged) -> etree._Element:
         message = judged.message

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from signing import names
 from signing.algorithms import default_algorithm, sign_bytes
@@ -32,6 +33,16 @@ class CanonicalPart:
     """Its ds:Reference, where it was made before: see `with_reference`."""
 
 
+@dataclass(frozen=True, slots=True)
+class AttachmentPart:
+    """An attachment that is signed by its content. SwA Profile 1.1.1 §5.4.2."""
+
+    content_id: str
+    """Without angle brackets."""
+    digest: bytes
+    """SHA-256 of the content, in the form that the transform gives it."""
+
+
 def with_reference(part: CanonicalPart) -> CanonicalPart:
     """The part with its ds:Reference made now, for a part that stands in many messages."""
     return part if part.reference else CanonicalPart(part.id, part.canonical, _reference(part))
@@ -49,11 +60,14 @@ def security_header(
     valid_for: timedelta,
     *,
     algorithm: str = "",
+    soap_namespace: str = names.SOAP11,
+    attachments: Sequence[AttachmentPart] = (),
 ) -> bytes:
-    """A `wsse:Security` element that signs `parts` and its own timestamp.
+    """A `wsse:Security` element that signs `parts`, `attachments` and its own timestamp.
 
     The element declares every namespace that it uses; put it anywhere below the SOAP Header as
     it is. `algorithm` is a signature algorithm identifier; by default the one for the key's kind.
+    `soap_namespace` is that of the envelope around it.
     Raises KeyUnusable if key and algorithm do not belong.
     """
     timestamp = _timestamp(created, created + valid_for)
@@ -61,6 +75,8 @@ def security_header(
         part.reference or _reference(part)
         for part in (*parts, CanonicalPart(TIMESTAMP_ID, timestamp))
     )
+    if attachments:
+        references += b"".join(_attachment_reference(one) for one in attachments)
     algorithm = algorithm or default_algorithm(signer.private_key)
     signed_info = (
         f'<ds:SignedInfo xmlns:ds="{names.DS}"><ds:CanonicalizationMethod '
@@ -70,7 +86,7 @@ def security_header(
     value = base64.b64encode(sign_bytes(signer.private_key, algorithm, signed_info))
     return b"".join(
         (
-            _SECURITY_START,
+            _SECURITY_STARTS[soap_namespace],
             _TOKEN_START,
             base64.b64encode(signer.certificate_der),
             b"</wsse:BinarySecurityToken>",
@@ -86,10 +102,14 @@ def security_header(
     )
 
 
-_SECURITY_START = (
-    f'<wsse:Security xmlns:soap="{names.SOAP11}" xmlns:wsse="{names.WSSE}" '
-    f'xmlns:wsu="{names.WSU}" soap:mustUnderstand="1">'
-).encode()
+_SECURITY_STARTS = {
+    # SOAP 1.1 §4.2.3 writes 1, SOAP 1.2 Part 1 §5.2.3 an xs:boolean.
+    soap: (
+        f'<wsse:Security xmlns:soap="{soap}" xmlns:wsse="{names.WSSE}" '
+        f'xmlns:wsu="{names.WSU}" soap:mustUnderstand="{understood}">'
+    ).encode()
+    for soap, understood in ((names.SOAP11, "1"), (names.SOAP12, "true"))
+}
 _TOKEN_START = (
     f'<wsse:BinarySecurityToken EncodingType="{names.BASE64_BINARY}" '
     f'ValueType="{names.X509_V3}" wsu:Id="{_X509_ID}">'
@@ -99,11 +119,19 @@ _KEY_INFO = (
     f'<ds:KeyInfo><wsse:SecurityTokenReference><wsse:Reference URI="#{_X509_ID}" '
     f'ValueType="{names.X509_V3}"></wsse:Reference></wsse:SecurityTokenReference></ds:KeyInfo>'
 ).encode()
-_REFERENCE_MIDDLE = (
-    f'"><ds:Transforms><ds:Transform Algorithm="{names.EXCLUSIVE_C14N}"></ds:Transform>'
-    f'</ds:Transforms><ds:DigestMethod Algorithm="{DIGEST_SHA256}"></ds:DigestMethod>'
-    "<ds:DigestValue>"
-).encode()
+
+
+def _reference_middle(transform: str) -> bytes:
+    return (
+        f'"><ds:Transforms><ds:Transform Algorithm="{transform}"></ds:Transform>'
+        f'</ds:Transforms><ds:DigestMethod Algorithm="{DIGEST_SHA256}"></ds:DigestMethod>'
+        "<ds:DigestValue>"
+    ).encode()
+
+
+_REFERENCE_MIDDLE = _reference_middle(names.EXCLUSIVE_C14N)
+_ATTACHMENT_MIDDLE = _reference_middle(names.ATTACHMENT_CONTENT)
+_REFERENCE_END = b"</ds:DigestValue></ds:Reference>"
 
 
 def _timestamp(created: datetime, expires: datetime) -> bytes:
@@ -117,11 +145,14 @@ def _timestamp(created: datetime, expires: datetime) -> bytes:
 def _reference(part: CanonicalPart) -> bytes:
     value = base64.b64encode(hashlib.sha256(part.canonical).digest())
     return b"".join(
-        (
-            b'<ds:Reference URI="#',
-            part.id.encode(),
-            _REFERENCE_MIDDLE,
-            value,
-            b"</ds:DigestValue></ds:Reference>",
-        )
+        (b'<ds:Reference URI="#', part.id.encode(), _REFERENCE_MIDDLE, value, _REFERENCE_END)
+    )
+
+
+def _attachment_reference(part: AttachmentPart) -> bytes:
+    # RFC 2392: a Content-ID stands percent-encoded in a cid: URL.
+    uri = quote(part.content_id, safe="@!$'()*+,;=:")
+    value = base64.b64encode(part.digest)
+    return b"".join(
+        (b'<ds:Reference URI="cid:', uri.encode(), _ATTACHMENT_MIDDLE, value, _REFERENCE_END)
     )

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from bus.core.envelope import Envelope
+from bus.core.envelope import Envelope, SoapVersion
 from bus.core.limits import Limits
 from bus.core.pipeline import judge
 from bus.core.routing import RoutedMessage
@@ -28,8 +28,9 @@ from bus.protocols.soap_xroad.write import (
     write_fault_message,
     write_request,
 )
+from signing.canonical import canonicalise
 from signing.certificates import TrustStore
-from signing.names import SECURITY, SOAP11, TIMESTAMP, WSU, WSU_ID
+from signing.names import DS, SECURITY, SOAP11, SOAP12, TIMESTAMP, WSU, WSU_ID
 from signing.policy import SignaturePolicy
 from signing.verify import SignedPart, VerifiedSignature, verify_signature
 from tests.envelopes import with_header
@@ -239,6 +240,24 @@ def test_a_fault_message_is_signed(nation: SmallNation) -> None:
         .canonical_parts["Body"]
         .endswith(b"<soap:Fault></soap:Fault></soap:Body>")
     )
+
+
+def test_a_message_of_soap_1_2_is_canonical_where_it_is_signed(nation: SmallNation) -> None:
+    raw = write_fault_message(
+        b"<soap:Fault></soap:Fault>",
+        nation.signers[PROVIDER],
+        TIME,
+        soap_version=SoapVersion.SOAP_1_2,
+    )
+
+    root = parse_xml(raw, bytes_max=len(raw))
+    references = [one.get("URI", "") for one in root.iter(f"{{{DS}}}Reference")]
+    digests = [base64.b64decode(one.text or "") for one in root.iter(f"{{{DS}}}DigestValue")]
+    by_id = {f"#{one.get(WSU_ID)}": one for one in root.iter() if one.get(WSU_ID)}
+    made = [hashlib.sha256(canonicalise(by_id[one])).digest() for one in references]
+    assert root.tag == f"{{{SOAP12}}}Envelope"
+    assert made == digests
+    assert without_receipt(with_receipt(raw, b"note")) == raw
 
 
 @given(note=st.binary(max_size=100))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,7 +15,7 @@ from signing.canonical import canonicalise
 from signing.certificates import TrustStore
 from signing.errors import KeyUnusable
 from signing.policy import SignaturePolicy
-from signing.sign import CanonicalPart, security_header, timestamp_text
+from signing.sign import AttachmentPart, CanonicalPart, security_header, timestamp_text
 from signing.verify import SignedPart, verify_signature
 from tests.nation import NOW, SmallNation
 
@@ -78,3 +79,24 @@ def test_the_timestamp_says_from_when_to_when(nation: SmallNation) -> None:
 
     assert security.findtext(f".//{names.CREATED}") == "2026-03-01T08:00:00.000Z"
     assert security.findtext(f".//{names.EXPIRES}") == "2026-03-01T08:01:00.000Z"
+
+
+def test_an_attachment_is_signed_by_its_content(nation: SmallNation) -> None:
+    attachment = AttachmentPart("tờ khai@motcua", bytes(range(32)))
+    signer = nation.client_signers["p-256"]
+
+    root = tree(security_header([PART], signer, NOW, MINUTE, attachments=[attachment]))
+
+    last = root.findall(f".//{names.REFERENCE}")[-1]
+    transforms = [one.get("Algorithm") for one in last.iter(names.TRANSFORM)]
+    assert last.get("URI") == "cid:t%E1%BB%9D%20khai@motcua"
+    assert transforms == [names.ATTACHMENT_CONTENT]
+    assert last.findtext(names.DIGEST_VALUE) == base64.b64encode(attachment.digest).decode()
+
+
+def test_a_header_for_soap_1_2_must_be_understood_in_its_words(nation: SmallNation) -> None:
+    signer = nation.client_signers["p-256"]
+
+    root = tree(security_header([PART], signer, NOW, MINUTE, soap_namespace=names.SOAP12))
+
+    assert root[0].get(f"{{{names.SOAP12}}}mustUnderstand") == "true"

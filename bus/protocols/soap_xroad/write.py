@@ -1,4 +1,4 @@
-"""Write signed SOAP 1.1 messages with X-Road Message Protocol 4.0 headers.
+"""Write signed SOAP messages, 1.1 and 1.2, with X-Road Message Protocol 4.0 headers.
 
 Every part is written in exclusive canonical form, declaring the namespaces that it uses, so that
 the bytes that are signed are the bytes that are sent: no tree is built to answer.
@@ -16,28 +16,46 @@ from functools import lru_cache
 
 from lxml import etree
 
-from bus.core.envelope import Envelope, HeaderBlock
+from bus.core.envelope import Envelope, HeaderBlock, SoapVersion
 from bus.core.identifiers import MemberId, ServiceId, SubsystemId
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad import names
 from signing.canonical import canonicalise
 from signing.keys import Signer
-from signing.names import SOAP11, WSU, WSU_ID, XML_ID
-from signing.sign import CanonicalPart, security_header, with_reference
+from signing.names import WSU, WSU_ID, XML_ID
+from signing.sign import AttachmentPart, CanonicalPart, security_header, with_reference
 
 _BODY_ID = "body"
-_ENVELOPE_START = (
-    f'<?xml version="1.0" encoding="UTF-8"?>\n<soap:Envelope xmlns:soap="{SOAP11}"><soap:Header>'
-).encode()
 _HEADER_END = b"</soap:Header>"
 _ENVELOPE_END = b"</soap:Envelope>"
-_BODY_START = (f'<soap:Body xmlns:soap="{SOAP11}" xmlns:wsu="{WSU}" wsu:Id="{_BODY_ID}">').encode()
 _BODY_END = b"</soap:Body>"
-_HEADER_BORDER = _HEADER_END + _BODY_START
-"""Stands once: no header block that we write carries the Body's Id."""
 _TEXT_BLOCKS = frozenset({names.USER_ID, names.ID, names.ISSUE, names.PROTOCOL_VERSION})
 _RECEIPT_START = f'<lt:receipt xmlns:lt="{names.LIENTHONG}">'.encode()
 _RECEIPT_END = b"</lt:receipt>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wrapping:
+    """What stands around header blocks and payload in one SOAP version."""
+
+    envelope_start: bytes
+    body_start: bytes
+    header_border: bytes
+    """Stands once: no header block that we write carries the Body's Id."""
+
+
+def _wrapping(version: SoapVersion) -> _Wrapping:
+    envelope_start = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f'<soap:Envelope xmlns:soap="{version}"><soap:Header>'
+    ).encode()
+    body_start = (
+        f'<soap:Body xmlns:soap="{version}" xmlns:wsu="{WSU}" wsu:Id="{_BODY_ID}">'
+    ).encode()
+    return _Wrapping(envelope_start, body_start, _HEADER_END + body_start)
+
+
+_WRAPPINGS = {version: _wrapping(version) for version in SoapVersion}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,8 @@ def write_request(
     time: SigningTime,
     *,
     algorithm: str = "",
+    soap_version: SoapVersion = SoapVersion.SOAP_1_1,
+    attachments: Sequence[AttachmentPart] = (),
 ) -> bytes:
     """A signed request; `algorithm` is a signature algorithm identifier or empty."""
     blocks = [
@@ -77,7 +97,9 @@ def write_request(
         _version_block(names.PROTOCOL),
     ]
     present = [block for block in blocks if block is not None]
-    return _write(present, _payload_bytes(payload), signer, time, algorithm=algorithm)
+    wrapping = _WRAPPINGS[soap_version]
+    security = _Security(signer, time, soap_version, algorithm, attachments)
+    return _write(present, _payload_bytes(payload, wrapping), wrapping, security)
 
 
 def write_answer(
@@ -87,7 +109,9 @@ def write_answer(
 
     X-Road Message Protocol 4.0 §2.2 (headers repeated), §2.4 (requestHash over the raw bytes).
     """
-    return write_with_blocks(answer_blocks(request), payload, signer, time)
+    return write_with_blocks(
+        answer_blocks(request), payload, signer, time, soap_version=request.soap_version
+    )
 
 
 def answer_blocks(request: Envelope) -> tuple[CanonicalPart, ...]:
@@ -101,48 +125,85 @@ def answer_blocks(request: Envelope) -> tuple[CanonicalPart, ...]:
 
 
 def write_with_blocks(
-    blocks: Sequence[CanonicalPart], payload: etree._Element, signer: Signer, time: SigningTime
+    blocks: Sequence[CanonicalPart],
+    payload: etree._Element,
+    signer: Signer,
+    time: SigningTime,
+    *,
+    soap_version: SoapVersion = SoapVersion.SOAP_1_1,
+    attachments: Sequence[AttachmentPart] = (),
 ) -> bytes:
     """The signed answer under header blocks that `answer_blocks` made."""
-    return _write(blocks, _payload_bytes(payload), signer, time)
+    wrapping = _WRAPPINGS[soap_version]
+    security = _Security(signer, time, soap_version, attachments=attachments)
+    return _write(blocks, _payload_bytes(payload, wrapping), wrapping, security)
 
 
-def write_fault_message(fault: bytes, signer: Signer, time: SigningTime) -> bytes:
+def write_fault_message(
+    fault: bytes,
+    signer: Signer,
+    time: SigningTime,
+    *,
+    soap_version: SoapVersion = SoapVersion.SOAP_1_1,
+) -> bytes:
     """A signed message whose Body holds a `soap:Fault`, already canonical within that Body."""
-    return _write([], fault, signer, time)
+    return _write([], fault, _WRAPPINGS[soap_version], _Security(signer, time, soap_version))
 
 
 def with_receipt(message: bytes, receipt_note: bytes) -> bytes:
     """Put the hub's receipt behind the other header blocks of a message that we wrote."""
+    border = _wrapping_of(message).header_border
     block = _RECEIPT_START + base64.b64encode(receipt_note) + _RECEIPT_END
-    return message.replace(_HEADER_BORDER, block + _HEADER_BORDER, 1)
+    return message.replace(border, block + border, 1)
 
 
 def without_receipt(message: bytes) -> bytes:
     """The message as it was signed and recorded, before `with_receipt`."""
-    end = message.find(_RECEIPT_END + _HEADER_BORDER)
+    end = message.find(_RECEIPT_END + _wrapping_of(message).header_border)
     start = message.rfind(_RECEIPT_START, 0, end) if end >= 0 else -1
     if start < 0:
         return message
     return message[:start] + message[end + len(_RECEIPT_END) :]
 
 
+def _wrapping_of(message: bytes) -> _Wrapping:
+    wrapping = _WRAPPINGS[SoapVersion.SOAP_1_2]
+    if message.startswith(wrapping.envelope_start):
+        return wrapping
+    return _WRAPPINGS[SoapVersion.SOAP_1_1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Security:
+    """What makes the security header of one message."""
+
+    signer: Signer
+    time: SigningTime
+    soap_version: SoapVersion
+    algorithm: str = ""
+    attachments: Sequence[AttachmentPart] = ()
+
+    def header(self, parts: Sequence[CanonicalPart]) -> bytes:
+        return security_header(
+            parts,
+            self.signer,
+            self.time.created,
+            self.time.valid_for,
+            algorithm=self.algorithm,
+            soap_namespace=self.soap_version,
+            attachments=self.attachments,
+        )
+
+
 def _write(
-    blocks: Sequence[CanonicalPart],
-    payload: bytes,
-    signer: Signer,
-    time: SigningTime,
-    *,
-    algorithm: str = "",
+    blocks: Sequence[CanonicalPart], payload: bytes, wrapping: _Wrapping, security: _Security
 ) -> bytes:
-    body = _BODY_START + payload + _BODY_END
-    parts = [*blocks, CanonicalPart(_BODY_ID, body)]
-    security = security_header(parts, signer, time.created, time.valid_for, algorithm=algorithm)
+    body = wrapping.body_start + payload + _BODY_END
     return b"".join(
         (
-            _ENVELOPE_START,
+            wrapping.envelope_start,
             *(block.canonical for block in blocks),
-            security,
+            security.header([*blocks, CanonicalPart(_BODY_ID, body)]),
             _HEADER_END,
             body,
             _ENVELOPE_END,
@@ -150,12 +211,12 @@ def _write(
     )
 
 
-def _payload_bytes(payload: etree._Element) -> bytes:
+def _payload_bytes(payload: etree._Element, wrapping: _Wrapping) -> bytes:
     canonical = canonicalise(payload)
     if b"xmlns:soap=" not in canonical and b"xmlns:wsu=" not in canonical:
         return canonical
     # The payload uses a prefix that the Body declares already: canonicalise it in its place.
-    whole = _BODY_START + canonical + _BODY_END
+    whole = wrapping.body_start + canonical + _BODY_END
     body = canonicalise(parse_xml(whole, bytes_max=len(whole)))
     return body[body.index(b">") + 1 : -len(_BODY_END)]
 
