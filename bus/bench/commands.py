@@ -13,6 +13,7 @@ from bus.bench.exchange_bench import ExchangePlan, measure_exchanges
 from bus.bench.load import LoadFailed
 from bus.bench.log_bench import PAYLOAD_BYTES_DEFAULT, LogPart, measure_log
 from bus.bench.programs import ProgramFailed
+from bus.bench.signing_bench import measure_signing
 
 
 @click.group()
@@ -69,6 +70,19 @@ def log(*, entries: int, payload_bytes: int, as_json: bool) -> None:
 
         figures = measure_log(Path(folder), entries, payload_bytes, tell)
     _echo(figures.as_json(), figures.lines(), as_json=as_json)
+
+
+@bench.command()
+@click.option("--rounds", type=click.IntRange(1, 10_000), default=40, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable figures.")
+def signing(*, rounds: int, as_json: bool) -> None:
+    """Measure one verification, beside its bare steps and beside other verifiers.
+
+    xmlsec and signxml are measured where they are installed (`pip install xmlsec signxml`).
+    """
+    with Console(stderr=True).status("verifying one message again and again"):
+        figures = measure_signing(rounds)
+    _echo(figures.as_json(), list(figures.lines()), as_json=as_json)
 
 
 def _echo(values: dict[str, object], lines: list[str], *, as_json: bool) -> None:
