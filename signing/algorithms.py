@@ -74,14 +74,14 @@ def digest(data: bytes, algorithm: str) -> bytes:
     return DIGESTS[algorithm](data)
 
 
-def default_algorithm(key: PrivateKey) -> str:
+def default_algorithm(key: PublicKey) -> str:
     """The signature algorithm that we use with a key of this kind.
 
     Raises KeyUnusable for a curve other than P-256 and P-384.
     """
-    if isinstance(key, rsa.RSAPrivateKey):
+    if isinstance(key, rsa.RSAPublicKey):
         return uri.RSA_SHA256
-    if isinstance(key, ed25519.Ed25519PrivateKey):
+    if isinstance(key, ed25519.Ed25519PublicKey):
         return uri.ED25519
     if isinstance(key.curve, ec.SECP256R1):
         return uri.ECDSA_SHA256

@@ -37,3 +37,7 @@ class CertificateRejected(SignatureError):
 
 class KeyUnusable(SignatureError):
     """A key or certificate cannot be loaded or is of a kind that we do not use."""
+
+
+class KeyUnavailable(SignatureError):
+    """The key cannot be reached at the moment; nothing was signed, and it may be tried again."""

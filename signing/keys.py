@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -20,7 +23,12 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from cryptography.hazmat.primitives.serialization.pkcs12 import (
+    PKCS12KeyAndCertificates,
+    load_pkcs12,
+)
 
+from signing.algorithms import default_algorithm, sign_bytes
 from signing.errors import KeyUnusable
 
 RSA_BITS_MIN = 2048
@@ -34,15 +42,51 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 _CERTIFICATE_START = b"-----BEGIN CERTIFICATE-----"
 
 
+class HeldKey(Protocol):
+    """A private key that a device holds and never gives away."""
+
+    def public_key(self) -> object:
+        """Its public half."""
+        ...
+
+    def sign(self, algorithm: str, data: bytes) -> bytes:
+        """The signature value of `data` as XML Signature writes it; may wait for the device.
+
+        Raises KeyUnusable (key and algorithm do not belong), KeyUnavailable (the device cannot be
+        reached: nothing was signed).
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Signer:
     """A private key with the certificate that speaks for it. Made by `make_signer` only."""
 
-    private_key: PrivateKey = field(repr=False, compare=False)
+    private_key: PrivateKey | HeldKey = field(repr=False, compare=False)
     certificate: x509.Certificate = field(repr=False)
     certificate_der: bytes = field(repr=False)
     certificate_sha256: bytes
     """SHA-256 of the DER: the name by which the message log knows this certificate."""
+    chain: tuple[x509.Certificate, ...] = field(repr=False)
+    """What stands between the certificate and an anchor, where the key's file holds it."""
+    algorithm: str
+    """The signature algorithm that we use with a key of this kind."""
+    sign: Callable[[str, bytes], bytes] = field(repr=False, compare=False)
+    """The signature value of some data by an algorithm. Raises KeyUnusable, KeyUnavailable."""
+
+    @property
+    def waits(self) -> bool:
+        """Signing waits for a device: it is not for the thread of an event loop."""
+        return not isinstance(self.private_key, PrivateKey)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """What a PKCS #12 file holds."""
+
+    private_key: PrivateKey = field(repr=False)
+    certificate: x509.Certificate
+    chain: tuple[x509.Certificate, ...]
 
 
 def load_private_key(pem: bytes, *, passphrase: bytes | None = None) -> PrivateKey:
@@ -110,19 +154,67 @@ def load_certificate(raw: bytes) -> x509.Certificate:
     return certificates[0]
 
 
-def make_signer(private_key: PrivateKey, certificate: x509.Certificate) -> Signer:
+def load_key_file(raw: bytes, *, passphrase: bytes | None = None) -> KeyFile:
+    """The key, its certificate and its chain in a PKCS #12 file (RFC 7292).
+
+    Raises KeyUnusable: no such file, wrong or missing passphrase, no key or no certificate in it,
+    or a kind of key that signatures here do not use.
+    """
+    if len(raw) > PEM_BYTES_MAX:
+        raise KeyUnusable("the file is too large for a key")
+    loaded = _load_pkcs12(raw, passphrase)
+    if loaded.key is None or loaded.cert is None:
+        raise KeyUnusable("expected a private key and its certificate in the PKCS #12 file")
+    if not isinstance(loaded.key, PrivateKey):
+        raise KeyUnusable("expected an RSA, P-256, P-384 or Ed25519 key")
+    check_public_key(loaded.key.public_key())
+    chain = tuple(one.certificate for one in loaded.additional_certs)
+    return KeyFile(loaded.key, loaded.cert.certificate, chain)
+
+
+def make_signer(
+    private_key: PrivateKey | HeldKey,
+    certificate: x509.Certificate,
+    chain: tuple[x509.Certificate, ...] = (),
+) -> Signer:
     """Join a key and its certificate. Raises KeyUnusable if they do not belong together."""
+    public_key = check_public_key(private_key.public_key())
     # Compared as SubjectPublicKeyInfo (RFC 5280 §4.1.2.7): kind, curve and value at once.
-    if _public_bytes(private_key.public_key()) != _public_bytes(_certified_key(certificate)):
+    if _public_bytes(public_key) != _public_bytes(_certified_key(certificate)):
         raise KeyUnusable("the certificate was issued for another key")
     der = certificate.public_bytes(Encoding.DER)
-    return Signer(private_key, certificate, der, hashlib.sha256(der).digest())
+    sign = (
+        partial(sign_bytes, private_key)
+        if isinstance(private_key, PrivateKey)
+        else private_key.sign
+    )
+    return Signer(
+        private_key=private_key,
+        certificate=certificate,
+        certificate_der=der,
+        certificate_sha256=hashlib.sha256(der).digest(),
+        chain=chain,
+        algorithm=default_algorithm(public_key),
+        sign=sign,
+    )
 
 
 def load_signer(key_pem: bytes, certificate: bytes, *, passphrase: bytes | None = None) -> Signer:
     """A key in PEM and its certificate in PEM or DER, joined. Raises KeyUnusable."""
     private_key = load_private_key(key_pem, passphrase=passphrase)
     return make_signer(private_key, load_certificate(certificate))
+
+
+def _load_pkcs12(raw: bytes, passphrase: bytes | None) -> PKCS12KeyAndCertificates:
+    try:
+        return load_pkcs12(raw, passphrase)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        reason = (
+            "no PKCS #12 file, or a passphrase is needed"
+            if passphrase is None
+            else "no PKCS #12 file, or the passphrase is wrong"
+        )
+        raise KeyUnusable(reason) from error
 
 
 def _certified_key(certificate: x509.Certificate) -> PublicKey:

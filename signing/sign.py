@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from signing import names
-from signing.algorithms import default_algorithm, sign_bytes
 from signing.keys import Signer
 from signing.policy import DIGEST_SHA256
 
@@ -77,13 +76,13 @@ def security_header(
     )
     if attachments:
         references += b"".join(_attachment_reference(one) for one in attachments)
-    algorithm = algorithm or default_algorithm(signer.private_key)
+    algorithm = algorithm or signer.algorithm
     signed_info = (
         f'<ds:SignedInfo xmlns:ds="{names.DS}"><ds:CanonicalizationMethod '
         f'Algorithm="{names.EXCLUSIVE_C14N}"></ds:CanonicalizationMethod>'
         f'<ds:SignatureMethod Algorithm="{algorithm}"></ds:SignatureMethod>'
     ).encode() + (references + b"</ds:SignedInfo>")
-    value = base64.b64encode(sign_bytes(signer.private_key, algorithm, signed_info))
+    value = base64.b64encode(signer.sign(algorithm, signed_info))
     return b"".join(
         (
             _SECURITY_STARTS[soap_namespace],

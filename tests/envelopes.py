@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterable
 from datetime import timedelta
 
-from signing.algorithms import default_algorithm, sign_bytes
 from signing.keys import Signer
 from signing.sign import CanonicalPart, security_header
 from tests.nation import NOW
@@ -60,8 +59,7 @@ def with_part(message: bytes, old: bytes, new: bytes, signer: Signer) -> bytes:
     """The message with another part in the place of one, and a signature that fits again."""
     changed = message.replace(old, new).replace(_digest(old), _digest(new))
     info = _found(rb"<ds:SignedInfo .*</ds:SignedInfo>", changed)
-    key = signer.private_key
-    value = base64.b64encode(sign_bytes(key, default_algorithm(key), info))
+    value = base64.b64encode(signer.sign(signer.algorithm, info))
     old_value = _found(rb"<ds:SignatureValue>.*</ds:SignatureValue>", changed)
     return changed.replace(old_value, b"<ds:SignatureValue>" + value + b"</ds:SignatureValue>")
 

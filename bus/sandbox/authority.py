@@ -84,8 +84,8 @@ class Authority:
     @classmethod
     def load(cls, key_pem: bytes, certificate_pem: bytes) -> Authority:
         """The root that `key_pem` and `certificate_pem` wrote. Raises KeyUnusable."""
-        signer = make_signer(load_private_key(key_pem), load_certificate(certificate_pem))
-        return cls(signer.private_key, signer.certificate)
+        key = load_private_key(key_pem)
+        return cls(key, make_signer(key, load_certificate(certificate_pem)).certificate)
 
     def key_pem(self) -> bytes:
         """The root's private key: keep it where only its owner may read it."""

@@ -154,12 +154,12 @@ def test_another_curve_is_refused_for_signing_and_for_checking() -> None:
     with pytest.raises(AlgorithmForbidden, match="secp256k1"):
         require_allowed(key.public_key(), uri.ECDSA_SHA256, POLICY)
     with pytest.raises(KeyUnusable, match="secp256k1"):
-        default_algorithm(key)
+        default_algorithm(key.public_key())
 
 
 def test_each_kind_of_key_has_an_algorithm_of_its_own(nation: SmallNation) -> None:
     chosen = {
-        kind: default_algorithm(signer.private_key)
+        kind: default_algorithm(signer.private_key.public_key())
         for kind, signer in nation.client_signers.items()
     }
 
