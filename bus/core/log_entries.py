@@ -298,31 +298,35 @@ class Pseudonyms:
     ever.
     """
 
-    __slots__ = ("_inbox_key", "_master_key", "_month_of_key")
+    __slots__ = ("_inbox_hmac", "_master_key", "_month_of_hmac")
 
     def __init__(self, master_key: bytes) -> None:
         if len(master_key) != 32:
             raise ValueError("the pseudonym key must have 32 bytes")
         self._master_key = master_key
-        self._inbox_key = self._derive("inbox")
+        # Keyed once, copied for each text: hmac.digest keys anew each time, and lets go of the
+        # interpreter's lock for a few bytes.
+        self._inbox_hmac = hmac.new(self._derive("inbox"), digestmod=hashlib.sha256)
         # One pair, replaced as a whole: two threads may at worst derive the same key twice.
-        self._month_of_key: tuple[tuple[int, int], bytes] = ((0, 0), b"")
+        self._month_of_hmac = ((0, 0), self._inbox_hmac)
 
     def _derive(self, purpose: str) -> bytes:
         return hmac.digest(self._master_key, b"lienthong.vn/" + purpose.encode(), "sha256")
 
-    def _key_of(self, time: datetime) -> bytes:
+    def _hmac_of(self, time: datetime) -> hmac.HMAC:
         month = (time.year, time.month)
-        known_month, key = self._month_of_key
+        known_month, keyed = self._month_of_hmac
         if known_month != month:
             key = self._derive(f"pseudonym/{time.year:04d}-{time.month:02d}")
-            self._month_of_key = (month, key)
-        return key
+            keyed = hmac.new(key, digestmod=hashlib.sha256)
+            self._month_of_hmac = (month, keyed)
+        return keyed
 
     def of(self, text: str, time: datetime) -> str:
         """The pseudonym of `text` in the month of `time` (UTC)."""
-        digest = hmac.digest(self._key_of(time), text.encode(), "sha256")
-        return text_of_digest(digest[:PSEUDONYM_BYTES])
+        keyed = self._hmac_of(time).copy()
+        keyed.update(text.encode())
+        return text_of_digest(keyed.digest()[:PSEUDONYM_BYTES])
 
     def over_months(self, text: str, first: datetime, last: datetime) -> Iterator[str]:
         """Every pseudonym that `text` had from the month of `first` to that of `last`."""
@@ -331,5 +335,6 @@ class Pseudonyms:
 
     def claim_key(self, client: str, message_id: str) -> bytes:
         """The inbox key of one sender's message id: 16 bytes, the same for ever."""
-        name = f"{client}\n{message_id}".encode()
-        return hmac.digest(self._inbox_key, name, "sha256")[:PSEUDONYM_BYTES]
+        keyed = self._inbox_hmac.copy()
+        keyed.update(f"{client}\n{message_id}".encode())
+        return keyed.digest()[:PSEUDONYM_BYTES]
