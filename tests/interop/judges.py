@@ -1,4 +1,4 @@
-"""Outside judges: programs of others that our messages are shown to, and how to get them."""
+"""Outside judges: programs of others that our messages are shown to."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CACHE = ROOT / ".cache" / "interop"
-INSTALL_SECONDS_MAX = 110
+JOIN = ROOT / "docs" / "join"
 RUN_SECONDS_MAX = 60
 
 
-def missing(judge: str) -> None:
+def missing(judge: str) -> NoReturn:
     """Without its judge a test is skipped and says so; in CI it fails."""
     reason = f"{judge} is not installed: nobody from outside judges this"
     if os.environ.get("CI") == "true":
@@ -29,7 +29,7 @@ def program(name: str) -> str:
     path = shutil.which(name)
     if path is None:
         missing(name)
-    return str(path)
+    return path
 
 
 def require_module(name: str) -> None:
@@ -37,33 +37,16 @@ def require_module(name: str) -> None:
         missing(name)
 
 
-def run(*command: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a judge; what it says comes back as text."""
+def run(
+    *command: object, folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a judge; what it says comes back as text. `environment` is added to ours."""
     return subprocess.run(
         [str(word) for word in command],
         capture_output=True,
         text=True,
         timeout=RUN_SECONDS_MAX,
         cwd=folder,
+        env={**os.environ, **(environment or {})},
         check=False,
     )
-
-
-def zeep_python() -> Path:
-    """A Python that has zeep and xmlsec and nothing of ours: made once, kept in .cache."""
-    wanted = (Path(__file__).parent / "requirements-zeep.txt").read_text()
-    folder = CACHE / "zeep"
-    python, mark = folder / "bin" / "python", folder / "installed.txt"
-    if mark.is_file() and mark.read_text() == wanted:
-        return python
-    requirements = Path(__file__).parent / "requirements-zeep.txt"
-    try:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, timeout=60)
-        install = [python, "-m", "pip", "install", "--quiet", "--requirement", requirements]
-        subprocess.run(install, check=True, timeout=INSTALL_SECONDS_MAX)
-    except (subprocess.SubprocessError, OSError):
-        require_module("zeep")
-        require_module("xmlsec")
-        return Path(sys.executable)
-    mark.write_text(wanted)
-    return python

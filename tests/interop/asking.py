@@ -1,0 +1,39 @@
+"""Ask the sandbox about the citizen of the story, as every client of docs/join is asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bus.sandbox.description import Description
+from bus.sandbox.sandbox_data import Story, story
+from tests.nation import CLIENT, HUB, LOOKUP, PROVIDER
+
+
+def signing_arguments(sandbox: Description, client: object = CLIENT) -> list[str]:
+    """Who asks, with which key, and whose signatures it believes."""
+    owners = {one.id: one for one in sandbox.subsystems}
+    asking = owners[str(client)]
+    return [
+        *("--wsdl", f"{sandbox.hub_url}/services/{LOOKUP}?wsdl"),
+        *("--key", asking.key, "--certificate", asking.certificate),
+        *("--client", str(client), "--service", str(LOOKUP)),
+        *("--agency-certificate", owners[str(PROVIDER)].certificate),
+        *("--hub-certificate", owners[str(HUB)].certificate),
+    ]
+
+
+def citizen_fields(sandbox: Description, changes: Sequence[str] = ()) -> list[str]:
+    """`Name=value` for each field of the lookup; `changes` stand in the place of theirs."""
+    asked: Story = story(Path(sandbox.log).parent / "data")
+    birth = "NgayThangNam" if len(asked.birth) == 8 else "Nam"
+    fields = {
+        "MaYeuCau": "MC-1",
+        "MaDVC": "H41.MOTCUA",
+        "MaCanBo": "CB-1",
+        "SoDinhDanh": asked.personal_number,
+        "HoVaTen": asked.full_name,
+        f"NgayThangNamSinh.{birth}": asked.birth,
+    }
+    fields |= dict(change.split("=", 1) for change in changes)
+    return [f"{name}={value}" for name, value in fields.items()]
