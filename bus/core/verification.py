@@ -64,7 +64,7 @@ def verify(
 
     Raises SignatureMissing, SignatureMalformed, CoverageInsufficient, DigestMismatch,
     SignatureInvalid, AlgorithmForbidden, CertificateRejected, MessageExpired, SenderUnknown,
-    SenderMismatch.
+    ClientUnknown, SenderMismatch.
     """
     # (1)
     if envelope.security is None:
@@ -78,7 +78,7 @@ def verify(
     sender = _member(signature, nation)
     # (5)
     if envelope.client not in nation.subsystems:
-        raise errors.SenderUnknown(f"client {envelope.client} is not registered")
+        raise errors.ClientUnknown(f"client {envelope.client} is not registered")
     if envelope.client.member != sender:
         raise errors.SenderMismatch(f"client {envelope.client}, signed by {sender}")
     return VerifiedEnvelope(

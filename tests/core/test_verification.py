@@ -198,7 +198,7 @@ def test_a_certificate_of_no_member_belongs_to_nobody(nation: SmallNation) -> No
 def test_a_client_that_is_not_registered_is_unknown(nation: SmallNation) -> None:
     client = SubsystemId(CLIENT.member, "khongco")
 
-    with pytest.raises(errors.SenderUnknown, match="VN/GOV/H41/khongco"):
+    with pytest.raises(errors.ClientUnknown, match="VN/GOV/H41/khongco"):
         verified(request(nation, client=client, signer=nation.signers[CLIENT]), nation)
 
 

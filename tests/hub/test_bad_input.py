@@ -181,7 +181,7 @@ CASES = {
             client=SubsystemId(CLIENT.member, "khongco"),
             signer=nation.signers[CLIENT],
         ),
-        errors.SenderUnknown,
+        errors.ClientUnknown,
     ),
     "a client that is not the signer": Case(
         lambda nation: request(nation, client=OTHER_CLIENT, signer=nation.signers[CLIENT]),

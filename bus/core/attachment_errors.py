@@ -1,0 +1,29 @@
+"""The errors of what comes beside an envelope: attachments, and how they travel."""
+
+from __future__ import annotations
+
+from bus.core.error_form import Blame, BusError, Recovery
+
+
+class AttachmentNotAllowed(BusError):
+    code = "attachment.not-allowed"
+    blame = Blame.SENDER
+    recovery = Recovery.NEVER
+    public_reason = "The service does not take these attachments."
+    xroad = "Client.InvalidMessage"
+
+
+class AttachmentReferenceInvalid(BusError):
+    code = "attachment.reference"
+    blame = Blame.SENDER
+    recovery = Recovery.NEVER
+    public_reason = "The Body names an attachment that does not stand beside it."
+    xroad = "Client.InvalidBody"
+
+
+class SpoolUnavailable(BusError):
+    code = "attachment.spool-unavailable"
+    blame = Blame.HUB
+    recovery = Recovery.LATER
+    public_reason = "The hub has no room for attachments now; send the same bytes again later."
+    xroad = "Server.ServerProxy.IOError"

@@ -1,0 +1,65 @@
+"""Give every error its form: who is wrong, what happens next, what is told to whom.
+
+Every error that can happen to a message is a BusError. Class attributes are facts that are safe
+for strangers; `detail` is for our own log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Blame(StrEnum):
+    """Who is wrong."""
+
+    SENDER = "sender"
+    HUB = "hub"
+    RECIPIENT = "recipient"
+
+
+class Recovery(StrEnum):
+    """When the same message may succeed."""
+
+    NEVER = "never"
+    LATER = "later"
+    OPERATOR = "operator"
+
+
+class BusError(Exception):
+    """Base of every error that can happen to a message.
+
+    `authenticated` says whether the error can only arise after the sender's signature was
+    verified; the ones before share one public fault outside the sandbox.
+    `xroad` is the code of X-Road's fault table that says the same (PR-MESS, domain fact).
+    """
+
+    code: ClassVar[str]
+    blame: ClassVar[Blame]
+    recovery: ClassVar[Recovery]
+    public_reason: ClassVar[str]
+    xroad: ClassVar[str]
+    reveals: ClassVar[bool] = True
+    """False: outside the sandbox the sender is told only that verification failed."""
+
+    def __init__(self, detail: str = "", *, public_detail: str = "", subject: str = "") -> None:
+        super().__init__(detail or public_detail or self.public_reason)
+        self.detail = detail or public_detail
+        self.public_detail = public_detail
+        """Facts about the sender's own message that are safe to give back (line, path)."""
+        self.subject = subject
+        """What the error is about, where its form on the wire names it: see the class."""
+
+    @property
+    def xroad_code(self) -> str:
+        """The code of this very error in X-Road's table."""
+        return self.xroad
+
+
+def all_errors(base: type[BusError] = BusError) -> Iterator[type[BusError]]:
+    """Every concrete error class, in the order of definition."""
+    for child in base.__subclasses__():
+        if "code" in vars(child):
+            yield child
+        yield from all_errors(child)

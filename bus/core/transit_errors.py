@@ -1,0 +1,305 @@
+"""Say what can go wrong on the way to an agency and back, and in the hub itself."""
+
+from __future__ import annotations
+
+from bus.core.error_form import Blame, BusError, Recovery
+
+# --- route ---------------------------------------------------------------------------------
+
+
+class ServiceUnknown(BusError):
+    code = "route.service-unknown"
+    blame = Blame.SENDER
+    recovery = Recovery.NEVER
+    public_reason = "The service is not known at this hub."
+    xroad = "Server.ServerProxy.UnknownService"
+
+
+class RecipientUnknown(BusError):
+    code = "route.recipient-unknown"
+    blame = Blame.SENDER
+    recovery = Recovery.NEVER
+    public_reason = "The agency that the service header names is not known at this hub."
+    xroad = "Server.ClientProxy.UnknownMember"
+
+
+class ServiceDisabled(BusError):
+    code = "route.service-disabled"
+    blame = Blame.SENDER
+    recovery = Recovery.NEVER
+    public_reason = "The service is switched off."
+    xroad = "Server.ServerProxy.ServiceDisabled"
+
+
+class RouteSuspended(BusError):
+    code = "route.suspended"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.LATER
+    public_reason = "The agency takes no requests at the moment."
+    xroad = "Server.ClientProxy.MaintenanceMode"
+
+
+# --- adapter and delivery --------------------------------------------------------------------
+
+
+class PayloadRejected(BusError):
+    code = "adapter.payload-rejected"
+    blame = Blame.SENDER
+    recovery = Recovery.NEVER
+    public_reason = "The request cannot be said in the form of the agency."
+    xroad = "Server.ServerProxy.ServiceFailed.InvalidBody"
+
+
+class AdapterBroken(BusError):
+    code = "adapter.broken"
+    blame = Blame.HUB
+    recovery = Recovery.OPERATOR
+    public_reason = "The adapter of the agency failed."
+    xroad = "Server.ServerProxy.ServiceFailed.InternalError"
+
+
+class RecipientUnavailable(BusError):
+    code = "delivery.recipient-unavailable"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.LATER
+    public_reason = "The agency cannot be reached."
+    xroad = "Server.ServerProxy.ServiceFailed.NetworkError"
+
+
+class RecipientTimeout(BusError):
+    code = "delivery.recipient-timeout"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.LATER
+    public_reason = "The agency did not answer in time."
+    xroad = "Server.ServerProxy.ServiceFailed.IOError"
+
+
+class RecipientHostUnknown(BusError):
+    code = "delivery.host-unknown"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.LATER
+    public_reason = "The agency's host has no address."
+    xroad = "Server.ServerProxy.ServiceFailed.UnknownHost"
+
+
+class RecipientBrokeOff(BusError):
+    code = "delivery.broken-off"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.LATER
+    public_reason = "The agency broke off within its answer."
+    xroad = "Server.ServerProxy.ServiceFailed.IOError"
+
+
+class RecipientUntrusted(BusError):
+    code = "delivery.tls"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.OPERATOR
+    public_reason = "The agency's TLS certificate is not trusted."
+    xroad = "Server.ServerProxy.ServiceFailed.SslAuthenticationFailed"
+
+
+class RecipientHttpError(BusError):
+    code = "delivery.http-status"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.LATER
+    public_reason = "The agency answered with an HTTP error and no fault."
+    xroad = "Server.ServerProxy.ServiceFailed.HttpError"
+
+
+class ServiceFault(BusError):
+    """The agency's service answered with a SOAP fault, which goes on as it came."""
+
+    code = "delivery.service-fault"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.NEVER
+    public_reason = "The agency's service answered with a fault of its own."
+    xroad = "Server.ServerProxy.ServiceFailed"
+
+    def __init__(
+        self,
+        fault_code: str = "Server",
+        fault_string: str = "",
+        *,
+        actor: str = "",
+        detail_content: bytes = b"",
+    ) -> None:
+        """`fault_code` without prefix; `detail_content`: what stands in the fault's detail,
+        exclusive canonical XML, or nothing."""
+        super().__init__(f"SOAP fault {fault_code}", subject=fault_code)
+        self.fault_string = fault_string
+        self.actor = actor
+        self.detail_content = detail_content
+
+
+class RecipientRefused(BusError):
+    code = "delivery.refused"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.NEVER
+    public_reason = "The agency refused the request."
+    xroad = "Server.ServerProxy.ServiceFailed"
+
+
+class AnswerInvalid(BusError):
+    code = "delivery.answer-invalid"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.OPERATOR
+    public_reason = "The agency's answer does not follow the schema of the service."
+    xroad = "Server.ServerProxy.ServiceFailed.InvalidBody"
+
+
+class AnswerNotSoap(BusError):
+    code = "delivery.answer-not-soap"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.OPERATOR
+    public_reason = "The agency's answer is no SOAP message."
+    xroad = "Server.ServerProxy.ServiceFailed.InvalidSoap"
+
+
+class AnswerContentTypeInvalid(BusError):
+    code = "delivery.answer-content-type"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.OPERATOR
+    public_reason = "The agency's answer has a Content-Type that no SOAP message has."
+    xroad = "Server.ServerProxy.ServiceFailed.InvalidContentType"
+
+
+class AnswerHeaderMissing(BusError):
+    code = "delivery.answer-header-missing"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.OPERATOR
+    public_reason = "The agency's answer has no SOAP Header."
+    xroad = "Server.ServerProxy.ServiceFailed.MissingHeader"
+
+
+class AnswerFieldMissing(BusError):
+    code = "delivery.answer-field-missing"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.OPERATOR
+    public_reason = "The agency's answer lacks a required header block."
+    xroad = "Server.ServerProxy.ServiceFailed.MissingHeaderField"
+
+
+class AnswerBodyMissing(BusError):
+    code = "delivery.answer-body-missing"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.OPERATOR
+    public_reason = "The agency's answer has no SOAP Body."
+    xroad = "Server.ServerProxy.ServiceFailed.MissingBody"
+
+
+class AnswerBodyInvalid(BusError):
+    code = "delivery.answer-body-invalid"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.OPERATOR
+    public_reason = "The Body of the agency's answer does not hold exactly one element."
+    xroad = "Server.ServerProxy.ServiceFailed.InvalidBody"
+
+
+class AnswerInconsistent(BusError):
+    code = "delivery.answer-inconsistent"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.OPERATOR
+    public_reason = "The headers of the agency's answer are not those of the request."
+    xroad = "Server.ClientProxy.ServiceFailed.InconsistentResponse"
+
+
+class DeliveryInterrupted(BusError):
+    code = "delivery.interrupted"
+    blame = Blame.HUB
+    recovery = Recovery.LATER
+    public_reason = "The hub stopped before the agency's answer was recorded; ask again."
+    xroad = "Server.ServerProxy.ServiceFailed.IOError"
+
+
+# --- log and hub -------------------------------------------------------------------------------
+
+
+class LogUnavailable(BusError):
+    code = "log.unavailable"
+    blame = Blame.HUB
+    recovery = Recovery.LATER
+    public_reason = "The hub cannot write its message log; send the same bytes again later."
+    xroad = "Server.ClientProxy.LoggingFailed"
+
+
+class LogCorrupt(BusError):
+    code = "log.corrupt"
+    blame = Blame.HUB
+    recovery = Recovery.OPERATOR
+    public_reason = "The hub's message log is damaged."
+    xroad = "Server.ClientProxy.LoggingFailed"
+
+
+class HubInternal(BusError):
+    code = "hub.internal"
+    blame = Blame.HUB
+    recovery = Recovery.OPERATOR
+    public_reason = "The hub failed; quote the id of this fault to its operator."
+    xroad = "Server.ServerProxy.InternalError"
+
+
+# --- access point: between an agency's own system and the hub ------------------------------------
+
+
+class ClientNotServed(BusError):
+    code = "access-point.client-not-served"
+    blame = Blame.SENDER
+    recovery = Recovery.NEVER
+    public_reason = "The client header does not name a system of this access point."
+    xroad = "Server.ClientProxy.UnknownMember"
+
+
+class ClientNotAuthenticated(BusError):
+    code = "access-point.client-not-authenticated"
+    blame = Blame.SENDER
+    recovery = Recovery.NEVER
+    public_reason = "The connection did not show a certificate of the system that it names."
+    xroad = "Server.ClientProxy.SslAuthenticationFailed"
+
+
+class SigningFailed(BusError):
+    code = "access-point.signing-failed"
+    blame = Blame.HUB
+    recovery = Recovery.OPERATOR
+    public_reason = "The access point cannot sign with the agency's key."
+    xroad = "Server.ClientProxy.CannotCreateSignature"
+
+
+class HubAway(BusError):
+    code = "access-point.hub-away"
+    blame = Blame.HUB
+    recovery = Recovery.LATER
+    public_reason = "The hub cannot be reached."
+    xroad = "Server.ClientProxy.NetworkError"
+
+
+class HubSilent(BusError):
+    code = "access-point.hub-silent"
+    blame = Blame.HUB
+    recovery = Recovery.LATER
+    public_reason = "The hub did not answer in time."
+    xroad = "Server.ClientProxy.ServiceFailed.IOError"
+
+
+class HubAnswerUnreadable(BusError):
+    code = "access-point.hub-answer-unreadable"
+    blame = Blame.HUB
+    recovery = Recovery.LATER
+    public_reason = "The hub sent something else than a SOAP message."
+    xroad = "Server.ClientProxy.ServiceFailed.HttpError"
+
+
+class HubAnswerUnproved(BusError):
+    code = "access-point.hub-answer-unproved"
+    blame = Blame.HUB
+    recovery = Recovery.OPERATOR
+    public_reason = "What came back is not proved to be the answer to this request."
+    xroad = "Server.ClientProxy.ServiceFailed.InconsistentResponse"
+
+
+class EvidenceUnavailable(BusError):
+    code = "access-point.evidence-unavailable"
+    blame = Blame.HUB
+    recovery = Recovery.LATER
+    public_reason = "The access point cannot keep its evidence; send the same request again later."
+    xroad = "Server.ClientProxy.LoggingFailed"
