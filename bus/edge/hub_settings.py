@@ -13,6 +13,12 @@ from pydantic import Field
 
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import IdentifierInvalid, MemberId
+from bus.edge.signer_settings import (
+    SignerForm,
+    SignerSource,
+    signer_files,
+    signer_problems,
+)
 from bus.kit.settings_form import (
     SettingsForm,
     SettingText,
@@ -59,16 +65,6 @@ class TrustSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class SignerFiles:
-    """Where a private key and its certificate lie."""
-
-    key: Path
-    certificate: Path
-    passphrase_file: Path | None = None
-    """The file whose first line opens the key; None when the key is not encrypted."""
-
-
-@dataclass(frozen=True, slots=True)
 class HubSettings:
     """Everything that hub.yaml says; every path is absolute."""
 
@@ -80,8 +76,8 @@ class HubSettings:
     adapters: Path
     log: LogSettings
     trust: TrustSettings
-    hub_signer: SignerFiles
-    signers: Mapping[MemberId, SignerFiles]
+    hub_signer: SignerSource
+    signers: Mapping[MemberId, SignerSource]
     agencies: Mapping[str, Mapping[str, str]] = field(repr=False)
     """Settings of adapters by adapter id, as written: keys ending in `_file` name files."""
     judge_process: bool = True
@@ -134,17 +130,6 @@ class TrustForm(SettingsForm):
     """Files of CA certificates to start from."""
     intermediates: Annotated[list[SettingText], Field(default_factory=list)]
     """Files of CA certificates that may stand between."""
-
-
-class SignerForm(SettingsForm):
-    """A private key with its certificate."""
-
-    key: SettingText
-    """The file of the private key (PEM); nobody but its owner may read it."""
-    certificate: SettingText
-    """The file of its certificate (PEM or DER)."""
-    passphrase_file: SettingText | None = None
-    """The file whose first line opens an encrypted key."""
 
 
 class HubForm(SettingsForm):
@@ -205,8 +190,10 @@ def hub_json_schema() -> dict[str, Any]:
 
 def _cross_problems(document: YamlDocument, base: Path) -> Iterator[Problem]:
     values = document.values if isinstance(document.values, dict) else {}
+    yield from signer_problems(document, ("hub_signer",))
     signers = values.get("signers")
     for member in signers if isinstance(signers, dict) else {}:
+        yield from signer_problems(document, ("signers", member))
         try:
             MemberId.parse(member)
         except IdentifierInvalid as error:
@@ -249,20 +236,15 @@ def _settings(form: HubForm, file: Path) -> HubSettings:
             tuple(base / anchor for anchor in form.trust.anchors),
             tuple(base / intermediate for intermediate in form.trust.intermediates),
         ),
-        hub_signer=_signer_files(form.hub_signer, base),
+        hub_signer=signer_files(form.hub_signer, base),
         signers={
-            MemberId.parse(member): _signer_files(signer, base)
+            MemberId.parse(member): signer_files(signer, base)
             for member, signer in form.signers.items()
         },
         agencies=form.agencies,
         judge_process=form.judge_process,
         show_precise_faults=form.show_precise_faults,
     )
-
-
-def _signer_files(form: SignerForm, base: Path) -> SignerFiles:
-    passphrase_file = base / form.passphrase_file if form.passphrase_file else None
-    return SignerFiles(base / form.key, base / form.certificate, passphrase_file)
 
 
 def _packaged_folder(package: str) -> Path:
