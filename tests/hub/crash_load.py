@@ -64,9 +64,12 @@ class Found:
 class HubProcess:
     """A hub in a process of its own. Owns the process."""
 
-    def __init__(self, settings: HubSettings, asked_file: Path) -> None:
+    def __init__(
+        self, settings: HubSettings, asked_file: Path, *, judges_beside: bool = False
+    ) -> None:
+        beside = ["beside"] if judges_beside else []
         self._process = subprocess.Popen(
-            [sys.executable, str(_PROGRAM), str(settings.file), str(asked_file)],
+            [sys.executable, str(_PROGRAM), str(settings.file), str(asked_file), *beside],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -105,9 +108,11 @@ class HubProcess:
 
 
 @contextlib.contextmanager
-def hub_process(settings: HubSettings, asked_file: Path) -> Iterator[HubProcess]:
+def hub_process(
+    settings: HubSettings, asked_file: Path, *, judges_beside: bool = False
+) -> Iterator[HubProcess]:
     """A hub that lives at most as long as the block."""
-    hub = HubProcess(settings, asked_file)
+    hub = HubProcess(settings, asked_file, judges_beside=judges_beside)
     try:
         yield hub
     finally:

@@ -37,20 +37,24 @@ class RememberingAgency(FixedCitizen):
         return super().answer(query)
 
 
-def main(settings_file: str, asked_file: str) -> None:
+def main(settings_file: str, asked_file: str, *judging: str) -> None:
+    """With `beside` as the last word, a process beside the hub judges."""
     configure_telemetry("error")
     # Fold and publish all the time, so that kills hit these, too.
     log_writer.FOLD_BYTES = _FOLD_BYTES
     sqlite_log.PUBLISH_SECONDS = _PUBLISH_SECONDS
     asked = os.open(asked_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    run(_serve(read_hub_settings(Path(settings_file)), RememberingAgency(asked)))
+    agency = RememberingAgency(asked)
+    settings = read_hub_settings(Path(settings_file))
+    run(_serve(settings, agency, judge_process="beside" in judging))
 
 
-async def _serve(settings: HubSettings, agency: RememberingAgency) -> None:
+async def _serve(settings: HubSettings, agency: RememberingAgency, *, judge_process: bool) -> None:
     services = read_nation(settings.routes).services.values()
     print(OPENING, flush=True)
     with listen() as door:
-        hub = await open_hub(settings, adapters={service.adapter: agency for service in services})
+        adapters = {service.adapter: agency for service in services}
+        hub = await open_hub(settings, adapters=adapters, judge_process=judge_process)
         try:
             stop_at_end_of_input(lambda: os.kill(os.getpid(), signal.SIGTERM))
             say_ready(door)

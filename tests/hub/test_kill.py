@@ -32,7 +32,7 @@ def test_a_hub_killed_at_any_moment_keeps_every_promise(tmp_path: Path) -> None:
         if number % KILL_AT_START_EVERY == 0:
             _kill_at_start(sender, asked_file, luck)
         else:
-            _kill_under_load(sender, witness, asked_file, luck)
+            _kill_under_load(sender, witness, asked_file, luck, judges_beside=number % 2 == 0)
         witness = witness_log(sender.nation.settings)
         interrupted += len(witness.open_ids)
         findings += len(witness.report.findings)
@@ -46,9 +46,15 @@ def test_a_hub_killed_at_any_moment_keeps_every_promise(tmp_path: Path) -> None:
 
 
 def _kill_under_load(
-    sender: Sender, before: LogWitness, asked_file: Path, luck: random.Random
+    sender: Sender,
+    before: LogWitness,
+    asked_file: Path,
+    luck: random.Random,
+    *,
+    judges_beside: bool,
 ) -> None:
-    with hub_process(sender.nation.settings, asked_file) as hub:
+    settings = sender.nation.settings
+    with hub_process(settings, asked_file, judges_beside=judges_beside) as hub:
         port = hub.port()
         check_settled(sender, before)
         # The moment after the answer is what spreads the kills over the steps of a commit.
