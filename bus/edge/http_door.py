@@ -86,7 +86,7 @@ class HttpDoor:
         if scope["method"] == "GET" and await self._serve_description(scope, send):
             return
         if self._in_work >= self._hub.limits.exchanges_at_once_max:
-            await _send(send, 503, b"The hub takes no more requests now.\n", [_TEXT, _RETRY_AFTER])
+            await send_whole(send, 503, b"The hub takes no more requests now.\n", [_TEXT, _RETRY_AFTER])
             return
         self._in_work += 1
         try:
@@ -97,14 +97,14 @@ class HttpDoor:
         headers: Headers = [content_type, (b"soapaction", b'""')]
         if answer.is_retryable:
             headers.append(_RETRY_AFTER)
-        await _send(send, answer.status, answer.body, headers)
+        await send_whole(send, answer.status, answer.body, headers)
 
     async def _exchange(self, scope: Scope, receive: Receive) -> _Answer:
         try:
-            _check_head(scope)
+            check_head(scope)
             seconds = self._hub.limits.request_read_seconds_max
             async with asyncio.timeout(seconds):
-                raw = await _read_body(receive, self._hub.limits.envelope_bytes_max)
+                raw = await read_body(receive, self._hub.limits.envelope_bytes_max)
         except TimeoutError:
             return await self._hub.refuse_unread(
                 errors.NotWellFormed(public_detail="the request did not arrive in time")
@@ -117,11 +117,11 @@ class HttpDoor:
         """Answer a GET for health, the list of services or a WSDL; False: it was for neither."""
         path, query = scope["path"], scope["query_string"].decode("latin-1")
         if path == "/health":
-            await _send(send, 200, b"ready\n", [_TEXT])
+            await send_whole(send, 200, b"ready\n", [_TEXT])
             return True
         if path == "/services":
             lines = (f"{service}\t{title}\n" for service, title in self._hub.services().items())
-            await _send(send, 200, "".join(sorted(lines)).encode(), [_TEXT])
+            await send_whole(send, 200, "".join(sorted(lines)).encode(), [_TEXT])
             return True
         if path.startswith("/services/") and query.lower().startswith("wsdl"):
             service = path.removeprefix("/services/")
@@ -134,26 +134,28 @@ class HttpDoor:
             return False
         wsdl = self._hub.describe(service)
         if wsdl is None:
-            await _send(send, 404, b"There is no such service; see /services.\n", [_TEXT])
+            await send_whole(send, 404, b"There is no such service; see /services.\n", [_TEXT])
         else:
-            await _send(send, 200, wsdl, [_XML])
+            await send_whole(send, 200, wsdl, [_XML])
         return True
 
 
-def _check_head(scope: Scope) -> None:
+def check_head(scope: Scope, *, is_any_charset: bool = False) -> None:
+    """Refuse what the head of a request shows to be no SOAP request. Raises a BusError."""
     if scope["method"] != "POST":
         raise errors.HttpMethodInvalid(public_detail=f"got {scope['method'][:16]}")
     headers: dict[bytes, bytes] = dict(scope["headers"])
     content_type = headers.get(b"content-type", b"")
     charset = _CHARSET.search(content_type)
     is_utf8 = charset is None or charset[1].lower() in _CHARSETS
-    if not _CONTENT_TYPE.match(content_type) or not is_utf8:
+    if not _CONTENT_TYPE.match(content_type) or not (is_utf8 or is_any_charset):
         raise errors.ContentTypeInvalid
     if not _SOAP_ACTION.match(headers.get(b"soapaction", b"")):
         raise errors.SoapActionInvalid
 
 
-async def _read_body(receive: Receive, bytes_max: int) -> bytes:
+async def read_body(receive: Receive, bytes_max: int) -> bytes:
+    """The whole body of a request. Raises NotWellFormed (broken off), TooLarge."""
     chunks: list[bytes] = []
     total = 0
     is_more = True
@@ -175,7 +177,8 @@ async def _read_body(receive: Receive, bytes_max: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _send(send: Send, status: int, body: bytes, headers: Headers) -> None:
+async def send_whole(send: Send, status: int, body: bytes, headers: Headers) -> None:
+    """Send a reply whose bytes are all there."""
     length = (b"content-length", str(len(body)).encode("ascii"))
     await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})
