@@ -11,6 +11,16 @@ class Limits:
 
     envelope_bytes_max: int = 10 * 1024 * 1024
     """Largest request body, in bytes; refused before it is parsed."""
+    attachments_max: int = 16
+    """Most attachments beside one envelope."""
+    attachment_bytes_max: int = 100 * 1024 * 1024
+    """Largest attachment, in bytes."""
+    attachments_bytes_max: int = 200 * 1024 * 1024
+    """Largest sum of the attachments beside one envelope, in bytes."""
+    attachment_bytes_per_second_min: int = 128 * 1024
+    """A sender of attachments gets a second more for each of so many bytes that arrived."""
+    spool_bytes_max: int = 2**31 - 1
+    """Bytes of attachments in work at one time; the next message is refused for a while."""
     header_blocks_max: int = 32
     """Most SOAP header blocks in one envelope."""
     signature_references_max: int = 32

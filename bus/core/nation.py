@@ -44,6 +44,18 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachmentRule:
+    """What may stand beside the messages of a service."""
+
+    count_max: int
+    """Most attachments beside one message."""
+    bytes_max: int
+    """Largest attachment, in bytes."""
+    types: frozenset[str] = frozenset()
+    """Media types in lower case, without parameters; empty: any."""
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A service of an agency: who carries it, what its messages look like, how long it may take.
 
@@ -62,6 +74,10 @@ class Service:
     is_enabled: bool = True
     notice: str = ""
     """Told to senders while the service is switched off."""
+    attachments: AttachmentRule | None = None
+    """Of requests; None: they have none."""
+    answer_attachments: AttachmentRule | None = None
+    """Of answers; None: they have none."""
 
 
 @dataclass(frozen=True, slots=True)

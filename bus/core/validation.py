@@ -9,8 +9,10 @@ from typing import Protocol
 from lxml import etree
 
 from bus.core import errors
+from bus.core.attachments import check_references, for_schema, require_allowed
 from bus.core.authorisation import AuthorisedMessage
 from bus.core.identifiers import ServiceId
+from signing.attachments import Attachment
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +57,38 @@ class ValidMessage:
 def validate(
     authorised: AuthorisedMessage, schemas: Mapping[ServiceId, PayloadSchema]
 ) -> ValidMessage:
-    """Check the request element; raises PayloadInvalid with line, path and expectation."""
+    """Check the request element and what stands beside it.
+
+    Raises PayloadInvalid with line, path and expectation; AttachmentNotAllowed,
+    AttachmentReferenceInvalid.
+    """
     schema = schemas[authorised.service.id]
     payload = authorised.verified.envelope.payload
     _require_name(payload, schema, authorised.service.id.service_code, errors.PayloadInvalid)
+    attachments = authorised.verified.envelope.attachments
+    if attachments or authorised.service.attachments is not None:
+        require_allowed(authorised.service.attachments, attachments)
+        check_references(payload, attachments)
+        payload = for_schema(payload)
     mistake = schema.mistake(payload)
     if mistake is not None:
         raise errors.PayloadInvalid(public_detail=str(mistake))
     return ValidMessage(authorised, schema)
 
 
-def validate_answer(answer: etree._Element, valid: ValidMessage) -> None:
+def validate_answer(
+    answer: etree._Element, valid: ValidMessage, attachments: tuple[Attachment, ...] = ()
+) -> None:
     """Check the answer element; raises AnswerInvalid with line, path and expectation."""
-    service_code = valid.authorised.service.id.service_code
-    _require_name(answer, valid.schema, f"{service_code}Response", errors.AnswerInvalid)
+    service = valid.authorised.service
+    _require_name(answer, valid.schema, f"{service.id.service_code}Response", errors.AnswerInvalid)
+    if attachments or service.answer_attachments is not None:
+        try:
+            require_allowed(service.answer_attachments, attachments)
+            check_references(answer, attachments)
+        except errors.BusError as error:
+            raise errors.AnswerInvalid(public_detail=str(error)) from error
+        answer = for_schema(answer)
     mistake = valid.schema.mistake(answer)
     if mistake is not None:
         raise errors.AnswerInvalid(public_detail=str(mistake))

@@ -1,0 +1,53 @@
+"""Take a multipart/related message apart as it arrives, its attachments into the spool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bus.core.limits import Limits
+from bus.kit.spool import Spool, SpooledPart
+from bus.protocols.mime.content_type import ContentType
+from bus.protocols.mime.read import MultipartReader, PartHead
+from signing.attachments import Attachment
+
+
+@dataclass(frozen=True, slots=True)
+class WholeMessage:
+    """A multipart/related message that was read to its end."""
+
+    soap_head: PartHead
+    soap: bytes = field(repr=False)
+    attachments: tuple[Attachment, ...]
+
+
+class MultipartIntake:
+    """Takes one message: `feed` its bytes, then `end`; then, or after an error, `close`."""
+
+    def __init__(self, content_type: ContentType, limits: Limits, spool: Spool) -> None:
+        """Raises MimeInvalid."""
+        self._spool = spool
+        self._parts: list[SpooledPart] = []
+        self._reader = MultipartReader(content_type, limits, self._open)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes.
+
+        Raises MimeInvalid, ContentTypeInvalid, TooLarge, SpoolUnavailable.
+        """
+        self._reader.feed(chunk)
+
+    def end(self) -> WholeMessage:
+        """No more bytes follow. Raises MimeInvalid, SoapMissing."""
+        head = self._reader.end()
+        attachments = tuple(part.attachment() for part in self._parts)
+        return WholeMessage(head, self._reader.soap, attachments)
+
+    def close(self) -> None:
+        """Let go of what was taken; whole attachments that `end` gave stay with their holders."""
+        self._parts.clear()
+        self._reader.close()
+
+    def _open(self, head: PartHead) -> SpooledPart:
+        part = self._spool.open(head)
+        self._parts.append(part)
+        return part

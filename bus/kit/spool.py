@@ -1,0 +1,148 @@
+"""Keep attachments in work out of memory: small ones in it, larger ones in files without a name.
+
+A file without a name is gone with the process that made it: nothing is left behind by a crash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from bus.core.errors import SpoolUnavailable
+from bus.protocols.mime.read import PartHead
+from signing.attachments import Attachment
+from signing.policy import DIGEST_SHA256, DIGEST_SHA512
+
+MEMORY_BYTES_MAX = 64 * 1024
+"""An attachment up to this size is not written to a file."""
+READ_BYTES = 256 * 1024
+"""How much of an attachment is in memory while it is read."""
+
+
+class Spool:
+    """Room for the attachments of all messages in work. Safe to use from several threads."""
+
+    def __init__(self, folder: Path | None, *, bytes_max: int) -> None:
+        """`folder` is made, for us alone, when it is missing; None is the system's own one.
+
+        Raises OSError.
+        """
+        if folder is not None:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
+        self._bytes_max = bytes_max
+        self._bytes = 0  # guarded by _lock
+        self._lock = threading.Lock()
+
+    @property
+    def bytes_in_use(self) -> int:
+        """Of attachments that somebody still holds."""
+        return self._bytes
+
+    def open(self, head: PartHead) -> SpooledPart:
+        """A place for the content of one part."""
+        return SpooledPart(self, head)
+
+    def take(self, count: int) -> None:
+        """Count bytes in. Raises SpoolUnavailable: there is no room for them."""
+        with self._lock:
+            if self._bytes + count > self._bytes_max:
+                raise SpoolUnavailable(f"more than {self._bytes_max} bytes of attachments in work")
+            self._bytes += count
+
+    def give_back(self, count: int) -> None:
+        """Count bytes out."""
+        with self._lock:
+            self._bytes -= count
+
+    def make_file(self) -> IO[bytes]:
+        """A file without a name. Raises OSError."""
+        return tempfile.TemporaryFile(dir=self._folder, buffering=0)
+
+
+class _Content:
+    """The bytes of one part; the file closes, and its room is free, when nobody holds it."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._memory = bytearray()
+        self._file: IO[bytes] | None = None
+        self.count = 0
+        self._taken = [0]  # shared with the finalizer, which must not hold this object
+        weakref.finalize(self, _give_back, spool, self._taken)
+
+    def write(self, chunk: bytes) -> None:
+        self._spool.take(len(chunk))
+        self._taken[0] += len(chunk)
+        self.count += len(chunk)
+        self._memory += chunk
+        if self._file is not None or self.count > MEMORY_BYTES_MAX:
+            try:
+                self._flush()
+            except OSError as error:
+                raise SpoolUnavailable(f"the spool: {error.strerror}") from error
+
+    def _flush(self) -> None:
+        if self._file is None:
+            self._file = self._spool.make_file()
+        rest = memoryview(self._memory)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        rest.release()
+        self._memory = bytearray()
+
+    def chunks(self) -> Iterator[bytes]:
+        """From the start, whoever else reads; raises OSError."""
+        if self._file is None:
+            yield bytes(self._memory)
+            return
+        position = 0
+        while position < self.count:
+            chunk = os.pread(self._file.fileno(), READ_BYTES, position)
+            if not chunk:
+                raise OSError("the spool was cut short")
+            position += len(chunk)
+            yield chunk
+
+
+class SpooledPart:
+    """Takes the content of one part, and makes an attachment of it."""
+
+    def __init__(self, spool: Spool, head: PartHead) -> None:
+        self._head = head
+        self._content = _Content(spool)
+        self._sha256 = hashlib.sha256()
+        self._sha512 = hashlib.sha512()
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises SpoolUnavailable."""
+        self._sha256.update(chunk)
+        self._sha512.update(chunk)
+        self._content.write(chunk)
+
+    def finish(self) -> None:
+        """No more bytes follow."""
+
+    def attachment(self) -> Attachment:
+        """The part, whole."""
+        return Attachment(
+            content_id=self._head.content_id,
+            media_type=self._head.header("content-type"),
+            headers=self._head.headers,
+            bytes_count=self._content.count,
+            digests={
+                DIGEST_SHA256: self._sha256.digest(),
+                DIGEST_SHA512: self._sha512.digest(),
+            },
+            chunks=self._content.chunks,
+        )
+
+
+def _give_back(spool: Spool, taken: list[int]) -> None:
+    spool.give_back(taken[0])

@@ -1,0 +1,1 @@
+"""Messages with attachments: MIME multipart/related, read and written piece by piece."""
