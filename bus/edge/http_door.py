@@ -86,7 +86,9 @@ class HttpDoor:
         if scope["method"] == "GET" and await self._serve_description(scope, send):
             return
         if self._in_work >= self._hub.limits.exchanges_at_once_max:
-            await send_whole(send, 503, b"The hub takes no more requests now.\n", [_TEXT, _RETRY_AFTER])
+            await send_whole(
+                send, 503, b"The hub takes no more requests now.\n", [_TEXT, _RETRY_AFTER]
+            )
             return
         self._in_work += 1
         try:
