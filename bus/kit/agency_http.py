@@ -44,6 +44,8 @@ class AgencyReply:
 
     status: int
     body: bytes = field(repr=False)
+    content_type: str = ""
+    """The Content-Type header; empty if there was none."""
 
 
 class AgencyHttp:
@@ -84,7 +86,9 @@ class AgencyHttp:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return AgencyReply(response.status_code, self._read(response.raw, deadline))
+                body = self._read(response.raw, deadline)
+                content_type = response.headers.get("Content-Type", "")
+                return AgencyReply(response.status_code, body, content_type)
         # A connect timeout is both a timeout and a connection error: nothing was sent, so the
         # agency is away rather than slow.
         except requests.ConnectTimeout as error:
