@@ -22,9 +22,10 @@ from bus.bench.signed_requests import Client, RequestSigner, body_of, request_si
 from bus.core.identifiers import ServiceId
 from bus.core.receipts import RECEIPT_NAME
 from bus.edge.clock import now
-from bus.edge.hub_settings import HubSettings, SignerFiles, read_hub_settings
+from bus.edge.hub_settings import HubSettings, read_hub_settings
 from bus.edge.key_store import read_certificates, read_ed25519_key, read_signer
 from bus.edge.routes_file import read_nation
+from bus.edge.signer_settings import SignerFiles
 from bus.edge.sqlite_log import SqliteLog
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
 from signing.certificates import TrustStore

@@ -19,8 +19,8 @@ from bus.bench.floor_exchange import FloorExchange
 from bus.bench.floor_store import FloorStore, Stored
 from bus.bench.programs import listen, say_last_words, say_ready, stop_at_end_of_input
 from bus.edge.clock import now
-from bus.edge.hub_settings import SignerFiles
 from bus.edge.key_store import read_signer
+from bus.edge.signer_settings import SignerFiles
 
 MODULE = "bus.bench.floor_program"
 SWITCH_SECONDS = 0.0005

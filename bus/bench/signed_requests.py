@@ -14,8 +14,8 @@ from bus.bench.citizen_answer import SERVICE
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.xml import parse_xml
 from bus.edge.clock import now
-from bus.edge.hub_settings import SignerFiles
 from bus.edge.key_store import read_signer
+from bus.edge.signer_settings import SignerFiles
 from bus.protocols.soap_xroad.names import IDENTIFIERS, XROAD
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
 from signing.keys import Signer

@@ -11,8 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.nation import Member
-from bus.edge.hub_settings import SignerFiles, TrustSettings
+from bus.edge.hub_settings import TrustSettings
 from bus.edge.key_store import read_certificates, read_signer
+from bus.edge.signer_settings import SignerSource
 from signing.certificates import TrustStore
 from signing.errors import CertificateRejected
 
@@ -53,7 +54,7 @@ def anchor_warnings(trust: TrustSettings, now: datetime) -> list[Problem]:
 
 
 def signer_findings(
-    files: SignerFiles, member: Member, store: TrustStore | None, now: datetime
+    files: SignerSource, member: Member, store: TrustStore | None, now: datetime
 ) -> tuple[list[Problem], list[Problem]]:
     """Problems and warnings of a key that signs for `member`; no store, no path to check."""
     try:

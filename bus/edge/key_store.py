@@ -7,21 +7,30 @@ import binascii
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus.core.errors import ConfigurationError, Problem
-from bus.edge.hub_settings import SignerFiles
-from signing.errors import KeyUnusable
+from bus.edge.signer_settings import (
+    Pkcs12File,
+    SignerFiles,
+    SignerSource,
+    TokenKeyPlace,
+    in_succession,
+)
+from bus.edge.token_keys import open_token_key
+from signing.errors import KeyUnavailable, KeyUnusable
 from signing.keys import (
     Signer,
     load_certificate,
     load_certificates,
+    load_key_file,
     load_private_key,
     make_signer,
 )
+from signing.succession import KeySuccession
 
 SYMMETRIC_KEY_BYTES = 32
 KEY_FILE_BYTES_MAX = 1024 * 1024
@@ -31,16 +40,68 @@ _OTHERS_MAY = stat.S_IRWXG | stat.S_IRWXO
 Loaded = TypeVar("Loaded")
 
 
-def read_signer(files: SignerFiles) -> Signer:
+def read_signer(source: SignerSource) -> Signer:
     """A private key and its certificate. Raises ConfigurationError naming the file at fault."""
-    passphrase = None
-    if files.passphrase_file is not None:
-        passphrase = read_secret(files.passphrase_file).encode()
+    match source:
+        case SignerFiles():
+            return _read_pem(source)
+        case Pkcs12File():
+            return _read_pkcs12(source)
+        case TokenKeyPlace():
+            return _open_token_key(source)
+        case _:
+            assert_never(source)
+
+
+def read_succession(source: SignerSource) -> KeySuccession:
+    """A signer's key and the one that follows it. Raises ConfigurationError with every problem."""
+    signers: list[Signer] = []
+    problems: list[Problem] = []
+    for one in in_succession(source):
+        try:
+            signers.append(read_signer(one))
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return KeySuccession(*signers)
+
+
+def _read_pem(files: SignerFiles) -> Signer:
+    passphrase = _passphrase(files.passphrase_file)
     key_pem = _read_private(files.key)
     private_key = _loaded(files.key, lambda: load_private_key(key_pem, passphrase=passphrase))
-    certificate_bytes = _read(files.certificate)
-    certificate = _loaded(files.certificate, lambda: load_certificate(certificate_bytes))
+    certificate = _read_certificate(files.certificate)
     return _loaded(files.certificate, lambda: make_signer(private_key, certificate))
+
+
+def _read_pkcs12(file: Pkcs12File) -> Signer:
+    passphrase = _passphrase(file.passphrase_file)
+    raw = _read_private(file.file)
+    loaded = _loaded(file.file, lambda: load_key_file(raw, passphrase=passphrase))
+    return _loaded(
+        file.file, lambda: make_signer(loaded.private_key, loaded.certificate, loaded.chain)
+    )
+
+
+def _open_token_key(place: TokenKeyPlace) -> Signer:
+    certificate = _read_certificate(place.certificate)
+    try:
+        key = open_token_key(place, certificate, read_secret)
+    except KeyUnavailable as error:
+        raise _refused(place.module, str(error)) from error
+    except KeyUnusable as error:
+        raise _refused(place.certificate, str(error)) from error
+    return make_signer(key, certificate)
+
+
+def _passphrase(file: Path | None) -> bytes | None:
+    return None if file is None else read_secret(file).encode()
+
+
+def _read_certificate(path: Path) -> x509.Certificate:
+    raw = _read(path)
+    return _loaded(path, lambda: load_certificate(raw))
 
 
 def read_ed25519_key(path: Path) -> Ed25519PrivateKey:

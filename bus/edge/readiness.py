@@ -20,10 +20,11 @@ from bus.edge.certificate_checks import (
     read_trust_store,
     signer_findings,
 )
-from bus.edge.hub_settings import HubSettings, SignerFiles, read_hub_settings
+from bus.edge.hub_settings import HubSettings, read_hub_settings
 from bus.edge.key_store import read_ed25519_key, read_symmetric_key, why_not_private
 from bus.edge.payload_schemas import CompiledSchema
 from bus.edge.routes_file import read_nation
+from bus.edge.signer_settings import SignerSource, in_succession
 from bus.kit.manifest import Manifest
 from bus.kit.settings_form import did_you_mean
 from bus.kit.yaml_document import YamlDocument, read_yaml
@@ -156,11 +157,12 @@ class _Check:
                 self._hub_problem(("signers", str(member)), message)
 
     def _check_signer(
-        self, nation: Nation, member: MemberId, files: SignerFiles, store: TrustStore | None
+        self, nation: Nation, member: MemberId, files: SignerSource, store: TrustStore | None
     ) -> None:
-        problems, warnings = signer_findings(files, nation.members[member], store, self.now)
-        self.problems += problems
-        self.warnings += warnings
+        for one in in_succession(files):
+            problems, warnings = signer_findings(one, nation.members[member], store, self.now)
+            self.problems += problems
+            self.warnings += warnings
 
     # --- log and doors --------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from typing import Any
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.edge.hub_client import HubClient, HubFiles, read_known_hub
-from bus.edge.hub_settings import SignerFiles
 from bus.edge.key_store import read_signer
+from bus.edge.signer_settings import SignerFiles
 from bus.kit.settings_form import did_you_mean
 
 FILE = "sandbox.json"

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bus.core.identifiers import MemberId, SubsystemId
 from bus.core.nation import Nation
-from bus.edge.hub_settings import SignerFiles
 from bus.edge.routes_file import read_nation
+from bus.edge.signer_settings import SignerFiles
 from bus.sandbox.authority import Authority, Holder, KeyKind
 from bus.sandbox.business_registry_agency import TOKEN_PATH
 from bus.sandbox.population_agency import SERVICE_PATH

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from bus.core.errors import ConfigurationError
 from bus.edge import key_store
-from bus.edge.hub_settings import SignerFiles
+from bus.edge.signer_settings import SignerFiles
 from bus.edge.key_store import (
     read_certificates,
     read_ed25519_key,
