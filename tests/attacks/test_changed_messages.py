@@ -13,6 +13,7 @@ from bus.core import errors
 from bus.core.pipeline import Refusal, judge
 from bus.core.routing import RoutedMessage
 from bus.protocols.soap_xroad.parse import parse
+from tests.attacks.meaning import judged, must_be_harmless
 from tests.envelopes import HEADER_BLOCKS, block, body, security, signed_again, with_header
 from tests.nation import CLIENT, NOW, OTHER_CLIENT, SAMPLE, SmallNation, request
 
@@ -20,31 +21,6 @@ from tests.nation import CLIENT, NOW, OTHER_CLIENT, SAMPLE, SmallNation, request
 @pytest.fixture(scope="session")
 def good(nation: SmallNation) -> bytes:
     return request(nation)
-
-
-def judged(raw: bytes, nation: SmallNation) -> RoutedMessage | Refusal:
-    return judge(raw, parse, nation.rules, NOW)
-
-
-def meaning(message: RoutedMessage) -> object:
-    """Everything that is acted upon."""
-    verified = message.valid.authorised.verified
-    envelope = verified.envelope
-    return (
-        verified.sender,
-        verified.created,
-        verified.canonical_parts,
-        (envelope.client, envelope.service, envelope.message_id),
-        (envelope.user_id, envelope.issue, envelope.protocol_version),
-        (message.adapter, message.idempotency_key),
-    )
-
-
-def must_be_harmless(raw: bytes, good: bytes, nation: SmallNation) -> None:
-    before, after = judged(good, nation), judged(raw, nation)
-    assert isinstance(before, RoutedMessage)
-    if isinstance(after, RoutedMessage):
-        assert meaning(after) == meaning(before)
 
 
 # --- any change ------------------------------------------------------------------------------

@@ -1,0 +1,14 @@
+"""Every attack of the corpus, by name."""
+
+from __future__ import annotations
+
+from tests.attacks import cases_wrapping
+from tests.attacks.cases import Case, Group
+
+GROUPS: tuple[Group, ...] = (cases_wrapping.WRAPPING, cases_wrapping.IDS)
+
+CASES: dict[str, Case] = {}
+for _group in GROUPS:
+    for _case in _group.cases:
+        assert _case.name not in CASES, _case.name
+        CASES[_case.name] = _case
