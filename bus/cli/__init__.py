@@ -13,6 +13,7 @@ from bus import __version__
 from bus.cli.exit_codes import EXIT_CODES
 
 _COMMANDS: Mapping[str, str] = {
+    "access-point": "bus.cli.access_point:access_point",
     "bench": "bus.bench.commands:bench",
     "call": "bus.cli.call:call",
     "check": "bus.cli.check:check",

@@ -50,7 +50,7 @@ def serve(settings_path: Path, log_level: str, drain_seconds: int) -> None:
 
 
 async def _serve(settings: HubSettings, drain_seconds: int) -> None:
-    with listen(settings) as door:
+    with listen(settings.listen, settings.file) as door:
         hub = await open_hub(settings, judge_process=settings.judge_process)
         try:
             _log.info("hub.serving", address=settings.public_url)

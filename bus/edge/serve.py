@@ -7,14 +7,18 @@ import contextlib
 import gc
 import signal
 import socket
-from collections.abc import Generator
+import ssl
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
 from bus.core.errors import ConfigurationError, Problem
-from bus.edge.hub_settings import HubSettings
+from bus.edge.http_protocol import SeeingProtocol
+from bus.edge.hub_settings import ListenAddress
 
 BACKLOG_CONNECTIONS = 2048
 """Connections that may wait to be accepted."""
@@ -27,29 +31,53 @@ _COLLECTOR_THRESHOLDS = (20_000, 20, 20)
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
-def listen(settings: HubSettings) -> socket.socket:
-    """The socket of the doors. Raises ConfigurationError: the address cannot be used."""
-    host, port = settings.listen.host, settings.listen.port
+def listen(address: ListenAddress, file: Path) -> socket.socket:
+    """The socket of a door; `file` names the address. Raises ConfigurationError: it is not to be
+    had."""
+    host, port = address.host, address.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG_CONNECTIONS)
     except OSError as error:
         reason = error.strerror or str(error)
         message = f"cannot listen on {host} port {port}: {reason}"
-        raise ConfigurationError([Problem(str(settings.file), "listen", message)]) from error
+        raise ConfigurationError([Problem(str(file), "listen", message)]) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """An application, and the socket behind which it is served."""
+
+    application: Any
+    socket: socket.socket
+    tls: ssl.SSLContext | None = None
 
 
 async def serve_http(
     application: Any, door: socket.socket, *, drain_seconds_max: int = DRAIN_SECONDS_MAX
 ) -> None:
+    """Serve one application; see `serve_doors`."""
+    await serve_doors([Door(application, door)], drain_seconds_max=drain_seconds_max)
+
+
+async def serve_doors(doors: Sequence[Door], *, drain_seconds_max: int = DRAIN_SECONDS_MAX) -> None:
     """Serve until SIGTERM or SIGINT; when it returns, no exchange is in work any more.
 
     First no connection is accepted any more, then the exchanges in work are finished, at most for
     `drain_seconds_max`. A second signal does not wait.
     """
+    servers = [_server(door, drain_seconds_max) for door in doors]
+    settle_memory()
+    with _ending_by_signal(servers):
+        async with asyncio.TaskGroup() as group:
+            for server, door in zip(servers, doors, strict=True):
+                group.create_task(server.serve(sockets=[door.socket]))
+
+
+def _server(door: Door, drain_seconds_max: int) -> uvicorn.Server:
     configuration = uvicorn.Config(
-        application,
-        http="httptools",
+        door.application,
+        http=SeeingProtocol,
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -61,8 +89,9 @@ async def serve_http(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=drain_seconds_max,
     )
-    settle_memory()
-    await _QuietServer(configuration).serve(sockets=[door])
+    configuration.load()
+    configuration.ssl = door.tls
+    return _QuietServer(configuration)
 
 
 def settle_memory() -> None:
@@ -77,21 +106,28 @@ def settle_memory() -> None:
 
 
 class _QuietServer(uvicorn.Server):
-    """uvicorn, but a signal that was obeyed is not raised again: the hub must still be closed."""
+    """uvicorn, but signals are for whoever runs it: the hub must still be closed after them."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        before = {number: signal.signal(number, self.handle_exit) for number in _ENDING}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        yield
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:
-            self.force_exit = True
-        self.should_exit = True
+
+@contextlib.contextmanager
+def _ending_by_signal(servers: Sequence[uvicorn.Server]) -> Generator[None, None, None]:
+    """Tell every server to end at the first signal, and not to wait at the second."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        for server in servers:
+            server.force_exit = server.should_exit
+            server.should_exit = True
+
+    before = {number: signal.signal(number, handle) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run(main: Any) -> None:

@@ -116,12 +116,16 @@ def write_answer(
 
 def answer_blocks(request: Envelope) -> tuple[CanonicalPart, ...]:
     """The header blocks of the answer to a request, ready to be signed."""
-    repeated = (
+    return (*repeated_blocks(request), with_reference(_request_hash_block(request.raw)))
+
+
+def repeated_blocks(request: Envelope) -> tuple[CanonicalPart, ...]:
+    """The header blocks of a request again, in its order, ready to be signed."""
+    return tuple(
         with_reference(_repeated_block(block, request, number))
         for number, block in enumerate(request.routing_blocks)
         if block.element.tag != names.REQUEST_HASH
     )
-    return (*repeated, with_reference(_request_hash_block(request.raw)))
 
 
 def write_with_blocks(

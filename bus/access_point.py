@@ -1,0 +1,262 @@
+"""Carry plain requests of an agency's own systems to the hub under the agency's signature.
+
+The order is the promise. The signed bytes are on disk before they leave, so that a repeated
+request is the same message to the hub; the hub's receipt is on disk before the answer is handed
+over; an answer that is not proved is kept and never handed over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from bus.core import errors
+from bus.core.faults import Fault, fault_of
+from bus.core.identifiers import SubsystemId
+from bus.core.limits import Limits
+from bus.core.nation import FaultStyle
+from bus.core.receipts import Receipt
+from bus.edge.access_point_door import Asked, Described
+from bus.edge.access_point_settings import AccessPointSettings, ServedSystem
+from bus.edge.clock import now as read_clock
+from bus.edge.exchange_store import ExchangeName, ExchangeStore, StoreBounds
+from bus.edge.hub_client import AnswerRejected, read_known_hub
+from bus.edge.hub_link import HubLink
+from bus.edge.key_store import read_certificates, read_signer
+from bus.protocols.soap_xroad.parse import parse
+from bus.protocols.soap_xroad.plain import (
+    PlainRequest,
+    fault_to_client,
+    plain_answer,
+    plain_fault,
+    read_plain,
+    sign_plain,
+)
+from bus.protocols.soap_xroad.read_answer import read_answer
+from bus.protocols.soap_xroad.relocate import relocate_wsdl
+from bus.protocols.soap_xroad.verify_answer import (
+    KnownHub,
+    VerifiedAnswer,
+    VerifiedFault,
+    verify_answer,
+)
+from bus.protocols.soap_xroad.write import SigningTime
+from bus.telling import HTTP_OK, XML_CONTENT_TYPE, Reply
+from signing.errors import SignatureError
+from signing.keys import Signer
+
+VALID_FOR = timedelta(minutes=5)
+"""How long a signed request holds, and how long a repeated one is the same message."""
+_OLD_WSDL = "/wsdl"
+"""Where clients of older X-Road servers ask for a WSDL."""
+_ABOUT_SERVICES = frozenset({"/services", "/listClients"})
+_TEXT = "text/plain; charset=utf-8"
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A system that may ask, ready to be signed for."""
+
+    id: SubsystemId
+    signer: Signer = field(repr=False)
+    certificate_digests: frozenset[bytes]
+    """SHA-256 of each certificate that it may show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """Everything that an access point needs; put together by `open_access_point`."""
+
+    systems: Mapping[SubsystemId, System]
+    is_tls: bool
+    link: HubLink
+    known: KnownHub
+    store: ExchangeStore
+    limits: Limits
+    style: FaultStyle
+    public_url: str
+    """What stands in descriptions of services as the address to post to."""
+    clock: Callable[[], datetime] = read_clock
+    new_id: Callable[[], str] = lambda: str(uuid.uuid4())
+
+
+class AccessPoint:
+    """An access point that is open. Safe to use from several threads."""
+
+    def __init__(self, equipment: Equipment) -> None:
+        """Use `open_access_point`."""
+        self.limits = equipment.limits
+        self._equipment = equipment
+
+    def answer(self, asked: Asked) -> Reply:
+        """The plain reply to a plain request. For any bytes: a reply."""
+        request: PlainRequest | None = None
+        try:
+            request = read_plain(asked.raw, asked.charset, self._equipment.limits)
+            system = self._system_of(request, asked)
+            return self._exchange(request, system)
+        except errors.BusError as error:
+            return self._refused(error, asked.raw, request)
+        except Exception as error:  # a mistake of ours: the sender gets an id, we get the place
+            _log.exception("access-point.broken", error=type(error).__name__)
+            return self._refused(errors.HubInternal(type(error).__name__), asked.raw, request)
+
+    def refuse_unread(self, error: errors.BusError, *, raw: bytes = b"") -> Reply:
+        """The reply to a request that was not read."""
+        return self._refused(error, raw, None)
+
+    def describe(self, target: str, accept: str) -> Described | None:
+        """What the hub says to a GET of path and query; None: it is not about services.
+
+        Descriptions name this access point as the address to post to.
+        Raises HubAway, HubSilent, HubAnswerUnreadable.
+        """
+        path, _, query = target.partition("?")
+        is_wsdl = path == _OLD_WSDL or query.lower().startswith("wsdl")
+        if not is_wsdl and path not in _ABOUT_SERVICES:
+            return None
+        reply = self._equipment.link.get(target, accept)
+        if reply.status != HTTP_OK or not is_wsdl:
+            return Described(reply.status, reply.body, reply.content_type or _TEXT)
+        try:
+            wsdl = relocate_wsdl(reply.body, self._equipment.public_url)
+        except (errors.NotWellFormed, errors.ForbiddenXml, errors.TooLarge) as error:
+            raise errors.HubAnswerUnreadable(error.detail) from error
+        return Described(HTTP_OK, wsdl, XML_CONTENT_TYPE)
+
+    def close(self) -> None:
+        """Close the store and every connection."""
+        self._equipment.link.close()
+        self._equipment.store.close()
+
+    def _system_of(self, request: PlainRequest, asked: Asked) -> System:
+        client = request.envelope.client
+        system = self._equipment.systems.get(client)
+        if system is None:
+            raise errors.ClientNotServed(public_detail=str(client))
+        # TLS took the certificate, which is one of those that any system here may show; the
+        # pin says which system. X-Road: Server.ClientProxy.SslAuthenticationFailed.
+        if (
+            self._equipment.is_tls
+            and asked.peer_certificate_sha256 not in system.certificate_digests
+        ):
+            raise errors.ClientNotAuthenticated(public_detail=str(client))
+        return system
+
+    # --- the exchange --------------------------------------------------------------------------
+
+    def _exchange(self, request: PlainRequest, system: System) -> Reply:
+        name = ExchangeName(
+            str(system.id),
+            request.envelope.message_id,
+            hashlib.sha256(request.raw).digest(),
+        )
+        signed = self._signed(request, system, name)
+        # If we stop from here on, a repeated request finds these very bytes, and the hub gives
+        # the first answer to them.
+        answer = self._equipment.link.send(signed)
+        verified = self._verified(name, signed, answer)
+        self._keep_receipt(name, verified)
+        if isinstance(verified, VerifiedFault):
+            return self._told(verified.fault, request)
+        _log.info("access-point.answered", client=name.client, message_id=name.message_id)
+        return Reply(HTTP_OK, plain_answer(request, verified.payload))
+
+    def _signed(self, request: PlainRequest, system: System, name: ExchangeName) -> bytes:
+        equipment = self._equipment
+        now = equipment.clock()
+        kept = equipment.store.find_request(name, now)
+        if kept is not None:
+            _log.info("access-point.repeated", client=name.client, message_id=name.message_id)
+            return kept
+        try:
+            signed = sign_plain(request, system.signer, SigningTime(now, VALID_FOR))
+        except SignatureError as error:
+            raise errors.SigningFailed(str(error)) from error
+        return equipment.store.keep_request(name, signed, now=now, expires=now + VALID_FOR)
+
+    def _verified(
+        self, name: ExchangeName, signed: bytes, answer: bytes
+    ) -> VerifiedAnswer | VerifiedFault:
+        equipment = self._equipment
+        now = equipment.clock()
+        try:
+            return verify_answer(answer, parse(signed, Limits()), equipment.known, now)
+        except AnswerRejected as error:
+            equipment.store.keep_rejected(name, signed, answer, error.reason, now)
+            raise errors.HubAnswerUnproved(error.reason) from error
+
+    def _keep_receipt(self, name: ExchangeName, verified: VerifiedAnswer | VerifiedFault) -> None:
+        receipt: Receipt | None = verified.receipt
+        note = read_answer(verified.raw).receipt_note
+        if receipt is not None and note is not None:
+            self._equipment.store.keep_receipt(name, receipt, note)
+
+    # --- faults --------------------------------------------------------------------------------
+
+    def _told(self, fault: Fault, request: PlainRequest) -> Reply:
+        """The hub's fault, as this client reads it."""
+        _log.info("access-point.refused-by-hub", code=fault.code, fault_id=fault.fault_id)
+        told = fault_to_client(fault, request.raw, self._equipment.style.spelling)
+        return self._fault_reply(told, request)
+
+    def _refused(self, error: errors.BusError, raw: bytes, request: PlainRequest | None) -> Reply:
+        """Our own fault: the request went no further than here, or its answer did."""
+        fault = fault_of(
+            error,
+            fault_id=self._equipment.new_id(),
+            message_id=request.envelope.message_id if request else "",
+            request_digest=hashlib.sha256(raw).digest(),
+            show_precise_faults=True,
+        )
+        _log.info(
+            "access-point.refused", code=error.code, fault_id=fault.fault_id, detail=error.detail
+        )
+        return self._fault_reply(fault, request)
+
+    def _fault_reply(self, fault: Fault, request: PlainRequest | None) -> Reply:
+        style = self._equipment.style
+        if request is None:
+            body = plain_fault(fault, style.spelling)
+        else:
+            body = plain_fault(fault, style.spelling, request.envelope.soap_version)
+        return Reply(style.http_status, body, is_retryable=fault.is_retryable)
+
+
+def open_access_point(
+    settings: AccessPointSettings, *, clock: Callable[[], datetime] = read_clock
+) -> AccessPoint:
+    """Open everything that settings name. Raises ConfigurationError."""
+    known = read_known_hub(settings.hub_files, settings.hub.member)
+    limits = settings.limits
+    systems = {one.id: _system(one) for one in settings.systems.values()}
+    store = ExchangeStore.open(
+        settings.evidence, StoreBounds(limits.receipts_max, limits.rejected_answers_max)
+    )
+    return AccessPoint(
+        Equipment(
+            systems=systems,
+            is_tls=settings.tls is not None,
+            link=HubLink(settings.hub),
+            known=known,
+            store=store,
+            limits=limits.reading(),
+            style=settings.faults,
+            public_url=settings.public_url,
+            clock=clock,
+        )
+    )
+
+
+def _system(served: ServedSystem) -> System:
+    shown = read_certificates(served.client_certificates)
+    digests = frozenset(hashlib.sha256(one.public_bytes(Encoding.DER)).digest() for one in shown)
+    return System(served.id, read_signer(served.signer), digests)

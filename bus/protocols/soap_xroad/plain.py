@@ -1,0 +1,189 @@
+"""Read X-Road requests that nobody signed, sign them, and write plain answers and faults to them.
+
+The checks of a plain request, before those of `parse` (MESS = X-Road Message Protocol 4.0):
+
+ (1) Its bytes are text in a charset that is taken; XML is read from UTF-8 only. MESS §2.5.
+ (2) It demands no WS-Security of us: a signature that nobody checks must not look checked.
+     SOAP 1.1 §4.2.3.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import hashlib
+import re
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+
+from lxml import etree
+
+from bus.core import errors
+from bus.core.envelope import Envelope, SoapVersion
+from bus.core.faults import UNVERIFIED_CODE, UNVERIFIED_XROAD, Fault
+from bus.core.limits import Limits
+from bus.core.nation import FaultSpelling
+from bus.protocols.soap_xroad import names
+from bus.protocols.soap_xroad.faults import fault_element, spell
+from bus.protocols.soap_xroad.parse import parse
+from bus.protocols.soap_xroad.write import SigningTime, repeated_blocks, write_with_blocks
+from signing.canonical import canonicalise
+from signing.keys import Signer
+from signing.names import SOAP11, SOAP12
+
+_CODECS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "utf-8",
+    "ascii": "utf-8",
+    "iso-8859-1": "iso-8859-1",
+    "latin1": "iso-8859-1",
+    "windows-1252": "windows-1252",
+    "utf-16": "utf-16",
+}
+"""Charsets in which a plain request may come; the signed one is always written in UTF-8."""
+_UTF16_STARTS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_DECLARATION = re.compile(r"\A\ufeff?\s*<\?xml\s[^>]*\?>")
+_DECLARED_ENCODING = re.compile(rb"""\A<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._\-]+)["']""")
+_MUST_UNDERSTAND = tuple(f"{{{version}}}mustUnderstand" for version in SoapVersion)
+_FOR_RECEIVERS = frozenset(
+    {*_MUST_UNDERSTAND, f"{{{SOAP11}}}actor", f"{{{SOAP12}}}role", f"{{{SOAP12}}}relay"}
+)
+"""Attributes that say who reads a block of the request; they say nothing in an answer."""
+_XROAD_OF_CODE = {error.code: error.xroad for error in errors.all_errors()} | {
+    UNVERIFIED_CODE: UNVERIFIED_XROAD
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRequest:
+    """A request as an agency's system sent it, and what it says."""
+
+    raw: bytes = field(repr=False)
+    """The bytes that its requestHash is made of."""
+    envelope: Envelope
+    """The same in UTF-8, read. Nothing in it is proved."""
+
+
+def read_plain(raw: bytes, charset: str, limits: Limits) -> PlainRequest:
+    """Read a plain request in the charset of its Content-Type; empty: it names none.
+
+    For any bytes whatever: a PlainRequest or a BusError.
+    """
+    # (1)
+    envelope = parse(to_utf8(raw, charset), limits)
+    # (2)
+    security = envelope.security
+    if security is not None and any(
+        security.get(name) in {"1", "true"} for name in _MUST_UNDERSTAND
+    ):
+        raise errors.HeaderNotUnderstood(
+            public_detail=f"line {security.sourceline}: Security; "
+            "whoever signs sends to the hub itself"
+        )
+    return PlainRequest(raw, envelope)
+
+
+def to_utf8(raw: bytes, charset: str) -> bytes:
+    """The bytes of an XML text in UTF-8. The charset of the Content-Type decides, before what the
+    text says of itself. RFC 7303 §3.
+
+    Raises ContentTypeInvalid (a charset that is not taken), NotWellFormed (bytes outside it).
+    """
+    codec = _CODECS.get((charset or _own_charset(raw)).lower())
+    if codec is None:
+        raise errors.ContentTypeInvalid(
+            public_detail=f"the charset must be one of {', '.join(sorted(_CODECS))}"
+        )
+    declared = _DECLARED_ENCODING.match(raw.removeprefix(codecs.BOM_UTF8))
+    is_as_said = declared is None or _CODECS.get(declared[1].decode("ascii").lower()) == "utf-8"
+    if codec == "utf-8" and is_as_said:
+        return raw
+    try:
+        text = raw.decode(codec)
+    except UnicodeDecodeError as error:
+        raise errors.NotWellFormed(
+            public_detail=f"byte {error.start} is none of the charset {codec}"
+        ) from error
+    return _DECLARATION.sub("", text, count=1).encode()
+
+
+def _own_charset(raw: bytes) -> str:
+    """What a text says of its own charset. XML 1.0 Appendix F."""
+    if raw.startswith(_UTF16_STARTS):
+        return "utf-16"
+    declared = _DECLARED_ENCODING.match(raw)
+    return declared[1].decode("ascii") if declared else "utf-8"
+
+
+def sign_plain(request: PlainRequest, signer: Signer, time: SigningTime) -> bytes:
+    """The signed message that says what a plain request says: its header blocks in its order,
+    and the element of its Body.
+
+    Blocks of other namespaces than X-Road's stay behind: the hub would not look at them.
+    """
+    envelope = request.envelope
+    return write_with_blocks(
+        repeated_blocks(envelope),
+        envelope.payload,
+        signer,
+        time,
+        soap_version=envelope.soap_version,
+    )
+
+
+def plain_answer(request: PlainRequest, payload: etree._Element) -> bytes:
+    """The answer to a plain request around a payload that was proved.
+
+    The request's header blocks again, in its order, and the hash of the bytes that its sender
+    sent, which X-Road's clients check. MESS §2.2, §2.4.
+    """
+    blocks = [
+        _bare(block.element)
+        for block in request.envelope.routing_blocks
+        if block.element.tag != names.REQUEST_HASH
+    ]
+    value = base64.b64encode(hashlib.sha512(request.raw).digest()).decode("ascii")
+    request_hash = (
+        f'<xrd:requestHash xmlns:xrd="{names.XROAD}" '
+        f'algorithmId="{names.REQUEST_HASH_ALGORITHM}">{value}</xrd:requestHash>'
+    ).encode()
+    header = b"<soap:Header>" + b"".join((*blocks, request_hash)) + b"</soap:Header>"
+    return _envelope(request.envelope.soap_version, header, canonicalise(payload))
+
+
+def plain_fault(
+    fault: Fault, spelling: FaultSpelling, version: SoapVersion = SoapVersion.SOAP_1_1
+) -> bytes:
+    """A fault without X-Road headers, as X-Road's own servers send it."""
+    return _envelope(version, b"", fault_element(fault, spelling))
+
+
+def fault_to_client(fault: Fault, raw: bytes, spelling: FaultSpelling) -> Fault:
+    """A hub's fault as the sender of the plain request `raw` gets it.
+
+    The hub may spell X-Road's codes in another way than this client reads them, and it has seen
+    the signed bytes only.
+    """
+    known = _XROAD_OF_CODE.get(fault.code, "")
+    is_respelt = any(fault.xroad_code == spell(known, one) for one in FaultSpelling)
+    return replace(
+        fault,
+        xroad_code=spell(known, spelling) if is_respelt else fault.xroad_code,
+        request_digest=hashlib.sha256(raw).digest(),
+    )
+
+
+def _bare(block: etree._Element) -> bytes:
+    copy = deepcopy(block)
+    copy.tail = None
+    for name in _FOR_RECEIVERS:
+        copy.attrib.pop(name, "")
+    return canonicalise(copy)
+
+
+def _envelope(version: SoapVersion, header: bytes, payload: bytes) -> bytes:
+    start = f'<?xml version="1.0" encoding="UTF-8"?>\n<soap:Envelope xmlns:soap="{version}">'
+    return b"".join(
+        (start.encode(), header, b"<soap:Body>", payload, b"</soap:Body></soap:Envelope>")
+    )
