@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
@@ -30,7 +30,22 @@ CERTIFICATES_KEPT_MAX = 4096
 CERTIFICATE_BYTES_MAX = 16 * 1024
 """Largest DER certificate that is looked at, in bytes."""
 
-_UNREADABLE = (
+SIGNING_PURPOSES = frozenset(
+    {
+        "client_auth",
+        "email_protection",
+        "1.3.6.1.5.5.7.3.36",  # id-kp-documentSigning, RFC 9336
+        "microsoft_document_signing",
+        "any_extended_key_usage",
+    }
+)
+"""Extended key usages that a certificate for messages may have; one is enough."""
+SERVICE_PURPOSES = frozenset({"ocsp_signing", "time_stamping"})
+"""Keys of an authority's own services sign nothing else. RFC 6960 §4.2.2.2, RFC 3161 §2.3."""
+
+Result = TypeVar("Result")
+
+UNREADABLE = (
     ValueError,
     TypeError,
     LookupError,
@@ -47,6 +62,7 @@ class ValidatedCertificate:
 
     digest: bytes
     """SHA-256 of the DER."""
+    der: bytes = field(repr=False)
     subject_identifier: str
     """Subject attribute organizationIdentifier (OID 2.5.4.97); empty if there is none."""
     public_key: PublicKey = field(repr=False)
@@ -62,8 +78,8 @@ class TrustStore:
 
     def __init__(self, anchors: Sequence[bytes], intermediates: Sequence[bytes] = ()) -> None:
         """`anchors` and `intermediates` are DER certificates; raises CertificateRejected."""
-        self._anchors = [_load(der) for der in anchors]
-        self._intermediates = [_load(der) for der in intermediates]
+        self.anchor_certificates = [_load(der) for der in anchors]
+        self.intermediate_certificates = [_load(der) for der in intermediates]
         self._validated: dict[bytes, ValidatedCertificate] = {}
         self.anchors = tuple(anchors)
         """The trust anchors, in DER."""
@@ -93,7 +109,7 @@ class TrustStore:
         certificate = _load(der)
         # (1) A path to an anchor, every certificate valid at this time. RFC 5280 §6.1.
         path = self._path(certificate, now)
-        # (2) An end entity that may sign. RFC 5280 §4.2.1.3, §4.2.1.9.
+        # (2) An end entity that may sign. RFC 5280 §4.2.1.3, §4.2.1.9, §4.2.1.12.
         _require_signing_use(certificate)
         # (3) A key of a kind that signatures can be made with.
         parsed = x509.load_der_x509_certificate(der)
@@ -105,35 +121,43 @@ class TrustStore:
         validities = [link["tbs_certificate"]["validity"] for link in _links(path)]
         return ValidatedCertificate(
             digest=digest,
+            der=der,
             subject_identifier=_organization_identifier(parsed),
             public_key=public_key,
             path_valid_from=max(validity["not_before"].native for validity in validities),
             path_valid_until=min(validity["not_after"].native for validity in validities),
         )
 
+    def path(self, der: bytes, now: datetime) -> ValidationPath:
+        """The way from an anchor to a DER certificate as of `now`. Raises CertificateRejected."""
+        return self._path(_load(der), now)
+
     def _path(self, certificate: asn1_x509.Certificate, now: datetime) -> ValidationPath:
         validator = CertificateValidator(
             certificate,
-            intermediate_certs=self._intermediates,
+            intermediate_certs=self.intermediate_certificates,
             validation_context=ValidationContext(
-                trust_roots=self._anchors,
+                trust_roots=self.anchor_certificates,
                 moment=now,
                 allow_fetching=False,
                 revocation_mode="soft-fail",
             ),
         )
         try:
-            return _run_without_waiting(validator.async_validate_path())
+            return run_without_waiting(validator.async_validate_path())
         except (ValidationError, PathBuildingError) as error:
             raise CertificateRejected(str(error)) from error
 
 
-def _run_without_waiting(work: Coroutine[Any, Any, ValidationPath]) -> ValidationPath:
-    """Run a coroutine that has nothing to wait for: without fetching, validation is pure."""
+def run_without_waiting(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine that has nothing to wait for: without fetching, validation is pure.
+
+    Raises CertificateRejected: it wants to wait after all.
+    """
     try:
         work.send(None)
     except StopIteration as stop:
-        return cast(ValidationPath, stop.value)
+        return cast(Result, stop.value)
     work.close()
     raise CertificateRejected("path validation asked for material that it was not given")
 
@@ -150,7 +174,7 @@ def _load(der: bytes) -> asn1_x509.Certificate:
         x509.load_der_x509_certificate(der)
         certificate = asn1_x509.Certificate.load(der, strict=True)
         certificate.native  # noqa: B018 - reads every field now, not in the middle of a check
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise CertificateRejected("not an X.509 certificate in DER") from error
     return certificate
 
@@ -161,6 +185,20 @@ def _require_signing_use(certificate: asn1_x509.Certificate) -> None:
     usage = certificate.key_usage_value
     if usage is not None and not usage.native & {"digital_signature", "non_repudiation"}:
         raise CertificateRejected("key usage allows neither digitalSignature nor nonRepudiation")
+    _require_signing_purpose(certificate)
+
+
+def _require_signing_purpose(certificate: asn1_x509.Certificate) -> None:
+    """An extended key usage that is there must allow what is done here. RFC 5280 §4.2.1.12."""
+    extension = certificate.extended_key_usage_value
+    if extension is None:
+        return  # for any purpose
+    purposes = set(extension.native)
+    if purposes & SERVICE_PURPOSES:
+        raise CertificateRejected("a certificate for OCSP or time-stamping signs no messages")
+    if not purposes & SIGNING_PURPOSES:
+        named = ", ".join(sorted(purposes))
+        raise CertificateRejected(f"the extended key usage ({named[:256]}) allows no signing")
 
 
 def _organization_identifier(certificate: x509.Certificate) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -59,6 +60,7 @@ def make_certificate(
     valid_from: timedelta = -DAY,
     valid_until: timedelta = 30 * DAY,
     usage: Usage | None = SIGNING,
+    extensions: Sequence[x509.ExtensionType] = (),
 ) -> x509.Certificate:
     """A certificate for `public_key`; `identifier` is its organizationIdentifier."""
     attributes = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
@@ -78,6 +80,8 @@ def make_certificate(
     )
     if usage is not None:
         builder = builder.add_extension(usage.extension(), critical=True)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
     is_edwards = isinstance(issuer.key, ed25519.Ed25519PrivateKey)
     return builder.sign(issuer.key, None if is_edwards else hashes.SHA256())
 

@@ -85,6 +85,52 @@ def test_a_certificate_with_a_defect_is_rejected(raw: bytes, reason: str) -> Non
         store().validate(raw, NOW)
 
 
+def purposes(*usages: str) -> bytes:
+    """A certificate whose extended key usage names these."""
+    usage = x509.ExtendedKeyUsage([x509.ObjectIdentifier(one) for one in usages])
+    return leaf(extensions=[usage])
+
+
+CLIENT_AUTH, SERVER_AUTH = "1.3.6.1.5.5.7.3.2", "1.3.6.1.5.5.7.3.1"
+EMAIL, DOCUMENTS, ANY = "1.3.6.1.5.5.7.3.4", "1.3.6.1.5.5.7.3.36", "2.5.29.37.0"
+MICROSOFT_DOCUMENTS = "1.3.6.1.4.1.311.10.3.12"
+CODE, OCSP, TIME = "1.3.6.1.5.5.7.3.3", "1.3.6.1.5.5.7.3.9", "1.3.6.1.5.5.7.3.8"
+
+
+@pytest.mark.parametrize(
+    "usages",
+    [
+        (CLIENT_AUTH,),
+        (EMAIL,),
+        (DOCUMENTS,),
+        (MICROSOFT_DOCUMENTS,),
+        (ANY,),
+        (SERVER_AUTH, CLIENT_AUTH),
+    ],
+)
+def test_an_extended_key_usage_that_allows_signing_is_enough(usages: tuple[str, ...]) -> None:
+    assert store().validate(purposes(*usages), NOW).public_key == KEY.public_key()
+
+
+@pytest.mark.parametrize(
+    ("usages", "reason"),
+    [
+        ((SERVER_AUTH,), "server_auth. allows no signing"),
+        ((CODE, SERVER_AUTH), "allows no signing"),
+        (("1.2.3.4",), "allows no signing"),
+        ((OCSP,), "OCSP or time-stamping"),
+        ((TIME,), "OCSP or time-stamping"),
+        ((OCSP, CLIENT_AUTH), "OCSP or time-stamping"),
+        ((TIME, ANY), "OCSP or time-stamping"),
+    ],
+)
+def test_a_certificate_for_something_else_signs_no_messages(
+    usages: tuple[str, ...], reason: str
+) -> None:
+    with pytest.raises(CertificateRejected, match=reason):
+        store().validate(purposes(*usages), NOW)
+
+
 def test_the_anchor_itself_signs_no_messages() -> None:
     with pytest.raises(CertificateRejected, match="authority does not sign"):
         store().validate(der(ROOT.certificate), NOW)
@@ -242,7 +288,7 @@ def test_a_certificate_with_another_byte_is_rejected_or_says_the_same(
         return
 
     # Only the spelling of the authority's signature has room for another byte.
-    assert replace(validated, digest=sound.digest) == sound
+    assert replace(validated, digest=sound.digest, der=SOUND) == sound
 
 
 def test_path_validation_waits_for_nothing() -> None:
@@ -250,4 +296,4 @@ def test_path_validation_waits_for_nothing() -> None:
         await asyncio.sleep(0)
 
     with pytest.raises(CertificateRejected, match="not given"):
-        certificates._run_without_waiting(fetch())
+        certificates.run_without_waiting(fetch())
