@@ -5,6 +5,7 @@ Its standard input is one end of a socket pair; it ends when the hub closes the 
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import sys
@@ -34,7 +35,11 @@ def main(settings_file: str) -> None:
     def judge(raw: bytes, now: datetime) -> Decision:
         return judge_request(raw, rules, now, report_broken)
 
-    with socket.socket(fileno=sys.stdin.fileno()) as connection:
+    # A hub that was killed leaves a broken pair: nobody waits for our decisions any more.
+    with (
+        socket.socket(fileno=sys.stdin.fileno()) as connection,
+        contextlib.suppress(ConnectionResetError, BrokenPipeError),
+    ):
         serve_decisions(connection, judge)
 
 
