@@ -28,7 +28,7 @@ from bus.edge.clock import now as read_clock
 from bus.edge.exchange_store import ExchangeName, ExchangeStore, StoreBounds
 from bus.edge.hub_client import AnswerRejected, read_known_hub
 from bus.edge.hub_link import HubLink
-from bus.edge.key_store import read_certificates, read_signer
+from bus.edge.key_store import read_certificates, read_succession
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.plain import (
     PlainRequest,
@@ -49,7 +49,7 @@ from bus.protocols.soap_xroad.verify_answer import (
 from bus.protocols.soap_xroad.write import SigningTime
 from bus.telling import HTTP_OK, XML_CONTENT_TYPE, Reply
 from signing.errors import SignatureError
-from signing.keys import Signer
+from signing.keys import SignerInTime
 
 VALID_FOR = timedelta(minutes=5)
 """How long a signed request holds, and how long a repeated one is the same message."""
@@ -66,7 +66,7 @@ class System:
     """A system that may ask, ready to be signed for."""
 
     id: SubsystemId
-    signer: Signer = field(repr=False)
+    signer: SignerInTime = field(repr=False)
     certificate_digests: frozenset[bytes]
     """SHA-256 of each certificate that it may show."""
 
@@ -178,7 +178,7 @@ class AccessPoint:
             _log.info("access-point.repeated", client=name.client, message_id=name.message_id)
             return kept
         try:
-            signed = sign_plain(request, system.signer, SigningTime(now, VALID_FOR))
+            signed = sign_plain(request, system.signer.at(now), SigningTime(now, VALID_FOR))
         except SignatureError as error:
             raise errors.SigningFailed(str(error)) from error
         return equipment.store.keep_request(name, signed, now=now, expires=now + VALID_FOR)
@@ -259,4 +259,4 @@ def open_access_point(
 def _system(served: ServedSystem) -> System:
     shown = read_certificates(served.client_certificates)
     digests = frozenset(hashlib.sha256(one.public_bytes(Encoding.DER)).digest() for one in shown)
-    return System(served.id, read_signer(served.signer), digests)
+    return System(served.id, read_succession(served.signer), digests)

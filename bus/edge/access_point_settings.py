@@ -23,7 +23,7 @@ from bus.edge.hub_settings import (
     TrustSettings,
 )
 from bus.edge.routes_form import FaultsForm
-from bus.edge.signer_settings import SignerForm, SignerSource, signer_files
+from bus.edge.signer_settings import SignerForm, SignerSource, signer_files, signer_problems
 from bus.kit.settings_form import (
     IdentifierPartText,
     SettingsForm,
@@ -234,6 +234,8 @@ def _cross_problems(document: YamlDocument, form: AccessPointForm) -> Iterator[P
             MemberId.parse(member)
         except IdentifierInvalid as error:
             yield document.problem(path, str(error))
+    for place in (("signer",), *(("systems", code, "signer") for code in form.systems)):
+        yield from signer_problems(document, place)
     if form.tls is None and not is_loopback(form.listen.host):
         message = (
             "expected an address of this machine, or `tls`: without TLS anybody who reaches "
