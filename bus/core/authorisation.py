@@ -22,8 +22,9 @@ class AuthorisedMessage:
 def authorise(verified: VerifiedEnvelope, nation: Nation) -> AuthorisedMessage:
     """Find the service and the sender's grant for it.
 
-    Raises RecipientUnknown, ServiceUnknown, AccessDenied, ServiceDisabled.
+    Raises SecurityServerInvalid, RecipientUnknown, ServiceUnknown, AccessDenied, ServiceDisabled.
     """
+    _check_security_server(verified, nation)
     asked = verified.envelope.service
     if asked.provider.member not in nation.members:
         raise errors.RecipientUnknown(f"member {asked.provider.member} is not registered")
@@ -34,6 +35,16 @@ def authorise(verified: VerifiedEnvelope, nation: Nation) -> AuthorisedMessage:
     if not service.is_enabled:
         raise errors.ServiceDisabled(public_detail=service.notice)
     return AuthorisedMessage(verified, service, grant)
+
+
+def _check_security_server(verified: VerifiedEnvelope, nation: Nation) -> None:
+    """This hub is the one server there is: its member, and the code of its subsystem."""
+    asked = verified.envelope.security_server
+    if asked is None:
+        return
+    hub = nation.hub
+    if (asked.member, asked.server_code) != (hub.member, hub.subsystem_code):
+        raise errors.SecurityServerInvalid(f"security server {asked}; this hub is {hub}")
 
 
 def _find_service(asked: ServiceId, nation: Nation) -> Service:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from lxml import etree
 
-from bus.core.identifiers import ServiceId, SubsystemId
+from bus.core.identifiers import SecurityServerId, ServiceId, SubsystemId
 from signing.attachments import Attachment
 from signing.names import SOAP11, SOAP12
 
@@ -53,3 +53,5 @@ class Envelope:
     soap_version: SoapVersion = SoapVersion.SOAP_1_1
     attachments: tuple[Attachment, ...] = ()
     """What came beside the envelope, in order."""
+    security_server: SecurityServerId | None = None
+    """The server that is to answer; None: the request names none."""

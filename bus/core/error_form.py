@@ -40,6 +40,8 @@ class BusError(Exception):
     recovery: ClassVar[Recovery]
     public_reason: ClassVar[str]
     xroad: ClassVar[str]
+    keeps_spelling: ClassVar[bool] = False
+    """True: the code on the wire is somebody else's, and is written as it came."""
     reveals: ClassVar[bool] = True
     """False: outside the sandbox the sender is told only that verification failed."""
 
@@ -53,7 +55,7 @@ class BusError(Exception):
 
     @property
     def xroad_code(self) -> str:
-        """The code of this very error in X-Road's table."""
+        """The code of this very error, where it is not the same for all of its class."""
         return self.xroad
 
 

@@ -93,6 +93,8 @@ from bus.core.transit_errors import (
     ServiceFault,
     ServiceUnknown,
     SigningFailed,
+    SigningUnavailable,
+    TimestampsOverdue,
 )
 
 __all__ = [
@@ -168,9 +170,11 @@ __all__ = [
     "SignatureMalformed",
     "SignatureMissing",
     "SigningFailed",
+    "SigningUnavailable",
     "SoapActionInvalid",
     "SoapMissing",
     "SpoolUnavailable",
+    "TimestampsOverdue",
     "TooLarge",
     "WrongSoapVersion",
     "all_errors",

@@ -132,6 +132,17 @@ class ServiceId:
         return self._text
 
 
+@dataclass(frozen=True, slots=True)
+class SecurityServerId:
+    """A server of an agency, as the header block securityServer names it."""
+
+    member: MemberId
+    server_code: str
+
+    def __str__(self) -> str:
+        return f"{self.member}/{self.server_code}"
+
+
 @lru_cache(maxsize=IDENTIFIERS_KEPT_MAX)
 def subsystem_id(
     instance: str, member_class: str, member_code: str, subsystem_code: str

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bus.core.authorisation import authorise
-from bus.core.envelope import Envelope
+from bus.core.envelope import Envelope, SoapVersion
 from bus.core.errors import BusError
 from bus.core.identifiers import ServiceId
 from bus.core.limits import Limits
@@ -47,6 +47,8 @@ class Refusal:
     error: BusError
     envelope: Envelope | None
     verified: VerifiedEnvelope | None
+    soap_version: SoapVersion | None = None
+    """What its head says of a request that was not read; None: it says nothing."""
 
 
 def judge(raw: bytes, parse: Parse, rules: Rules, now: datetime) -> RoutedMessage | Refusal:

@@ -161,6 +161,7 @@ class FaultSent(BusError):
     recovery = Recovery.NEVER
     public_reason = "The request is a SOAP Fault."
     xroad = "Client.InvalidMessage"
+    keeps_spelling = True
 
     @property
     def xroad_code(self) -> str:

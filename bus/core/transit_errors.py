@@ -114,21 +114,28 @@ class ServiceFault(BusError):
     recovery = Recovery.NEVER
     public_reason = "The agency's service answered with a fault of its own."
     xroad = "Server.ServerProxy.ServiceFailed"
+    keeps_spelling = True
 
     def __init__(
         self,
-        fault_code: str = "Server",
+        fault_code: str = "soap:Server",
         fault_string: str = "",
         *,
         actor: str = "",
         detail_content: bytes = b"",
     ) -> None:
-        """`fault_code` without prefix; `detail_content`: what stands in the fault's detail,
-        exclusive canonical XML, or nothing."""
+        """`fault_code`: `soap:Client` for a code of SOAP 1.1 itself, else without prefix.
+        `detail_content`: what the fault's detail holds, exclusive canonical XML, or nothing."""
+        # Our log keeps the code alone: the agency's sentence may repeat what was asked.
         super().__init__(f"SOAP fault {fault_code}", subject=fault_code)
         self.fault_string = fault_string
         self.actor = actor
         self.detail_content = detail_content
+
+    @property
+    def xroad_code(self) -> str:
+        """The service's own code."""
+        return self.subject
 
 
 class RecipientRefused(BusError):
@@ -220,6 +227,22 @@ class LogUnavailable(BusError):
     recovery = Recovery.LATER
     public_reason = "The hub cannot write its message log; send the same bytes again later."
     xroad = "Server.ClientProxy.LoggingFailed"
+
+
+class TimestampsOverdue(BusError):
+    code = "log.timestamps-overdue"
+    blame = Blame.HUB
+    recovery = Recovery.LATER
+    public_reason = "The hub has no trusted time for its message log; send the same request later."
+    xroad = "Server.ClientProxy.LoggingFailed"
+
+
+class SigningUnavailable(BusError):
+    code = "hub.signing-unavailable"
+    blame = Blame.HUB
+    recovery = Recovery.LATER
+    public_reason = "The hub cannot reach the key that signs; send the same request again later."
+    xroad = "Server.ClientProxy.CannotCreateSignature"
 
 
 class LogCorrupt(BusError):

@@ -142,10 +142,10 @@ Change = Callable[[bytes], bytes]
 
 ALTERED: dict[str, tuple[Change, str]] = {
     "no XML": (lambda raw: b"<html>", "cannot be read"),
-    "another root": (lambda raw: b"<html/>", "not a SOAP 1.1 envelope"),
+    "another root": (lambda raw: b"<html/>", "not a SOAP envelope"),
     "something behind the Body": (
         lambda raw: raw.replace(b"</soap:Envelope>", b"<x/></soap:Envelope>"),
-        "not a SOAP 1.1 envelope",
+        "not a SOAP envelope",
     ),
     "unsigned": (lambda raw: raw.replace(security(raw), b""), "not signed"),
     "signed twice": (

@@ -1,17 +1,24 @@
-"""Write faults: SOAP 1.1 §4.4 with X-Road's codes and our own detail. The one place that does."""
+"""Write faults: SOAP 1.1 §4.4, SOAP 1.2 §5.4, X-Road's codes, our own detail. The one place."""
 
 from __future__ import annotations
 
 import base64
 import re
 
-from bus.core.faults import Fault
+from lxml import etree
+
+from bus.core.envelope import SoapVersion
+from bus.core.faults import Fault, SoapCode
 from bus.core.nation import FaultSpelling
 from bus.protocols.soap_xroad import names
 from bus.protocols.soap_xroad.write import escape
 
 _WORD_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WITHOUT_BORDER = frozenset({"Client", "Server", "ClientProxy", "ServerProxy"})
+_ONLY_OF_LATER = {"UnknownHost": "NetworkError"}
+"""Codes that X-Road has from 7.8 only, with the one that stood for them before."""
+_SUBCODE = re.compile(r"[A-Za-z_][A-Za-z0-9._\-]*\Z")
+"""A name without prefix, fit for a subcode."""
 
 
 def spell(code: str, spelling: FaultSpelling) -> str:
@@ -20,34 +27,87 @@ def spell(code: str, spelling: FaultSpelling) -> str:
     >>> spell("Server.ServerProxy.AccessDenied", FaultSpelling.SNAKE)
     'server.serverproxy.access_denied'
     """
+    parts = code.split(".")
     if spelling is FaultSpelling.PASCAL:
-        return code
+        return ".".join(_ONLY_OF_LATER.get(part, part) for part in parts)
     return ".".join(
         part.lower() if part in _WITHOUT_BORDER else _WORD_BORDER.sub("_", part).lower()
-        for part in code.split(".")
+        for part in parts
     )
 
 
-def fault_element(fault: Fault, spelling: FaultSpelling) -> bytes:
-    """A `soap:Fault`, canonical within a Body that declares the prefix `soap`.
+def fault_element(
+    fault: Fault, spelling: FaultSpelling, version: SoapVersion = SoapVersion.SOAP_1_1
+) -> bytes:
+    """A `soap:Fault`, canonical within a Body that declares the prefix `soap`."""
+    code = fault.xroad_code if fault.keeps_spelling else spell(fault.xroad_code, spelling)
+    return _WRITERS[version](fault, code).encode()
 
-    `detail/faultDetail` is where X-Road clients look for the id to quote.
+
+def fault_header(fault: Fault, version: SoapVersion) -> bytes:
+    """The header block that explains a fault of SOAP itself; empty where none does.
+
+    SOAP 1.2 Part 1 §5.4.7 (VersionMismatch), §5.4.8 (MustUnderstand).
     """
+    if version is SoapVersion.SOAP_1_1:
+        return b""
+    if fault.soap_code is SoapCode.VERSION_MISMATCH:
+        envelopes = "".join(
+            f'<soap:SupportedEnvelope xmlns:e="{one}" qname="e:Envelope"></soap:SupportedEnvelope>'
+            for one in reversed(SoapVersion)
+        )
+        return f"<soap:Upgrade>{envelopes}</soap:Upgrade>".encode()
+    if fault.soap_code is SoapCode.MUST_UNDERSTAND and fault.subject:
+        block = etree.QName(fault.subject)
+        namespace = escape(block.namespace or "").replace('"', "&quot;")
+        declared = f' xmlns:q="{namespace}"' if namespace else ""
+        name = f"q:{block.localname}" if namespace else block.localname
+        return f'<soap:NotUnderstood{declared} qname="{name}"></soap:NotUnderstood>'.encode()
+    return b""
+
+
+def _soap_1_1(fault: Fault, code: str) -> str:
+    actor = f"<faultactor>{_told(fault.actor)}</faultactor>" if fault.actor else ""
+    return (
+        f"<soap:Fault><faultcode>{escape(code)}</faultcode>"
+        f"<faultstring>{_told(fault.reason)}</faultstring>{actor}"
+        f"<detail>{_detail(fault)}</detail></soap:Fault>"
+    )
+
+
+def _soap_1_2(fault: Fault, code: str) -> str:
+    subcode = ""
+    if _SUBCODE.match(code):
+        subcode = f"<soap:Subcode><soap:Value>{code}</soap:Value></soap:Subcode>"
+    role = f"<soap:Role>{_told(fault.actor)}</soap:Role>" if fault.actor else ""
+    return (
+        f"<soap:Fault><soap:Code><soap:Value>soap:{fault.soap_code}</soap:Value>{subcode}"
+        f'</soap:Code><soap:Reason><soap:Text xml:lang="en">{_told(fault.reason)}</soap:Text>'
+        f"</soap:Reason>{role}<soap:Detail>{_detail(fault)}</soap:Detail></soap:Fault>"
+    )
+
+
+_WRITERS = {SoapVersion.SOAP_1_1: _soap_1_1, SoapVersion.SOAP_1_2: _soap_1_2}
+
+
+def _detail(fault: Fault) -> str:
+    """What a service said in its detail, or the id where X-Road clients look for it; then ours."""
+    said = fault.detail_content.decode()
+    if not fault.keeps_spelling or not said:
+        said += f"<faultDetail>{escape(fault.fault_id)}</faultDetail>"
     digest = base64.b64encode(fault.request_digest).decode("ascii")
     return (
-        f"<soap:Fault><faultcode>{escape(spell(fault.xroad_code, spelling))}</faultcode>"
-        f"<faultstring>{escape(_printable(fault.reason))}</faultstring><detail>"
-        f"<faultDetail>{escape(fault.fault_id)}</faultDetail>"
+        f"{said}"
         f'<lt:error xmlns:lt="{names.LIENTHONG}"><lt:code>{escape(fault.code)}</lt:code>'
         f"<lt:faultId>{escape(fault.fault_id)}</lt:faultId>"
         f"<lt:messageId>{escape(fault.message_id)}</lt:messageId>"
         f'<lt:requestDigest algorithm="http://www.w3.org/2001/04/xmlenc#sha256">{digest}'
         f"</lt:requestDigest>"
         f"<lt:retryable>{'true' if fault.is_retryable else 'false'}</lt:retryable>"
-        f"</lt:error></detail></soap:Fault>"
-    ).encode()
+        f"</lt:error>"
+    )
 
 
-def _printable(text: str) -> str:
+def _told(text: str) -> str:
     """Characters that XML or a console would stumble over become a question mark."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return escape("".join(letter if letter.isprintable() else "?" for letter in text))

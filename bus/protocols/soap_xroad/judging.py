@@ -16,7 +16,7 @@ from typing import Any
 from lxml import etree
 
 from bus.core.authorisation import AuthorisedMessage
-from bus.core.envelope import Envelope
+from bus.core.envelope import Envelope, SoapVersion
 from bus.core.errors import BusError, HubInternal, all_errors
 from bus.core.identifiers import MemberId, ServiceId, service_id, subsystem_id
 from bus.core.pipeline import Refusal, Rules, judge
@@ -106,8 +106,8 @@ def decision_of(plain: Any, raw: bytes, rules: Rules) -> Decision:
     envelope = _envelope(envelope_values, raw) if envelope_values else None
     verified = _verified(verified_values, envelope) if verified_values and envelope else None
     if not is_accepted:
-        code, detail, public_detail = rest
-        error: BusError = _ERROR_OF_CODE[code](detail, public_detail=public_detail)
+        code, detail, public_detail, subject = rest
+        error: BusError = _ERROR_OF_CODE[code](detail, public_detail=public_detail, subject=subject)
         return Refusal(error, envelope, verified)
     assert verified is not None
     assert envelope is not None
@@ -122,7 +122,7 @@ def decision_of(plain: Any, raw: bytes, rules: Rules) -> Decision:
 def _plain(decision: Decision) -> Any:
     if isinstance(decision, Refusal):
         error = decision.error
-        reason = (error.code, error.detail, error.public_detail)
+        reason = (error.code, error.detail, error.public_detail, error.subject)
         envelope = _plain_envelope(decision.envelope)
         return False, envelope, _plain_verified(decision.verified), reason
     authorised = decision.message.valid.authorised
@@ -144,11 +144,12 @@ def _plain_envelope(envelope: Envelope | None) -> Any:
         envelope.issue,
         envelope.protocol_version,
         envelope.digest,
+        envelope.soap_version.value,
     )
 
 
 def _envelope(values: Any, raw: bytes) -> Envelope:
-    client, service, message_id, user_id, issue, protocol_version, digest = values
+    client, service, message_id, user_id, issue, protocol_version, digest, version = values
     return Envelope(
         raw=raw,
         digest=digest,
@@ -162,6 +163,7 @@ def _envelope(values: Any, raw: bytes) -> Envelope:
         security=None,
         body=_LEFT_BEHIND,
         payload=_LEFT_BEHIND,
+        soap_version=SoapVersion(version),
     )
 
 

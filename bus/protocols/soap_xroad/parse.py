@@ -1,61 +1,48 @@
-"""Read a SOAP 1.1 request with X-Road Message Protocol 4.0 headers.
+"""Read a SOAP request, 1.1 or 1.2, with X-Road Message Protocol 4.0 headers.
 
-The checks, in order (SOAP = SOAP 1.1, MESS = X-Road Message Protocol 4.0):
+The checks, in order (SOAP = SOAP 1.1, SOAP12 = SOAP 1.2 Part 1, MESS = X-Road Message Protocol
+4.0); what X-Road's own servers find first is found first here:
 
  (1) Well-formed UTF-8 XML without DTD, entities and processing instructions (bus.core.xml).
- (2) The root is a SOAP 1.1 Envelope. SOAP §4.
- (3) It holds one Header, then one Body, and nothing else. SOAP §4.1.2, §4.2, §4.3; MESS §2.2.
- (4) No header block that must be understood is unknown. SOAP §4.2.3.
- (5) Every known block stands at most once, the required ones once. MESS §2.2.
- (6) Identifiers have their parts, in the strict alphabet, each once. MESS §2.1.
- (7) The Body holds one element, named as the service code. MESS §2.3.
+ (2) The root is a SOAP Envelope. SOAP §4; SOAP12 §5.1.
+ (3) It is no fault: a fault answers, it does not ask. MESS §2.5.
+ (4) There is one Header. SOAP §4.2.
+ (5) No header block that must be understood is unknown. SOAP §4.2.3; SOAP12 §5.2.3.
+ (6) Every known block stands at most once, the required ones once. MESS §2.2.
+ (7) Identifiers have their parts, in the strict alphabet, each once. MESS §2.1.
+ (8) One Body follows the Header, and nothing else. SOAP §4.1.2, §4.3; MESS §2.2.
+ (9) It holds one element, whose name begins with the service code. MESS §2.3 wants them equal;
+     X-Road's own servers look at the beginning, and the schema of the service decides later.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 
 from lxml import etree
 
 from bus.core import errors
 from bus.core.envelope import Envelope, HeaderBlock
-from bus.core.identifiers import (
-    IDENTIFIER_PART,
-    MESSAGE_ID_CHARACTERS_MAX,
-    ServiceId,
-    SubsystemId,
-    service_id,
-    subsystem_id,
-)
+from bus.core.identifiers import MESSAGE_ID_CHARACTERS_MAX, ServiceId
 from bus.core.limits import Limits
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad import names
-from signing.names import SECURITY, SOAP11
-
-_ENVELOPE = f"{{{SOAP11}}}Envelope"
-_HEADER = f"{{{SOAP11}}}Header"
-_BODY = f"{{{SOAP11}}}Body"
-_MUST_UNDERSTAND = f"{{{SOAP11}}}mustUnderstand"
-_ACTOR = f"{{{SOAP11}}}actor"
-_ACTORS_US = frozenset({"", "http://schemas.xmlsoap.org/soap/actor/next"})
+from bus.protocols.soap_xroad.names import SoapNames
+from bus.protocols.soap_xroad.read_identifiers import (
+    at,
+    read_client,
+    read_security_server,
+    read_service,
+    read_text,
+)
+from signing.names import SECURITY
 
 _ROUTING = tuple(f"{{{namespace}}}" for namespace in sorted(names.ROUTING_NAMESPACES))
-_IDENTIFIERS = f"{{{names.IDENTIFIERS}"
-
-_REQUIRED = (names.CLIENT, names.SERVICE, names.ID, names.PROTOCOL_VERSION)
-
-_SUBSYSTEM_PARTS = ("xRoadInstance", "memberClass", "memberCode", "subsystemCode")
-_CLIENT_PARTS = {"MEMBER": _SUBSYSTEM_PARTS[:3], "SUBSYSTEM": _SUBSYSTEM_PARTS}
-_SERVICE_PARTS = (
-    "xRoadInstance",
-    "memberClass",
-    "memberCode",
-    "subsystemCode",
-    "serviceCode",
-    "serviceVersion",
-)
-_SERVICE_PARTS_OPTIONAL = frozenset({"subsystemCode", "serviceVersion"})
-_TEXT_CHARACTERS_MAX = 256
+_REQUIRED = (names.PROTOCOL_VERSION, names.CLIENT, names.ID, names.SERVICE)
+_FAULT_CODE = re.compile(r"[^A-Za-z0-9._\-]")
+_FAULT_CODE_CHARACTERS_MAX = 64
+_FAULT_STRING_CHARACTERS_MAX = 200
 
 
 def parse(raw: bytes, limits: Limits) -> Envelope:
@@ -63,49 +50,88 @@ def parse(raw: bytes, limits: Limits) -> Envelope:
     # (1)
     root = parse_xml(raw, bytes_max=limits.envelope_bytes_max)
     # (2)
-    if root.tag != _ENVELOPE:
-        raise errors.WrongSoapVersion(public_detail=f"expected {_ENVELOPE} at the root")
+    soap = names.SOAP_BY_ENVELOPE.get(root.tag)
+    if soap is None:
+        raise errors.WrongSoapVersion(
+            public_detail=f"expected {' or '.join(names.SOAP_BY_ENVELOPE)} at the root"
+        )
     # (3)
-    header, body = _header_and_body(root)
-    # (4) and (5)
-    blocks = _read_blocks(header, limits)
-    # (6)
-    client = _read_client(blocks[names.CLIENT])
-    service = _read_service(blocks[names.SERVICE])
+    bodies = list(root.iterchildren(soap.body))
+    _refuse_fault(bodies, soap)
+    # (4)
+    header = _header(root, soap)
+    # (5) and (6)
+    blocks = _read_blocks(header, soap, limits)
+    protocol_version = _protocol_version(blocks[names.PROTOCOL_VERSION])
     # (7)
+    client = read_client(blocks[names.CLIENT])
+    service = read_service(blocks[names.SERVICE])
+    security_server = read_security_server(blocks.get(names.SECURITY_SERVER))
+    message_id = _message_id(blocks[names.ID])
+    # (8)
+    body = _body(root, header, bodies)
+    # (9)
     payload = _read_payload(body, service)
     return Envelope(
         raw=raw,
         digest=hashlib.sha256(raw).digest(),
         client=client,
         service=service,
-        message_id=_message_id(blocks[names.ID]),
+        message_id=message_id,
         user_id=_optional_text(blocks, names.USER_ID),
         issue=_optional_text(blocks, names.ISSUE),
-        protocol_version=_protocol_version(blocks[names.PROTOCOL_VERSION]),
+        protocol_version=protocol_version,
         routing_blocks=_routing_blocks(header),
         security=blocks.get(SECURITY),
         body=body,
         payload=payload,
+        soap_version=soap.version,
+        security_server=security_server,
     )
 
 
-def _header_and_body(root: etree._Element) -> tuple[etree._Element, etree._Element]:
-    headers, bodies = list(root.iterchildren(_HEADER)), list(root.iterchildren(_BODY))
+def _refuse_fault(bodies: list[etree._Element], soap: SoapNames) -> None:
+    fault = bodies[0].find(soap.fault) if bodies else None
+    if fault is None:
+        return
+    texts = {
+        etree.QName(leaf).localname: " ".join((leaf.text or "").split())
+        for leaf in fault.iter(etree.Element)
+        if not len(leaf)
+    }
+    # The innermost Value of a SOAP 1.2 fault says most. SOAP12 §5.4.6.
+    code = texts.get("faultcode") or texts.get("Value", "")
+    reason = texts.get("faultstring") or texts.get("Text", "")
+    raise errors.FaultSent(
+        public_detail=reason[:_FAULT_STRING_CHARACTERS_MAX],
+        subject=_FAULT_CODE.sub("", code.rpartition(":")[2])[:_FAULT_CODE_CHARACTERS_MAX],
+    )
+
+
+def _header(root: etree._Element, soap: SoapNames) -> etree._Element:
+    headers = list(root.iterchildren(soap.header))
     if len(headers) > 1:
         raise errors.HeaderDuplicate(public_detail=f"SOAP Header stands {len(headers)} times")
     if not headers:
         raise errors.HeaderMissing
+    return headers[0]
+
+
+def _body(
+    root: etree._Element, header: etree._Element, bodies: list[etree._Element]
+) -> etree._Element:
     if not bodies:
         raise errors.BodyMissing
     if len(bodies) > 1:
         raise errors.BodyInvalid(public_detail=f"SOAP Body stands {len(bodies)} times")
-    if len(root) != 2 or root[0] is not headers[0]:
+    if len(root) != 2 or root[0] is not header:
         raise errors.BodyInvalid(public_detail="expected one Header, then one Body, nothing else")
-    return headers[0], bodies[0]
+    return bodies[0]
 
 
-def _read_blocks(header: etree._Element, limits: Limits) -> dict[str, etree._Element]:
+def _read_blocks(
+    header: etree._Element, soap: SoapNames, limits: Limits
+) -> dict[str, etree._Element]:
     """The blocks that are known here and meant for us, by tag."""
     if len(header) > limits.header_blocks_max:
         raise errors.HeaderInvalid(
@@ -117,16 +143,16 @@ def _read_blocks(header: etree._Element, limits: Limits) -> dict[str, etree._Ele
         is_routing = block.tag.startswith(_ROUTING)
         # An answer repeats the routing blocks of every actor: each may stand once in all.
         if is_routing and block.tag in routing_tags:
-            raise errors.HeaderDuplicate(public_detail=_at(block))
+            raise errors.HeaderDuplicate(public_detail=at(block))
         if is_routing:
             routing_tags.add(block.tag)
-        if block.get(_ACTOR, "") not in _ACTORS_US:
+        if block.get(soap.actor, "") not in soap.actors_us:
             continue
         is_known = is_routing or block.tag == SECURITY
-        if not is_known and block.get(_MUST_UNDERSTAND) in {"1", "true"}:
-            raise errors.HeaderNotUnderstood(public_detail=_at(block))
+        if not is_known and block.get(soap.must_understand) in {"1", "true"}:
+            raise errors.HeaderNotUnderstood(public_detail=at(block), subject=block.tag)
         if is_known and block.tag in blocks:
-            raise errors.HeaderDuplicate(public_detail=_at(block))
+            raise errors.HeaderDuplicate(public_detail=at(block))
         blocks[block.tag] = block
     for required in _REQUIRED:
         if required not in blocks:
@@ -145,64 +171,18 @@ def _routing_blocks(header: etree._Element) -> tuple[HeaderBlock, ...]:
     )
 
 
-def _read_client(block: etree._Element) -> SubsystemId:
-    object_type = block.get(names.OBJECT_TYPE, "")
-    parts = _CLIENT_PARTS.get(object_type)
-    if parts is None:
-        raise errors.HeaderInvalid(
-            public_detail=f"{_at(block)}: objectType must be MEMBER or SUBSYSTEM"
-        )
-    found = _read_parts(block, parts, frozenset())
-    return subsystem_id(*(found.get(part, "") for part in _SUBSYSTEM_PARTS))
-
-
-def _read_service(block: etree._Element) -> ServiceId:
-    if block.get(names.OBJECT_TYPE) != "SERVICE":
-        raise errors.HeaderInvalid(public_detail=f"{_at(block)}: objectType must be SERVICE")
-    found = _read_parts(block, _SERVICE_PARTS, _SERVICE_PARTS_OPTIONAL)
-    return service_id(*(found.get(part, "") for part in _SERVICE_PARTS))
-
-
-def _read_parts(
-    block: etree._Element, expected: tuple[str, ...], optional: frozenset[str]
-) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for child in block:
-        namespace, _, name = child.tag.rpartition("}")
-        if namespace != _IDENTIFIERS or name not in expected:
-            raise errors.HeaderInvalid(public_detail=f"{_at(child)} is not expected here")
-        if name in found:
-            raise errors.HeaderDuplicate(public_detail=_at(child))
-        found[name] = _identifier_part(child)
-    for name_expected in expected:
-        if name_expected not in found and name_expected not in optional:
-            raise errors.HeaderFieldMissing(
-                public_detail=f"{_at(block)}: {name_expected} is required"
-            )
-    return found
-
-
-def _identifier_part(element: etree._Element) -> str:
-    text = _text(element)
-    if not IDENTIFIER_PART.match(text):
-        raise errors.HeaderInvalid(
-            public_detail=f"{_at(element)}: expected 1 to 64 of A-Z a-z 0-9 '()+,-.=?"
-        )
-    return text
-
-
 def _message_id(block: etree._Element) -> str:
-    text = _text(block)
+    text = read_text(block)
     if not text or len(text) > MESSAGE_ID_CHARACTERS_MAX:
         raise errors.HeaderInvalid(
-            public_detail=f"{_at(block)}: expected 1 to {MESSAGE_ID_CHARACTERS_MAX} characters"
+            public_detail=f"{at(block)}: expected 1 to {MESSAGE_ID_CHARACTERS_MAX} characters"
         )
     return text
 
 
 def _protocol_version(block: etree._Element) -> str:
     # X-Road's own servers take every version that starts with "4."; so do we. MESS §2.2.
-    text = _text(block)
+    text = read_text(block)
     if not text.startswith("4."):
         raise errors.ProtocolVersionInvalid
     return text
@@ -210,20 +190,7 @@ def _protocol_version(block: etree._Element) -> str:
 
 def _optional_text(blocks: dict[str, etree._Element], tag: str) -> str:
     block = blocks.get(tag)
-    return "" if block is None else _text(block)
-
-
-def _text(element: etree._Element) -> str:
-    """The text of a leaf, printable and on one line: it goes to logs and consoles."""
-    if len(element):
-        raise errors.HeaderInvalid(public_detail=f"{_at(element)} must hold text only")
-    text = element.text or ""
-    if len(text) > _TEXT_CHARACTERS_MAX or not (text.isprintable() or not text):
-        raise errors.HeaderInvalid(
-            public_detail=f"{_at(element)}: expected at most {_TEXT_CHARACTERS_MAX} "
-            "printable characters on one line"
-        )
-    return text
+    return "" if block is None else read_text(block)
 
 
 def _read_payload(body: etree._Element, service: ServiceId) -> etree._Element:
@@ -233,12 +200,8 @@ def _read_payload(body: etree._Element, service: ServiceId) -> etree._Element:
         )
     if (body.text or "").strip() or (body[0].tail or "").strip():
         raise errors.BodyInvalid(public_detail=f"line {body.sourceline}: text beside the element")
-    if body[0].tag.rpartition("}")[2] != service.service_code:
+    if not body[0].tag.rpartition("}")[2].startswith(service.service_code):
         raise errors.BodyInconsistent(
             public_detail=f"line {body[0].sourceline}: expected an element {service.service_code}"
         )
     return body[0]
-
-
-def _at(element: etree._Element) -> str:
-    return f"line {element.sourceline}, {etree.QName(element).localname}"

@@ -1,12 +1,12 @@
 """Read what a hub sends back: an answer or a fault, with or without receipt. Proves nothing.
 
-The checks, in order (SOAP = SOAP 1.1):
+The checks, in order (SOAP = SOAP 1.1, SOAP12 = SOAP 1.2 Part 1):
 
  (1) Well-formed UTF-8 XML without DTD, entities and processing instructions (bus.core.xml).
- (2) A SOAP 1.1 Envelope of one Header, then one Body, and nothing else. SOAP §4.1.2.
+ (2) A SOAP Envelope of one Header, then one Body, and nothing else. SOAP §4.1.2; SOAP12 §5.1.
  (3) Every block that is looked at stands once at most; the security header stands once.
  (4) The Body holds one element. SOAP §4.3.
- (5) A fault has its code and its detail with our error, each once. SOAP §4.4.
+ (5) A fault has its code and its detail with our error, each once. SOAP §4.4; SOAP12 §5.4.
 """
 
 from __future__ import annotations
@@ -17,20 +17,22 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
-from bus.core.envelope import HeaderBlock
-from bus.core.errors import BusError
-from bus.core.faults import Fault
+from bus.core.envelope import HeaderBlock, SoapVersion
+from bus.core.errors import BusError, FaultSent, ServiceFault
+from bus.core.faults import Fault, SoapCode
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad import names
-from signing.names import SECURITY, SOAP11
+from bus.protocols.soap_xroad.names import SoapNames
+from bus.protocols.soap_xroad.write import escape
+from signing.canonical import canonicalise
+from signing.names import SECURITY
 
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 """Largest answer that is read."""
 
-_ENVELOPE = f"{{{SOAP11}}}Envelope"
-_HEADER = f"{{{SOAP11}}}Header"
-_BODY = f"{{{SOAP11}}}Body"
-_FAULT = f"{{{SOAP11}}}Fault"
+_FAULT_DETAIL = "faultDetail"
+_CODES_OF_OTHERS = frozenset({ServiceFault.code, FaultSent.code})
+"""Errors of ours whose code on the wire is somebody else's."""
 _ERROR = f"{{{names.LIENTHONG}}}error"
 
 
@@ -55,6 +57,7 @@ class AnswerEnvelope:
     payload: etree._Element = field(repr=False)
     fault: Fault | None
     """What the fault says, if the payload is one."""
+    soap_version: SoapVersion = SoapVersion.SOAP_1_1
 
 
 def read_answer(raw: bytes, *, bytes_max: int = ANSWER_BYTES_MAX) -> AnswerEnvelope:
@@ -65,8 +68,9 @@ def read_answer(raw: bytes, *, bytes_max: int = ANSWER_BYTES_MAX) -> AnswerEnvel
     except BusError as error:
         raise AnswerRejected(f"the answer cannot be read: {error.detail or error}") from error
     # (2)
-    if root.tag != _ENVELOPE or [child.tag for child in root] != [_HEADER, _BODY]:
-        raise AnswerRejected("the answer is not a SOAP 1.1 envelope of one Header and one Body")
+    soap = names.SOAP_BY_ENVELOPE.get(root.tag)
+    if soap is None or [child.tag for child in root] != [soap.header, soap.body]:
+        raise AnswerRejected("the answer is not a SOAP envelope of one Header and one Body")
     header, body = root
     # (3)
     security = _block(header, SECURITY)
@@ -90,7 +94,8 @@ def read_answer(raw: bytes, *, bytes_max: int = ANSWER_BYTES_MAX) -> AnswerEnvel
         body=body,
         payload=payload,
         # (5)
-        fault=_read_fault(payload) if payload.tag == _FAULT else None,
+        fault=_read_fault(payload, soap) if payload.tag == soap.fault else None,
+        soap_version=soap.version,
     )
 
 
@@ -102,19 +107,89 @@ def _block(header: etree._Element, tag: str) -> etree._Element | None:
     return found[0] if found else None
 
 
-def _read_fault(element: etree._Element) -> Fault:
-    xroad_code = _text(_only(element, "faultcode"))
-    reason = _text(_only(element, "faultstring"))
-    error = _only(_only(element, "detail"), _ERROR)
+@dataclass(frozen=True, slots=True)
+class _FaultParts:
+    """Where the two SOAP versions put what a fault says."""
+
+    code: str
+    reason: str
+    actor: str
+    detail: etree._Element
+    soap_code: SoapCode
+
+
+def _parts_1_1(element: etree._Element, soap: SoapNames) -> _FaultParts:
+    code = _text(_only(element, "faultcode"))
+    is_senders = code.rpartition(":")[2].lower().startswith("client")
+    return _FaultParts(
+        code=code,
+        reason=_text(_only(element, "faultstring")),
+        actor=_text_of(element.find("faultactor")),
+        detail=_only(element, "detail"),
+        soap_code=SoapCode.SENDER if is_senders else SoapCode.RECEIVER,
+    )
+
+
+def _parts_1_2(element: etree._Element, soap: SoapNames) -> _FaultParts:
+    code, reason, role, detail, subcode, value, text = (
+        f"{{{soap.version}}}{name}"
+        for name in ("Code", "Reason", "Role", "Detail", "Subcode", "Value", "Text")
+    )
+    stated = _only(element, code)
+    own = _text(_only(stated, value)).rpartition(":")[2]
+    if own not in _STANDARD_CODES:
+        raise AnswerRejected("the fault's code is none of SOAP 1.2")
+    narrower = stated.find(f"{subcode}/{value}")
+    return _FaultParts(
+        code=_text_of(narrower) or _STANDARD_CODES[own],
+        reason=_text(_only(_only(element, reason), text)),
+        actor=_text_of(element.find(role)),
+        detail=_only(element, detail),
+        soap_code=SoapCode(own),
+    )
+
+
+_STANDARD_CODES: dict[str, str] = {
+    SoapCode.SENDER: "soap:Client",
+    SoapCode.RECEIVER: "soap:Server",
+    SoapCode.VERSION_MISMATCH: "soap:VersionMismatch",
+    SoapCode.MUST_UNDERSTAND: "soap:MustUnderstand",
+}
+"""What SOAP 1.1 says for the codes of 1.2."""
+_FAULT_READERS = {SoapVersion.SOAP_1_1: _parts_1_1, SoapVersion.SOAP_1_2: _parts_1_2}
+
+
+def _read_fault(element: etree._Element, soap: SoapNames) -> Fault:
+    parts = _FAULT_READERS[soap.version](element, soap)
+    error = _only(parts.detail, _ERROR)
+    code = _our_text(error, "code")
     return Fault(
-        code=_our_text(error, "code"),
-        xroad_code=xroad_code,
-        reason=reason,
+        code=code,
+        xroad_code=parts.code,
+        reason=parts.reason,
         fault_id=_our_text(error, "faultId"),
         message_id=_our_text(error, "messageId"),
         request_digest=_base64(_only(error, f"{{{names.LIENTHONG}}}requestDigest")),
         is_retryable=_our_text(error, "retryable") == "true",
+        keeps_spelling=code in _CODES_OF_OTHERS,
+        soap_code=parts.soap_code,
+        actor=parts.actor,
+        detail_content=_service_detail(parts.detail) if code == ServiceFault.code else b"",
     )
+
+
+def _service_detail(detail: etree._Element) -> bytes:
+    """What the service said in its detail, without what the hub put beside it."""
+    own = [child for child in detail if child.tag != _ERROR]
+    text = escape((detail.text or "").strip())
+    if not text and [child.tag for child in own] == [_FAULT_DETAIL]:
+        only_id = (own[0].text or "") == _our_text(_only(detail, _ERROR), "faultId")
+        own = [] if only_id else own
+    return text.encode() + b"".join(canonicalise(child) for child in own)
+
+
+def _text_of(element: etree._Element | None) -> str:
+    return "" if element is None else _text(element)
 
 
 def _our_text(error: etree._Element, name: str) -> str:

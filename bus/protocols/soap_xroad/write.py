@@ -149,9 +149,16 @@ def write_fault_message(
     time: SigningTime,
     *,
     soap_version: SoapVersion = SoapVersion.SOAP_1_1,
+    unsigned_block: bytes = b"",
 ) -> bytes:
-    """A signed message whose Body holds a `soap:Fault`, already canonical within that Body."""
-    return _write([], fault, _WRAPPINGS[soap_version], _Security(signer, time, soap_version))
+    """A signed message whose Body holds a `soap:Fault`, already canonical within that Body.
+
+    `unsigned_block` explains the fault to stacks that look for it; nothing rests on it.
+    """
+    wrapping = _WRAPPINGS[soap_version]
+    security = _Security(signer, time, soap_version)
+    content = _in_its_place(fault, wrapping)
+    return _write([], content, wrapping, security, unsigned_block=unsigned_block)
 
 
 def with_receipt(message: bytes, receipt_note: bytes) -> bytes:
@@ -200,13 +207,19 @@ class _Security:
 
 
 def _write(
-    blocks: Sequence[CanonicalPart], payload: bytes, wrapping: _Wrapping, security: _Security
+    blocks: Sequence[CanonicalPart],
+    payload: bytes,
+    wrapping: _Wrapping,
+    security: _Security,
+    *,
+    unsigned_block: bytes = b"",
 ) -> bytes:
     body = wrapping.body_start + payload + _BODY_END
     return b"".join(
         (
             wrapping.envelope_start,
             *(block.canonical for block in blocks),
+            unsigned_block,
             security.header([*blocks, CanonicalPart(_BODY_ID, body)]),
             _HEADER_END,
             body,
@@ -216,10 +229,13 @@ def _write(
 
 
 def _payload_bytes(payload: etree._Element, wrapping: _Wrapping) -> bytes:
-    canonical = canonicalise(payload)
+    return _in_its_place(canonicalise(payload), wrapping)
+
+
+def _in_its_place(canonical: bytes, wrapping: _Wrapping) -> bytes:
     if b"xmlns:soap=" not in canonical and b"xmlns:wsu=" not in canonical:
         return canonical
-    # The payload uses a prefix that the Body declares already: canonicalise it in its place.
+    # The content uses a prefix that the Body declares already: canonicalise it in its place.
     whole = wrapping.body_start + canonical + _BODY_END
     body = canonicalise(parse_xml(whole, bytes_max=len(whole)))
     return body[body.index(b">") + 1 : -len(_BODY_END)]

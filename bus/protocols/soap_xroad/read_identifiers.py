@@ -1,0 +1,107 @@
+"""Read the identifiers of X-Road header blocks: client, service, security server. MESS §2.1."""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from bus.core import errors
+from bus.core.identifiers import (
+    IDENTIFIER_PART,
+    MemberId,
+    SecurityServerId,
+    ServiceId,
+    SubsystemId,
+    service_id,
+    subsystem_id,
+)
+from bus.protocols.soap_xroad import names
+
+_TEXT_CHARACTERS_MAX = 256
+_IDENTIFIERS = f"{{{names.IDENTIFIERS}"
+
+_MEMBER_PARTS = ("xRoadInstance", "memberClass", "memberCode")
+_SUBSYSTEM_PARTS = (*_MEMBER_PARTS, "subsystemCode")
+_CLIENT_PARTS = {"MEMBER": _MEMBER_PARTS, "SUBSYSTEM": _SUBSYSTEM_PARTS}
+_SERVICE_PARTS = (*_SUBSYSTEM_PARTS, "serviceCode", "serviceVersion")
+_SERVICE_PARTS_OPTIONAL = frozenset({"subsystemCode", "serviceVersion"})
+_SERVER_PARTS = (*_MEMBER_PARTS, "serverCode")
+_NONE_OPTIONAL: frozenset[str] = frozenset()
+
+
+def read_client(block: etree._Element) -> SubsystemId:
+    """Who asks. Raises HeaderInvalid, HeaderFieldMissing, HeaderDuplicate, as all here do."""
+    parts = _CLIENT_PARTS.get(block.get(names.OBJECT_TYPE, ""))
+    if parts is None:
+        raise errors.HeaderInvalid(
+            public_detail=f"{at(block)}: objectType must be MEMBER or SUBSYSTEM"
+        )
+    found = _read_parts(block, parts, _NONE_OPTIONAL)
+    return subsystem_id(*(found.get(part, "") for part in _SUBSYSTEM_PARTS))
+
+
+def read_service(block: etree._Element) -> ServiceId:
+    """What is asked for."""
+    _require_type(block, "SERVICE")
+    found = _read_parts(block, _SERVICE_PARTS, _SERVICE_PARTS_OPTIONAL)
+    return service_id(*(found.get(part, "") for part in _SERVICE_PARTS))
+
+
+def read_security_server(block: etree._Element | None) -> SecurityServerId | None:
+    """Which server is to answer; None: the request names none."""
+    if block is None:
+        return None
+    _require_type(block, "SERVER")
+    found = _read_parts(block, _SERVER_PARTS, _NONE_OPTIONAL)
+    member = MemberId(*(found[part] for part in _MEMBER_PARTS))
+    return SecurityServerId(member, found["serverCode"])
+
+
+def read_text(element: etree._Element) -> str:
+    """The text of a leaf, printable and on one line: it goes to logs and consoles."""
+    if len(element):
+        raise errors.HeaderInvalid(public_detail=f"{at(element)} must hold text only")
+    text = element.text or ""
+    if len(text) > _TEXT_CHARACTERS_MAX or not (text.isprintable() or not text):
+        raise errors.HeaderInvalid(
+            public_detail=f"{at(element)}: expected at most {_TEXT_CHARACTERS_MAX} "
+            "printable characters on one line"
+        )
+    return text
+
+
+def at(element: etree._Element) -> str:
+    """Where an element stands, for its sender."""
+    return f"line {element.sourceline}, {etree.QName(element).localname}"
+
+
+def _require_type(block: etree._Element, object_type: str) -> None:
+    if block.get(names.OBJECT_TYPE) != object_type:
+        raise errors.HeaderInvalid(public_detail=f"{at(block)}: objectType must be {object_type}")
+
+
+def _read_parts(
+    block: etree._Element, expected: tuple[str, ...], optional: frozenset[str]
+) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for child in block:
+        namespace, _, name = child.tag.rpartition("}")
+        if namespace != _IDENTIFIERS or name not in expected:
+            raise errors.HeaderInvalid(public_detail=f"{at(child)} is not expected here")
+        if name in found:
+            raise errors.HeaderDuplicate(public_detail=at(child))
+        found[name] = _identifier_part(child)
+    for name_expected in expected:
+        if name_expected not in found and name_expected not in optional:
+            raise errors.HeaderFieldMissing(
+                public_detail=f"{at(block)}: {name_expected} is required"
+            )
+    return found
+
+
+def _identifier_part(element: etree._Element) -> str:
+    text = read_text(element)
+    if not IDENTIFIER_PART.match(text):
+        raise errors.HeaderInvalid(
+            public_detail=f"{at(element)}: expected 1 to 64 of A-Z a-z 0-9 '()+,-.=?"
+        )
+    return text
