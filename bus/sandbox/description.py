@@ -26,6 +26,8 @@ class DescribedSubsystem:
     id: str
     key: str
     certificate: str
+    access_point: str = ""
+    """The URL that takes its plain requests; empty: it signs for itself."""
 
 
 @dataclass(frozen=True, slots=True)

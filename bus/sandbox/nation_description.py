@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from bus.core.identifiers import SubsystemId
 from bus.edge.routes_file import read_nation
 from bus.sandbox.description import (
     VERSION,
@@ -16,7 +18,10 @@ from bus.sandbox.nation_files import HUB_HOST, PreparedNation
 from bus.sandbox.sandbox_data import sample_requests
 
 
-def describe_nation(nation: PreparedNation) -> Description:
+def describe_nation(
+    nation: PreparedNation, access_points: Mapping[SubsystemId, str]
+) -> Description:
+    """`access_points`: the URL of the one that a subsystem asks through."""
     folder = nation.folder.absolute()
     routes = read_nation(nation.routes)
     samples = _write_samples(folder)
@@ -31,7 +36,10 @@ def describe_nation(nation: PreparedNation) -> Description:
         settings=str(nation.hub_settings.absolute()),
         subsystems=tuple(
             DescribedSubsystem(
-                str(subsystem), str(files.key.absolute()), str(files.certificate.absolute())
+                str(subsystem),
+                str(files.key.absolute()),
+                str(files.certificate.absolute()),
+                access_points.get(subsystem, ""),
             )
             for subsystem, files in nation.signers.items()
         ),

@@ -10,6 +10,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 from bus.edge.key_store import read_secret
+from bus.sandbox.access_points import port_names
 from bus.sandbox.nation_files import HUB_HOST, PreparedNation
 from bus.sandbox.processes import Program
 from bus.sandbox.run_state import run_folder
@@ -27,7 +28,7 @@ def free_ports(hub_port: int) -> dict[str, int]:
     found = {}
     held = []
     try:
-        for name in (*AGENCIES, "hub"):
+        for name in (*AGENCIES, *port_names(), "hub"):
             wanted = hub_port or HUB_PORT_USUAL if name == "hub" else 0
             door = socket.socket()
             held.append(door)

@@ -11,6 +11,7 @@ from typing import Any
 from bus import __version__
 from bus.core.errors import BusError, ConfigurationError
 from bus.edge.log_reader import open_log_reader
+from bus.sandbox.access_points import PROGRAM as ACCESS_POINTS
 from bus.sandbox.description import Description, read_description
 from bus.sandbox.processes import is_running
 from bus.sandbox.programs import answers
@@ -62,6 +63,13 @@ def read_status(folder: Path) -> Status:
     if described is not None:
         what = f"{len(described.services)} services, {len(described.subsystems)} subsystems"
         parts.append(Part("nation", "prepared", what))
+        parts += [
+            Part(
+                "access point", "prepared", f"{one.access_point}  takes plain requests of {one.id}"
+            )
+            for one in described.subsystems
+            if one.access_point
+        ]
     parts.append(Part("lienthong", __version__, f"Python {sys.version.split()[0]}"))
     return Status(
         folder=str(folder),
@@ -83,6 +91,8 @@ def _process_parts(run: RunState | None, described: Description | None) -> Itera
     urls = {one.id: f"{one.url}/_health" for one in described.agencies} if described else {}
     if described:
         urls["hub"] = f"{described.hub_url}/health"
+        first = next((one.access_point for one in described.subsystems if one.access_point), "")
+        urls[ACCESS_POINTS] = f"{first}/health"
     for name, process in sorted(run.children.items(), key=lambda item: item[0] != "hub"):
         url = urls.get(name, "")
         if not is_running(process):

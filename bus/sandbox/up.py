@@ -15,6 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bus.sandbox.access_points import (
+    PROGRAM,
+    access_point_urls,
+    access_points_program,
+    write_access_points,
+)
 from bus.sandbox.description import FILE, Description, write_description
 from bus.sandbox.nation_description import describe_nation
 from bus.sandbox.nation_files import prepare_nation
@@ -57,7 +63,7 @@ class Wish:
 
 
 class RunningSandbox:
-    """Three processes: two agencies and the hub. Used from one thread."""
+    """Its processes: two agencies, the hub, the access points. Used from one thread."""
 
     def __init__(self, wish: Wish, tell: Callable[[str], None]) -> None:
         """Use `running_sandbox`."""
@@ -83,8 +89,12 @@ class RunningSandbox:
         for agency in AGENCIES:
             self._start(agency_program(nation, agency))
         self._start(hub_program(nation, self._wish.log_level))
+        write_access_points(nation, ports)
+        self._start(access_points_program(nation, self._wish.log_level))
+        access_points = access_point_urls(ports)
         self._await_ready(health_urls(nation))
-        self.description = describe_nation(nation)
+        self._await_ready({PROGRAM: f"{next(iter(access_points.values()))}/health"})
+        self.description = describe_nation(nation, access_points)
         write_description(folder, self.description)
         self._record(is_ready=True)
 

@@ -75,7 +75,7 @@ async def leave_a_sandbox(folder: Path) -> None:
         hub_port=hub_port,
         agency_ports=dict(zip(AGENCIES, ports, strict=True)),
     )
-    write_description(folder, describe_nation(nation))
+    write_description(folder, describe_nation(nation, {}))
     hub = await open_hub(read_hub_settings(nation.hub_settings))
     await hub.close()
 
