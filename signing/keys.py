@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Protocol
 
@@ -78,6 +79,18 @@ class Signer:
     def waits(self) -> bool:
         """Signing waits for a device: it is not for the thread of an event loop."""
         return not isinstance(self.private_key, PrivateKey)
+
+    def at(self, now: datetime) -> Signer:
+        """This one, at any time: see `SignerInTime`."""
+        return self
+
+
+class SignerInTime(Protocol):
+    """Whoever signs, with one key after the other or always with the same."""
+
+    def at(self, now: datetime) -> Signer:
+        """The signer to sign with at `now`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,8 @@ _WAYS = {
     uri.ED25519: _Way(Ed25519PublicKey, "EDDSA"),
 }
 
+_KEY_TYPES = {RSAPublicKey: "RSA", EllipticCurvePublicKey: "EC", Ed25519PublicKey: "EC_EDWARDS"}
+
 _NEVER = (
     "MechanismInvalid",
     "MechanismParamInvalid",
@@ -175,12 +177,12 @@ class Token:
                 raise self._failure(error) from None
 
     def _sign(self, key: TokenKey, way: _Way, prepared: bytes) -> bytes:
-        handle = self._keys.get((key.label, key.id)) or self._find(key)
+        handle = self._keys.get((key.label, key.id)) or self._find(key, way)
         mechanism = self._library.Mechanism[way.mechanism]
         value: bytes = handle.sign(prepared, mechanism=mechanism, mechanism_param=self._param(way))
         return value
 
-    def _find(self, key: TokenKey) -> Any:
+    def _find(self, key: TokenKey, way: _Way) -> Any:
         if self._session is None:
             self._require_patience()
             if self._is_lost:
@@ -192,6 +194,8 @@ class Token:
         named = {"label": key.label or None, "id": key.id or None}
         private = self._library.ObjectClass.PRIVATE_KEY
         handle = self._session.get_key(object_class=private, **named)
+        if handle.key_type.name != _KEY_TYPES[way.key_kind]:
+            raise KeyUnusable("the certificate was issued for another key than the token's")
         if not hasattr(handle, "sign"):
             raise KeyUnusable("the token says that this key is not for signing")
         self._keys[key.label, key.id] = handle

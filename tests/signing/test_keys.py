@@ -16,19 +16,25 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    pkcs12,
 )
 from cryptography.x509.oid import NameOID
 
 from signing import keys
+from signing.algorithms import sign_bytes, verify_bytes
 from signing.errors import KeyUnusable
 from signing.keys import (
     load_certificate,
     load_certificates,
+    load_key_file,
     load_private_key,
     load_signer,
+    make_signer,
 )
 
 P_256 = ec.generate_private_key(ec.SECP256R1())
+P_521 = ec.generate_private_key(ec.SECP521R1())
+DSA_KEY = dsa.generate_private_key(key_size=2048)
 
 
 def pem(key: object, passphrase: bytes | None = None) -> bytes:
@@ -171,3 +177,97 @@ def test_a_certificate_whose_key_no_library_reads_is_refused() -> None:
 
     with pytest.raises(KeyUnusable, match="cannot be read"):
         keys._certified_key(cast(Any, Unreadable()))
+
+
+# --- PKCS #12 --------------------------------------------------------------------------------
+
+
+def key_file(key: object, certificate: bytes | None, *, chain: tuple[bytes, ...] = ()) -> bytes:
+    return pkcs12.serialize_key_and_certificates(
+        b"hub",
+        key,  # type: ignore[arg-type]
+        load_certificate(certificate) if certificate else None,
+        [load_certificate(one) for one in chain],
+        BestAvailableEncryption(b"mat khau"),
+    )
+
+
+def test_a_pkcs_12_file_holds_key_certificate_and_chain() -> None:
+    above = certificate_for(ec.generate_private_key(ec.SECP256R1()))
+    certificate = certificate_for(P_256)
+    raw = key_file(P_256, certificate, chain=(above,))
+
+    loaded = load_key_file(raw, passphrase=b"mat khau")
+    signer = make_signer(loaded.private_key, loaded.certificate, loaded.chain)
+
+    assert signer.certificate == load_certificate(certificate)
+    assert signer.chain == (load_certificate(above),)
+
+
+@pytest.mark.parametrize(
+    ("raw", "passphrase", "reason"),
+    [
+        (key_file(P_256, certificate_for(P_256)), b"khac", "or the passphrase is wrong"),
+        (key_file(P_256, certificate_for(P_256)), None, "a passphrase is needed"),
+        (key_file(P_256, None), b"mat khau", "expected a private key and its certificate"),
+        (
+            key_file(None, certificate_for(P_256)),
+            b"mat khau",
+            "expected a private key and its certificate",
+        ),
+        (
+            key_file(DSA_KEY, certificate_for(DSA_KEY)),
+            b"mat khau",
+            "expected an RSA, P-256, P-384 or Ed25519 key",
+        ),
+        (
+            key_file(P_521, certificate_for(P_521)),
+            b"mat khau",
+            "curve secp521r1; expected P-256 or P-384",
+        ),
+        (b"\x30\x03abc", b"mat khau", "no PKCS #12 file"),
+        (b"", None, "no PKCS #12 file"),
+        (b"x" * (1024 * 1024 + 1), None, "too large for a key"),
+    ],
+    ids=["wrong", "missing", "no certificate", "no key", "DSA", "P-521", "DER", "empty", "huge"],
+)
+def test_another_pkcs_12_file_is_refused(raw: bytes, passphrase: bytes | None, reason: str) -> None:
+    with pytest.raises(KeyUnusable, match=reason):
+        load_key_file(raw, passphrase=passphrase)
+
+
+# --- keys that a device holds ----------------------------------------------------------------
+
+
+class Device:
+    """A key that gives signatures only."""
+
+    def __init__(self, key: object) -> None:
+        self._key = key
+
+    def public_key(self) -> object:
+        return self._key.public_key()  # type: ignore[attr-defined]
+
+    def sign(self, algorithm: str, data: bytes) -> bytes:
+        return sign_bytes(self._key, algorithm, data)  # type: ignore[arg-type]
+
+
+def test_a_key_in_a_device_signs_like_one_in_memory() -> None:
+    signer = make_signer(Device(P_256), load_certificate(certificate_for(P_256)))
+
+    value = signer.sign(signer.algorithm, b"data")
+
+    verify_bytes(P_256.public_key(), signer.algorithm, value, b"data")
+    assert signer.waits
+    assert not load_signer(pem(P_256), certificate_for(P_256)).waits
+
+
+def test_a_device_with_a_key_that_signatures_do_not_use_is_refused() -> None:
+    with pytest.raises(KeyUnusable, match="secp521r1"):
+        make_signer(Device(P_521), load_certificate(certificate_for(P_256)))
+
+
+def test_one_signer_is_its_own_succession() -> None:
+    signer = load_signer(pem(P_256), certificate_for(P_256))
+
+    assert signer.at(datetime(2026, 6, 1, tzinfo=UTC)) is signer
