@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from bus.core.identifiers import SubsystemId
 from bus.core.limits import Limits
@@ -14,16 +15,18 @@ from tests.nation import ANSWER, NOW, PROVIDER, SmallNation, payload
 Change = Callable[[bytes], bytes]
 
 
-def answer_to(sent: bytes, nation: SmallNation, signer: SubsystemId = PROVIDER) -> bytes:
+def answer_to(
+    sent: bytes, nation: SmallNation, signer: SubsystemId = PROVIDER, *, at: datetime = NOW
+) -> bytes:
     """The answer to a request, signed by whom it should be, or by somebody else."""
     envelope = parse(sent, Limits())
-    return write_answer(envelope, payload(ANSWER), nation.signers[signer], SigningTime(NOW))
+    return write_answer(envelope, payload(ANSWER), nation.signers[signer], SigningTime(at))
 
 
-def fault_of(signer: SubsystemId, nation: SmallNation) -> bytes:
+def fault_of(signer: SubsystemId, nation: SmallNation, *, at: datetime = NOW) -> bytes:
     """A fault about no request, signed by somebody."""
     return write_fault_message(
-        b"<soap:Fault></soap:Fault>", nation.signers[signer], SigningTime(NOW)
+        b"<soap:Fault></soap:Fault>", nation.signers[signer], SigningTime(at)
     )
 
 
@@ -42,7 +45,8 @@ ALTERED: dict[str, Change] = {
         raw, block(raw, "id").replace(b' wsu:Id="id"', b"")
     ),
     "another canonicalisation": lambda raw: raw.replace(
-        b"CanonicalizationMethod Algorithm=", b"CanonicalizationMethod A="
+        b'CanonicalizationMethod Algorithm="http://www.w3.org/2001/10/xml-exc-c14n#"',
+        b'CanonicalizationMethod Algorithm="http://www.w3.org/TR/2001/REC-xml-c14n-20010315"',
     ),
     "a signature by SHA-1": lambda raw: raw.replace(b"#ecdsa-sha256", b"#ecdsa-sha1"),
     "SHA-1": lambda raw: raw.replace(b"xmlenc#sha256", b"xmldsig#sha1"),

@@ -93,7 +93,7 @@ REASONS = {
     "a moved Body": "soap:Body is not signed where it stands",
     "a block twice": "multiple elements with the same value",
     "an unsigned block": "xrd:id is not signed where it stands",
-    "another canonicalisation": "could not find CanonicalizationMethod",
+    "another canonicalisation": "is not supported",
     "a signature by SHA-1": "is not supported",
     "SHA-1": "is not supported",
     "no signature": "Signature stands 0 times",
