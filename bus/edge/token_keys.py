@@ -41,7 +41,7 @@ _log = structlog.get_logger()
 class _Way:
     """How a token makes a signature: its mechanism, and what it is handed."""
 
-    key_kind: type
+    key_kind: type[object]
     mechanism: str
     prepare: Callable[[bytes], bytes] = bytes
     pss_hash: str = ""
