@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
+
+from signing.attachments import Attachment
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,40 @@ class StoredEntry:
     index: int
     leaf: bytes
     sealed: SealedPayload | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAttachments:
+    """Attachments that lie sealed beside the log, for an entry that is still to be appended."""
+
+    commitment: bytes
+    """To what they are: SHA-256(tag || salt || manifest)."""
+    stored: bytes
+    """SHA-256 of the sealed file; names it."""
+
+
+class AttachmentStore(Protocol):
+    """Keeps attachments beside the log. Its functions wait for the disk: call them in a thread."""
+
+    def keep(self, attachments: Sequence[Attachment], *, is_content_kept: bool) -> KeptAttachments:
+        """Seal attachments; when this returns, they are on disk and synced.
+
+        Without `is_content_kept` only what they are: ids, headers, sizes, digests. `confirm`
+        follows when an entry names them, `drop` when none will. Raises LogUnavailable.
+        """
+        ...
+
+    def confirm(self, kept: KeptAttachments) -> None:
+        """An entry on disk names them."""
+        ...
+
+    def drop(self, kept: KeptAttachments) -> None:
+        """No entry names them: remove them."""
+        ...
+
+    def open(self, stored: bytes) -> tuple[Attachment, ...]:
+        """The attachments that were kept under this digest. Raises LogCorrupt."""
+        ...
 
 
 class PayloadSealer(Protocol):

@@ -7,7 +7,6 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
-from lxml import etree
 
 from bus.core.errors import (
     AdapterBroken,
@@ -17,7 +16,7 @@ from bus.core.errors import (
     RecipientTimeout,
     RecipientUnavailable,
 )
-from bus.kit.contract import Adapter, Query
+from bus.kit.contract import Adapter, Answer, Query
 
 _ALLOWED = (PayloadRejected, RecipientRefused, RecipientTimeout, RecipientUnavailable)
 _log = structlog.get_logger()
@@ -34,7 +33,7 @@ class AdapterCalls:
         self._adapter = adapter
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix=f"adapter-{adapter_id}")
 
-    async def call(self, query: Query) -> etree._Element:
+    async def call(self, query: Query) -> Answer:
         """The adapter's answer, within `query.timeout_seconds`, waiting for a thread included.
 
         Raises the errors of the adapter contract; AdapterBroken for anything else.
@@ -50,9 +49,9 @@ class AdapterCalls:
                 public_detail=f"no answer within {query.timeout_seconds:g} s"
             ) from error
 
-    def _answer(self, query: Query) -> etree._Element:
+    def _answer(self, query: Query) -> Answer:
         try:
-            return self._adapter.answer(query).element
+            return self._adapter.answer(query)
         except _ALLOWED:
             raise
         except BusError as error:

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ from bus.protocols.soap_xroad.judging import (
     tasks_from_bytes,
     tasks_to_bytes,
 )
+from signing.attachments import Attachment
 
 LENGTH = struct.Struct(">I")
 """Before each frame: the length of its content in bytes."""
@@ -72,6 +74,9 @@ class Judges:
         self._waiting: dict[int, _Waiting] = {}
         self._gathered: list[Task] = []
         self._number = 0
+        # Attachments are rare and large, and stay in this process: one thread judges their
+        # messages, and reads what a signature covers of them beside the event loop.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge-attachments")
         self._is_ready = asyncio.Event()
         """Set when the process has said its first word, or is lost."""
         self.judged_beside = 0
@@ -102,8 +107,14 @@ class Judges:
         except TimeoutError:
             self._lose()
 
-    async def judge(self, raw: bytes, now: datetime) -> Decision:
+    async def judge(
+        self, raw: bytes, now: datetime, attachments: tuple[Attachment, ...] = ()
+    ) -> Decision:
         """The decision about a request. For any bytes: a decision."""
+        if attachments:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, judge_request, raw, self._rules, now, self._report, attachments
+            )
         if self._transport is None or len(self._waiting) >= WAITING_MAX:
             return judge_request(raw, self._rules, now, self._report)
         self._number += 1
@@ -157,6 +168,7 @@ class Judges:
 
     async def close(self) -> None:
         """End the process: its input ends, and so does it."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()

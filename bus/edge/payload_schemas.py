@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,7 +25,7 @@ _ELEMENT = "{http://www.w3.org/2001/XMLSchema}element"
 class CompiledSchema:
     """One XSD: compiled by libxml2 at once, and by xmlschema when a mistake must be told.
 
-    Safe to use from one thread.
+    Safe to use from several threads, one after the other.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,6 +40,8 @@ class CompiledSchema:
         except (BusError, etree.XMLSchemaParseError) as error:
             raise self._refused(str(error)) from error
         self._precise: PreciseSchema | None = None
+        self._lock = threading.Lock()
+        """Guards both validators: each keeps the mistakes of its last run in itself."""
         self.namespace = self.root.get("targetNamespace", "")
 
     def compile_precise(self) -> PreciseSchema:
@@ -64,8 +67,10 @@ class CompiledSchema:
 
     def mistake(self, element: etree._Element) -> SchemaMistake | None:
         """The first mistake of `element`, without its values; None: it is valid."""
-        if self._fast.validate(element):
-            return None
+        with self._lock:
+            return None if self._fast.validate(element) else self._tell(element)
+
+    def _tell(self, element: etree._Element) -> SchemaMistake:
         precise = self._precise_mistake(element)
         if precise is not None:
             return precise

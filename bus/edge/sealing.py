@@ -47,6 +47,19 @@ class Sealer:
         sealed = SealedPayload(ciphertext, wrapped_key)
         return sealed, commit_payload(salt, raw), hashlib.sha256(ciphertext).digest()
 
+    def wrap(self, key: bytes, purpose: bytes) -> bytes:
+        """A key, wrapped under the read key for one purpose: 60 bytes for one of 32."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._wrapping.encrypt(nonce, key, purpose)
+
+    def unwrap(self, wrapped_key: bytes, purpose: bytes) -> bytes:
+        """The key that `wrap` wrapped. Raises LogCorrupt."""
+        try:
+            nonce, wrapped = wrapped_key[:_NONCE_BYTES], wrapped_key[_NONCE_BYTES:]
+            return self._wrapping.decrypt(nonce, wrapped, purpose)
+        except (InvalidTag, ValueError) as error:
+            raise LogCorrupt("a key does not open under this read key") from error
+
     def open_sealed(self, sealed: SealedPayload) -> tuple[bytes, bytes]:
         """Decrypt; give salt and raw bytes.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from bus.core.errors import ConfigurationError, LogCorrupt, LogUnavailable, Problem
 from bus.core.limits import Limits
+from bus.core.log_entries import text_of_digest
 from bus.core.ports import AlreadyTaken, Appended, LogWrite, SealedPayload, StoredEntry
 from bus.edge.log_database import make_database, open_reading
 from bus.edge.log_files import (
@@ -139,6 +140,14 @@ class SqliteLog:
             raise LogCorrupt(f"no text has the digest {digest.hex()}")
         return bytes(row[0])
 
+    async def names_attachments(self, stored: bytes) -> bool:
+        """Whether an entry names attachments that are stored under this digest.
+
+        It looks at every leaf. Raises LogCorrupt, LogUnavailable.
+        """
+        mark = f'"stored":"{text_of_digest(stored)}"'.encode()
+        return await asyncio.to_thread(self._fetch, _NAMING, mark) is not None
+
     async def close(self) -> None:
         """Write what is queued, publish a last checkpoint, release every file."""
         if self._is_closed:
@@ -195,6 +204,7 @@ class SqliteLog:
 _ENTRY = (
     "SELECT leaf, ciphertext, wrapped_key FROM entries LEFT JOIN payloads USING (idx) WHERE idx = ?"
 )
+_NAMING = "SELECT 1 FROM entries WHERE instr(leaf, ?) > 0 LIMIT 1"
 _TEXT = "SELECT text FROM texts WHERE digest = ?"
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from bus.core.errors import SpoolUnavailable
+from bus.core.errors import ConfigurationError, Problem, SpoolUnavailable
 from bus.protocols.mime.read import PartHead
 from signing.attachments import Attachment
 from signing.policy import DIGEST_SHA256, DIGEST_SHA512
@@ -64,6 +64,15 @@ class Spool:
     def make_file(self) -> IO[bytes]:
         """A file without a name. Raises OSError."""
         return tempfile.TemporaryFile(dir=self._folder, buffering=0)
+
+
+def open_spool(folder: Path, *, bytes_max: int) -> Spool:
+    """The spool of a hub. Raises ConfigurationError: the folder cannot be used."""
+    try:
+        return Spool(folder, bytes_max=bytes_max)
+    except OSError as error:
+        problem = Problem(str(folder), "", f"no folder for attachments: {error.strerror}")
+        raise ConfigurationError([problem]) from error
 
 
 class _Content:

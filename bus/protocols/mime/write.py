@@ -10,6 +10,8 @@ from bus.protocols.mime.content_type import MULTIPART_RELATED, XOP, ContentType
 from signing.attachments import Attachment
 from signing.policy import DIGEST_SHA256
 
+XOP_NAMESPACE = b"http://www.w3.org/2004/08/xop/include"
+"""A SOAP part that names it is sent as MTOM."""
 ROOT_ID = "soap@lienthong.vn"
 _TEXT_XML = "text/xml"
 
