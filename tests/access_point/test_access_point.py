@@ -1,0 +1,482 @@
+"""A system that cannot sign asks through an access point, and gets what X-Road's clients expect."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from bus.core.receipts import parse_receipt
+from bus.core.xml import parse_xml
+from bus.edge.hub_client import read_known_hub
+from bus.edge.log_reader import open_log_reader
+from bus.kit.contract import Answer, Query, RecipientRefused
+from bus.protocols.soap_xroad.write import without_receipt
+from signing.canonical import canonicalise
+from signing.names import SECURITY
+from signing.signed_note import verify_note
+from tests.access_point.running_access_point import (
+    XROAD,
+    PlainReply,
+    RunningAccessPoint,
+    ServedHub,
+    plain_request,
+    request_hash,
+    running_access_point,
+    served_hub,
+    write_settings,
+)
+from tests.edge.hub_stand_in import StandIn, listening
+from tests.hub.running_hub import SetClock, answer_well
+from tests.nation import (
+    ANSWER,
+    CLIENT,
+    DISABLED_SERVICE,
+    NOTICE,
+    NOW,
+    OTHER_CLIENT,
+    SAMPLE,
+    SmallNation,
+    payload,
+)
+
+NAMES = {"soap": "http://schemas.xmlsoap.org/soap/envelope/", "xrd": XROAD}
+ERROR_CODE = "string(//*[local-name()='error']/*[local-name()='code'])"
+
+
+@pytest.fixture(scope="module")
+def hub(nation: SmallNation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHub]:
+    with served_hub(nation, tmp_path_factory.mktemp("hub")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def at_rest(hub: ServedHub) -> None:
+    hub.agency.asked.clear()
+    hub.agency.script = answer_well
+    hub.clock.now = NOW
+
+
+@pytest.fixture(scope="module")
+def point(
+    nation: SmallNation, hub: ServedHub, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningAccessPoint]:
+    settings = write_settings(nation, tmp_path_factory.mktemp("point"), hub.url)
+    with running_access_point(settings, hub.clock) as running:
+        yield running
+
+
+def read(reply: PlainReply) -> etree._Element:
+    return parse_xml(reply.body, bytes_max=len(reply.body))
+
+
+def fault_codes(reply: PlainReply) -> tuple[str, str]:
+    """X-Road's code, and ours."""
+    envelope = read(reply)
+    return str(envelope.findtext(".//faultcode")), str(envelope.xpath(ERROR_CODE))
+
+
+# --- answers -----------------------------------------------------------------------------------
+
+
+def test_a_plain_request_gets_a_plain_answer(point: RunningAccessPoint) -> None:
+    raw = plain_request("answered-1")
+
+    reply = point.post(raw)
+
+    envelope = read(reply)
+    header, body = envelope
+    assert reply.status == 200
+    assert [etree.QName(block).localname for block in header] == [
+        "client",
+        "service",
+        "userId",
+        "id",
+        "protocolVersion",
+        "requestHash",
+    ]
+    assert header.findtext("xrd:requestHash", namespaces=NAMES) == request_hash(raw)
+    assert header.findtext("xrd:id", namespaces=NAMES) == "answered-1"
+    assert canonicalise(payload(ANSWER)) == canonicalise(body[0])
+    assert header.find(SECURITY) is None
+
+
+@pytest.mark.parametrize(
+    "order", list(permutations(("client", "service", "id", "protocolVersion")))
+)
+def test_headers_come_back_in_the_order_of_the_request(
+    point: RunningAccessPoint, order: tuple[str, ...]
+) -> None:
+    reply = point.post(plain_request("-".join(order), order=order))
+
+    header = read(reply)[0]
+    assert [etree.QName(block).localname for block in header] == [*order, "requestHash"]
+
+
+def test_the_agency_is_asked_in_the_name_of_the_system(
+    point: RunningAccessPoint, hub: ServedHub
+) -> None:
+    point.post(
+        plain_request(
+            "asked-1", order=("id", "issue", "userId", "service", "client", "protocolVersion")
+        )
+    )
+
+    [query] = hub.agency.asked
+    assert (
+        query.client,
+        query.message_id,
+        query.user_id,
+        query.issue,
+    ) == (CLIENT, "asked-1", "VN0117", "H41-2026-1")
+    assert canonicalise(payload()) == query.payload
+
+
+def test_a_request_in_another_charset_is_signed_in_utf_8(
+    point: RunningAccessPoint, hub: ServedHub
+) -> None:
+    text = plain_request("latin-1", user_id="Émile").decode()
+    raw = ('<?xml version="1.0" encoding="ISO-8859-1"?>' + text).encode("iso-8859-1", "replace")
+
+    reply = point.post(raw, content_type="text/xml; charset=ISO-8859-1")
+
+    assert reply.status == 200
+    assert [query.user_id for query in hub.agency.asked] == ["Émile"]
+    assert read(reply)[0].findtext("xrd:requestHash", namespaces=NAMES) == request_hash(raw)
+
+
+def test_a_byte_order_mark_is_taken(point: RunningAccessPoint) -> None:
+    raw = b"\xef\xbb\xbf" + plain_request("bom-1")
+
+    reply = point.post(raw, content_type="text/xml")
+
+    assert reply.status == 200
+    assert read(reply)[0].findtext("xrd:requestHash", namespaces=NAMES) == request_hash(raw)
+
+
+@pytest.mark.parametrize(
+    "target", ["/anything/at/all", "http://dancu.example", "http://dancu.example/cgi?x=1"]
+)
+def test_any_path_is_taken_and_clients_that_take_it_for_a_proxy(
+    point: RunningAccessPoint, target: str
+) -> None:
+    reply = point.post(plain_request(f"path-{target}"), target=target)
+
+    assert reply.status == 200
+
+
+# --- repeated requests --------------------------------------------------------------------------
+
+
+def test_a_repeated_request_gets_the_first_answer(
+    point: RunningAccessPoint, hub: ServedHub
+) -> None:
+    raw = plain_request("twice-1")
+
+    first = point.post(raw)
+    hub.clock.now = NOW + timedelta(minutes=4)
+    second = point.post(raw)
+
+    assert (200, first.body) == (second.status, second.body)
+    assert [query.message_id for query in hub.agency.asked] == ["twice-1"]
+
+
+def test_copies_at_the_same_time_are_one_message(point: RunningAccessPoint, hub: ServedHub) -> None:
+    raw = plain_request("at-once-1")
+
+    with ThreadPoolExecutor(6) as systems:
+        replies = list(systems.map(point.post, [raw] * 6))
+
+    assert {200} == {reply.status for reply in replies}
+    assert len({reply.body for reply in replies}) == 1
+    assert len(hub.agency.asked) == 1
+
+
+def test_a_repeated_request_is_the_same_message_after_a_restart(
+    nation: SmallNation, hub: ServedHub, tmp_path: Path
+) -> None:
+    settings = write_settings(nation, tmp_path, hub.url)
+    raw = plain_request("restart-1")
+
+    with running_access_point(settings, hub.clock) as before:
+        first = before.post(raw)
+    with running_access_point(settings, hub.clock) as after:
+        second = after.post(raw)
+
+    assert (200, first.body) == (second.status, second.body)
+    assert len(hub.agency.asked) == 1
+
+
+def test_a_repeated_request_is_refused_when_its_signature_holds_no_longer(
+    point: RunningAccessPoint, hub: ServedHub
+) -> None:
+    raw = plain_request("late-1")
+    point.post(raw)
+
+    hub.clock.now = NOW + timedelta(minutes=6)
+    reply = point.post(raw)
+
+    assert fault_codes(reply) == ("Server.ServerProxy.InvalidMessage", "message-id.conflict")
+    assert len(hub.agency.asked) == 1
+
+
+def test_another_request_under_the_same_id_is_refused(point: RunningAccessPoint) -> None:
+    point.post(plain_request("reused-1"))
+
+    reply = point.post(plain_request("reused-1", user_id="VN0999"))
+
+    assert fault_codes(reply)[1] == "message-id.conflict"
+
+
+# --- refused here -------------------------------------------------------------------------------
+
+
+def test_a_client_that_is_not_served_here_gets_no_further(
+    point: RunningAccessPoint, hub: ServedHub
+) -> None:
+    entries = log_size(hub)
+
+    reply = point.post(plain_request(client=OTHER_CLIENT))
+
+    assert fault_codes(reply) == (
+        "Server.ClientProxy.UnknownMember",
+        "access-point.client-not-served",
+    )
+    assert log_size(hub) == entries
+
+
+def log_size(hub: ServedHub) -> int:
+    with open_log_reader(hub.log_folder) as reader:
+        return reader.size
+
+
+BAD_REQUESTS = {
+    b"": "Client.InvalidSoap",
+    b"<a/>": "Client.InvalidSoap",
+    plain_request(order=("client", "service", "id")): "Client.MissingHeaderField",
+    plain_request(order=("client", "service", "id", "id", "protocolVersion")): (
+        "Client.DuplicateHeaderField"
+    ),
+    plain_request(body=b""): "Client.InvalidBody",
+    plain_request(body=b"<other/>"): "Client.InconsistentHeaders",
+    plain_request().replace(b"4.0", b"3.5"): "Client.InvalidProtocolVersion",
+}
+
+
+@pytest.mark.parametrize(("raw", "code"), BAD_REQUESTS.items())
+def test_a_bad_request_gets_the_fault_of_x_road(
+    point: RunningAccessPoint, raw: bytes, code: str
+) -> None:
+    reply = point.post(raw)
+
+    assert (500, code) == (reply.status, fault_codes(reply)[0])
+
+
+def test_other_methods_and_types_get_the_faults_of_x_road(point: RunningAccessPoint) -> None:
+    by_method = point.post(plain_request(), method="PUT")
+    by_get = point.get("/")
+    by_type = point.post(plain_request(), content_type="application/json")
+    by_charset = point.post(plain_request(), content_type="text/xml; charset=koi8-r")
+
+    codes = [fault_codes(reply)[0] for reply in (by_method, by_get, by_type, by_charset)]
+    assert codes == ["Client.InvalidHttpMethod"] * 2 + ["Client.InvalidContentType"] * 2
+
+
+def test_a_message_that_is_signed_already_is_not_signed_over(point: RunningAccessPoint) -> None:
+    security = (
+        f'<w:Security xmlns:w="{etree.QName(SECURITY).namespace}" soapenv:mustUnderstand="1"/>'
+    )
+
+    refused = point.post(plain_request("signed-1", extra_header=security))
+    taken = point.post(
+        plain_request("signed-2", extra_header=security.replace(' soapenv:mustUnderstand="1"', ""))
+    )
+
+    assert fault_codes(refused)[1] == "envelope.header-not-understood"
+    assert taken.status == 200
+
+
+# --- faults of the hub --------------------------------------------------------------------------
+
+
+def test_a_fault_of_the_hub_comes_back_plain(point: RunningAccessPoint) -> None:
+    reply = point.post(
+        plain_request(
+            "disabled-1",
+            service=DISABLED_SERVICE,
+            body=b'<p:XacMinhThongTinNhanThan xmlns:p="http://dancuquocgia.bca"/>',
+        )
+    )
+
+    envelope = read(reply)
+    assert reply.status == 500
+    assert fault_codes(reply)[0] == "Server.ServerProxy.ServiceDisabled"
+    assert NOTICE in str(envelope.findtext(".//faultstring"))
+    assert [etree.QName(child).localname for child in envelope] == ["Body"]
+    assert envelope.findtext(".//faultDetail")
+
+
+def test_faults_are_spelt_and_numbered_as_the_settings_say(
+    nation: SmallNation, hub: ServedHub, tmp_path: Path
+) -> None:
+    style = {"spelling": "snake", "http_status": 200}
+    settings = write_settings(nation, tmp_path, hub.url, faults=style)
+
+    with running_access_point(settings, hub.clock) as point:
+        ours = point.post(plain_request(client=OTHER_CLIENT))
+        of_the_hub = point.post(plain_request("snake-1", body=SAMPLE.replace(b"SoDinhDanh", b"X")))
+
+    assert (ours.status, fault_codes(ours)[0]) == (200, "server.clientproxy.unknown_member")
+    assert (of_the_hub.status, fault_codes(of_the_hub)[0]) == (200, "client.invalid_body")
+
+
+def test_what_an_agency_refuses_is_told_in_its_words(
+    point: RunningAccessPoint, hub: ServedHub
+) -> None:
+    def refuse(query: Query) -> Answer:
+        raise RecipientRefused("not in its register", public_detail="không có trong cơ sở dữ liệu")
+
+    hub.agency.script = refuse
+
+    reply = point.post(plain_request("refused-1"))
+
+    assert "không có trong cơ sở dữ liệu" in str(read(reply).findtext(".//faultstring"))
+
+
+# --- a hub that is away, silent or not itself ---------------------------------------------------
+
+
+@contextmanager
+def point_before(
+    nation: SmallNation, folder: Path, url: str, **hub_changes: object
+) -> Iterator[RunningAccessPoint]:
+    settings = write_settings(nation, folder, url)
+    values = {"url": url, "member": "VN/GOV/G22", "log_key": "hub.vkey", **hub_changes}
+    settings = write_settings(nation, folder, url, hub=values)
+    with running_access_point(settings, SetClock()) as running:
+        yield running
+
+
+def test_a_hub_that_is_away_is_a_fault_to_try_again(nation: SmallNation, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    with point_before(nation, tmp_path, f"http://127.0.0.1:{port}") as point:
+        reply = point.post(plain_request())
+
+    assert fault_codes(reply) == ("Server.ClientProxy.NetworkError", "access-point.hub-away")
+    assert "retry-after" in reply.headers
+
+
+def test_a_hub_that_is_silent_is_waited_for_no_longer_than_was_set(
+    nation: SmallNation, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with point_before(nation, tmp_path, url, answer_seconds_max=1) as point:
+            reply = point.post(plain_request())
+
+    assert fault_codes(reply)[1] == "access-point.hub-silent"
+
+
+def test_an_answer_that_is_no_soap_is_a_fault(nation: SmallNation, tmp_path: Path) -> None:
+    with (
+        listening(lambda request: (503, b"The hub takes no more requests now.\n")) as url,
+        point_before(nation, tmp_path, url) as point,
+    ):
+        reply = point.post(plain_request())
+
+    assert fault_codes(reply)[1] == "access-point.hub-answer-unreadable"
+
+
+def altered(stand_in: StandIn, request: bytes) -> bytes:
+    body = without_receipt(stand_in.answer(request)).replace(b'SoCongDan="0"', b'SoCongDan="9"')
+    return stand_in.receipted(body, request)
+
+
+def test_an_answer_that_is_not_proved_is_kept_and_never_handed_over(
+    nation: SmallNation, tmp_path: Path
+) -> None:
+    stand_in = StandIn(nation)
+
+    with (
+        listening(lambda request: (200, altered(stand_in, request))) as url,
+        point_before(nation, tmp_path, url) as point,
+    ):
+        reply = point.post(plain_request())
+        kept = point.store().rejected_count()
+
+    assert fault_codes(reply) == (
+        "Server.ClientProxy.ServiceFailed.InconsistentResponse",
+        "access-point.hub-answer-unproved",
+    )
+    assert b"SoCongDan" not in reply.body
+    assert kept == 1
+
+
+# --- receipts ----------------------------------------------------------------------------------
+
+
+def test_receipts_are_kept_once_and_prove_the_exchange(point: RunningAccessPoint) -> None:
+    raw = plain_request("receipt-1")
+
+    point.post(raw)
+    point.post(raw)
+    point.post(plain_request("receipt-2", body=SAMPLE.replace(b"SoDinhDanh", b"X")))
+
+    known = read_known_hub(point.settings.hub_files, point.settings.hub.member)
+    kept = [one for one in point.store().receipts() if one.message_id.startswith("receipt-")]
+    receipts = [
+        parse_receipt(verify_note(one.note, [known.receipt_key]).text.decode()) for one in kept
+    ]
+    assert [one.message_id for one in kept] == ["receipt-1", "receipt-2"]
+    assert receipts[0].outcome_index > receipts[0].received_index
+    assert receipts[1].outcome_index == receipts[1].received_index
+
+
+# --- services ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/services/VN/GOV/G01/dancu/TraCuuThongTinCongDan/v1?wsdl",
+        (
+            "/wsdl?xRoadInstance=VN&memberClass=GOV&memberCode=G01&subsystemCode=dancu"
+            "&serviceCode=TraCuuThongTinCongDan&version=v1"
+        ),
+    ],
+)
+def test_a_wsdl_names_the_access_point_as_the_address(
+    point: RunningAccessPoint, target: str
+) -> None:
+    reply = point.get(target)
+
+    addresses = read(reply).xpath("//*[local-name()='address']/@location")
+    path = "/services/VN/GOV/G01/dancu/TraCuuThongTinCongDan/v1"
+    assert [f"{point.settings.public_url}{path}"] == addresses
+
+
+def test_services_are_listed_and_unknown_ones_are_told(point: RunningAccessPoint) -> None:
+    listed, unknown = point.get("/services"), point.get("/services/VN/GOV/G01/x/y/v1?wsdl")
+
+    assert b"TraCuuThongTinCongDan" in listed.body
+    assert (listed.status, unknown.status) == (200, 404)
+    assert (point.get("/health").status, point.get("/health").body) == (200, b"ready\n")
+
+
+def test_services_of_a_hub_that_is_away_are_not_told(nation: SmallNation, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    with point_before(nation, tmp_path, f"http://127.0.0.1:{port}") as point:
+        reply = point.get("/services")
+
+    assert (reply.status, reply.body) == (503, b"The hub cannot be reached.\n")
