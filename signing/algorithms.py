@@ -7,7 +7,7 @@ order), RFC 9231 §2.3 (RSA-PSS with MGF1 of the same hash, Ed25519).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -26,12 +26,18 @@ PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519Public
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 DIGESTS: dict[str, Callable[[bytes], bytes]] = {
+    uri.DIGEST_SHA1: lambda data: hashlib.sha1(data, usedforsecurity=False).digest(),
     uri.DIGEST_SHA256: lambda data: hashlib.sha256(data).digest(),
     uri.DIGEST_SHA384: lambda data: hashlib.sha384(data).digest(),
     uri.DIGEST_SHA512: lambda data: hashlib.sha512(data).digest(),
 }
 
-_CURVES = (ec.SECP256R1, ec.SECP384R1)
+_HASHES = {
+    uri.DIGEST_SHA1: "sha1",
+    uri.DIGEST_SHA256: "sha256",
+    uri.DIGEST_SHA384: "sha384",
+    uri.DIGEST_SHA512: "sha512",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,10 @@ class _Ed25519:
     pass
 
 
+# SHA-1 is here to be checked where a policy makes an exception; `sign_bytes` refuses it.
 _ALGORITHMS: dict[str, _Rsa | _Ecdsa | _Ed25519] = {
+    uri.RSA_SHA1: _Rsa(hashes.SHA1(), is_pss=False),  # noqa: S303
+    uri.ECDSA_SHA1: _Ecdsa(hashes.SHA1()),  # noqa: S303
     uri.RSA_SHA256: _Rsa(hashes.SHA256(), is_pss=False),
     uri.RSA_SHA384: _Rsa(hashes.SHA384(), is_pss=False),
     uri.RSA_SHA512: _Rsa(hashes.SHA512(), is_pss=False),
@@ -72,6 +81,14 @@ _ALGORITHMS: dict[str, _Rsa | _Ecdsa | _Ed25519] = {
 def digest(data: bytes, algorithm: str) -> bytes:
     """The digest of `data` by a DigestMethod identifier; the policy was asked before."""
     return DIGESTS[algorithm](data)
+
+
+def digest_pieces(pieces: Iterable[bytes], algorithm: str) -> bytes:
+    """The same over bytes that come piece by piece."""
+    running = hashlib.new(_HASHES[algorithm], usedforsecurity=False)
+    for piece in pieces:
+        running.update(piece)
+    return running.digest()
 
 
 def default_algorithm(key: PublicKey) -> str:
@@ -92,6 +109,8 @@ def default_algorithm(key: PublicKey) -> str:
 
 def sign_bytes(key: PrivateKey, algorithm: str, data: bytes) -> bytes:
     """The signature value of `data`; raises KeyUnusable if key and algorithm do not belong."""
+    if algorithm not in uri.SIGNATURE_ALGORITHMS:
+        raise KeyUnusable(f"nothing is signed with {algorithm}")
     method = _ALGORITHMS[algorithm]
     if isinstance(key, rsa.RSAPrivateKey) and isinstance(method, _Rsa):
         return key.sign(data, method.padding(), method.hash)
@@ -110,14 +129,16 @@ def require_allowed(key: object, algorithm: str, policy: SignaturePolicy) -> Non
     if method is None or algorithm not in policy.signature_algorithms:
         raise AlgorithmForbidden(f"signature algorithm {algorithm} is not allowed")
     if isinstance(method, _Rsa) and isinstance(key, rsa.RSAPublicKey):
-        if key.key_size < policy.rsa_bits_min:
+        bits_min = max(policy.rsa_bits_min, uri.RSA_BITS_MIN)
+        if key.key_size < bits_min:
             raise AlgorithmForbidden(
-                f"RSA key of {key.key_size} bits; at least {policy.rsa_bits_min} are required"
+                f"RSA key of {key.key_size} bits; at least {bits_min} are required"
             )
         return
     if isinstance(method, _Ecdsa) and isinstance(key, ec.EllipticCurvePublicKey):
-        if not isinstance(key.curve, _CURVES):
-            raise AlgorithmForbidden(f"curve {key.curve.name}; expected P-256 or P-384")
+        if key.curve.name not in policy.curves:
+            allowed = ", ".join(sorted(policy.curves))
+            raise AlgorithmForbidden(f"curve {key.curve.name}; expected one of {allowed}")
         return
     if isinstance(method, _Ed25519) and isinstance(key, ed25519.Ed25519PublicKey):
         return

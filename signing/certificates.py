@@ -24,11 +24,10 @@ from pyhanko_certvalidator.path import ValidationPath
 
 from signing.algorithms import PublicKey
 from signing.errors import CertificateRejected
+from signing.known_certificates import CERTIFICATE_BYTES_MAX, KnownCertificates
 
 CERTIFICATES_KEPT_MAX = 4096
 """Validated certificates kept in memory."""
-CERTIFICATE_BYTES_MAX = 16 * 1024
-"""Largest DER certificate that is looked at, in bytes."""
 
 SIGNING_PURPOSES = frozenset(
     {
@@ -76,8 +75,16 @@ class TrustStore:
     Owns a cache of validated certificates; used from one thread.
     """
 
-    def __init__(self, anchors: Sequence[bytes], intermediates: Sequence[bytes] = ()) -> None:
-        """`anchors` and `intermediates` are DER certificates; raises CertificateRejected."""
+    def __init__(
+        self,
+        anchors: Sequence[bytes],
+        intermediates: Sequence[bytes] = (),
+        certificates: Sequence[bytes] = (),
+    ) -> None:
+        """All are DER certificates; `certificates` are those that messages may only name.
+
+        Raises CertificateRejected.
+        """
         self.anchor_certificates = [_load(der) for der in anchors]
         self.intermediate_certificates = [_load(der) for der in intermediates]
         self._validated: dict[bytes, ValidatedCertificate] = {}
@@ -85,6 +92,8 @@ class TrustStore:
         """The trust anchors, in DER."""
         self.intermediates = tuple(intermediates)
         """What may stand between them and a sender's certificate, in DER."""
+        self.known = KnownCertificates(certificates)
+        """Certificates of senders that name theirs without sending it; trusted like any other."""
         digests = sorted(hashlib.sha256(der).digest() for der in (*anchors, *intermediates))
         self.digest = hashlib.sha256(b"".join(digests)).digest()
         """Names this very set of anchors and intermediates."""

@@ -11,27 +11,39 @@ from __future__ import annotations
 import binascii
 import re
 from dataclasses import dataclass, field
+from enum import Enum
 
 from lxml import etree
 
 from signing import names
-from signing.canonical import canonicalise
+from signing.canonical import EXCLUSIVE, Canonicalisation, canonicalise
 from signing.elements import base64_of, only_child
 from signing.errors import AlgorithmForbidden, SignatureMalformed
+from signing.inlined_parts import CONTENT_ID_SCHEME
 from signing.policy import SignaturePolicy
 
 _PREFIXES_MAX = 32
 
 
+class Covers(Enum):
+    """What a reference takes into the signature."""
+
+    ELEMENT = "the element itself"
+    DEREFERENCED = "the token behind a SecurityTokenReference"
+    CONTENT = "the content of an attachment"
+    COMPLETE = "headers and content of an attachment"
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One signed part: the Id that it carries, and the digest that it must have."""
+    """One signed part: where it is, how it is read, and the digest that it must have."""
 
     id: str
-    prefixes: tuple[str, ...]
-    """PrefixList of its canonicalisation. Exclusive C14N §4."""
+    """The Id that it carries; of an attachment its `cid:` URL."""
     digest_algorithm: str
     digest_value: bytes
+    covers: Covers = Covers.ELEMENT
+    canonicalisation: Canonicalisation = EXCLUSIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +60,7 @@ def read_signed_info(element: etree._Element, policy: SignaturePolicy) -> Signed
     """Read ds:SignedInfo. Raises SignatureMalformed, AlgorithmForbidden."""
     canonical = canonicalise(element)
     plain = _read_plain(canonical, policy)
-    return plain if plain is not None else _read_tree(element, canonical, policy)
+    return plain if plain is not None else _read_tree(element, policy)
 
 
 # --- the plain shape -------------------------------------------------------------------------
@@ -117,22 +129,18 @@ def _plain_reference(found: re.Match[bytes], policy: SignaturePolicy) -> Referen
         digest_value = binascii.a2b_base64(found[3], strict_mode=True)
     except binascii.Error:
         return None
-    return Reference(found[1].decode(), (), digest_algorithm, digest_value)
+    return Reference(found[1].decode(), digest_algorithm, digest_value)
 
 
 # --- any other shape -------------------------------------------------------------------------
 
 
-def _read_tree(element: etree._Element, canonical: bytes, policy: SignaturePolicy) -> SignedInfo:
+def _read_tree(element: etree._Element, policy: SignaturePolicy) -> SignedInfo:
     method = only_child(element, names.CANONICALIZATION_METHOD)
-    if method.get("Algorithm") != names.EXCLUSIVE_C14N:
-        raise AlgorithmForbidden("SignedInfo must be canonicalised by exclusive C14N 1.0")
-    prefixes = _prefix_list(method)
+    by = _canonicalisation(method, policy, "SignedInfo")
     algorithm = _signature_algorithm(element, policy)
     references = _read_references(element, policy)
-    if prefixes:
-        canonical = canonicalise(element, prefixes)
-    return SignedInfo(algorithm, references, canonical)
+    return SignedInfo(algorithm, references, canonicalise(element, by))
 
 
 def _signature_algorithm(element: etree._Element, policy: SignaturePolicy) -> str:
@@ -160,17 +168,67 @@ def _read_references(element: etree._Element, policy: SignaturePolicy) -> tuple[
 
 def _read_reference(node: etree._Element, policy: SignaturePolicy) -> Reference:
     uri = node.get("URI", "")
-    if not uri.startswith("#") or len(uri) < 2:
-        raise SignatureMalformed("a reference must point to an Id in the message")
     transforms = only_child(node, names.TRANSFORMS)
     transform = only_child(transforms, names.TRANSFORM)
-    if len(transforms) != 1 or transform.get("Algorithm") != names.EXCLUSIVE_C14N:
-        raise AlgorithmForbidden("exclusive C14N 1.0 is the only transform that is allowed")
+    if len(transforms) != 1:
+        raise AlgorithmForbidden("one transform, and nothing beside it, is allowed")
+    if uri.startswith(CONTENT_ID_SCHEME):
+        covers, by = _attachment_transform(transform), EXCLUSIVE
+    elif uri.startswith("#") and len(uri) > 1:
+        covers, by = _element_transform(transform, policy)
+        uri = uri[1:]
+    else:
+        raise SignatureMalformed("a reference must point to an Id in the message or an attachment")
     digest_algorithm = only_child(node, names.DIGEST_METHOD).get("Algorithm", "")
     if digest_algorithm not in policy.digest_algorithms:
         raise AlgorithmForbidden(f"digest algorithm {digest_algorithm[:128]!r} is not allowed")
     digest_value = base64_of(only_child(node, names.DIGEST_VALUE))
-    return Reference(uri[1:], _prefix_list(transform), digest_algorithm, digest_value)
+    return Reference(uri, digest_algorithm, digest_value, covers, by)
+
+
+_ATTACHMENT_TRANSFORMS = {
+    names.ATTACHMENT_CONTENT: Covers.CONTENT,
+    names.ATTACHMENT_COMPLETE: Covers.COMPLETE,
+}
+
+
+def _attachment_transform(transform: etree._Element) -> Covers:
+    """SwA Profile 1.1.1 §5.4.4: what gives octets needs no canonicalisation after it."""
+    covers = _ATTACHMENT_TRANSFORMS.get(transform.get("Algorithm", ""))
+    if covers is None:
+        raise AlgorithmForbidden("an attachment takes one of the attachment transforms only")
+    if len(transform):
+        raise SignatureMalformed("an attachment transform takes no parameters")
+    return covers
+
+
+def _element_transform(
+    transform: etree._Element, policy: SignaturePolicy
+) -> tuple[Covers, Canonicalisation]:
+    if transform.get("Algorithm") != names.STR_TRANSFORM:
+        return Covers.ELEMENT, _canonicalisation(transform, policy, "a reference")
+    # WSS 1.1.1 §8.3: the canonicalisation stands in the transform's parameters.
+    parameters = only_child(transform, names.TRANSFORMATION_PARAMETERS)
+    method = only_child(parameters, names.CANONICALIZATION_METHOD)
+    if len(transform) != 1 or len(parameters) != 1:
+        raise SignatureMalformed("an STR-Transform has parameters that are not its own")
+    return Covers.DEREFERENCED, _canonicalisation(method, policy, "a token")
+
+
+def _canonicalisation(
+    method: etree._Element, policy: SignaturePolicy, what: str
+) -> Canonicalisation:
+    algorithm = method.get("Algorithm", "")
+    if algorithm not in policy.canonicalisations:
+        raise AlgorithmForbidden(
+            f"{what} must be canonicalised by exclusive C14N 1.0, not {algorithm[:128]!r}"
+        )
+    if algorithm != names.EXCLUSIVE_C14N:
+        if len(method):
+            raise SignatureMalformed("Canonical XML 1.0 takes no parameters")
+        return Canonicalisation(algorithm)
+    prefixes = _prefix_list(method)
+    return Canonicalisation(algorithm, prefixes) if prefixes else EXCLUSIVE
 
 
 def _prefix_list(method: etree._Element) -> tuple[str, ...]:

@@ -6,46 +6,44 @@ Signature 1.1):
  (1) The security header holds one signature and one timestamp. WSS §6, §8, §10.
  (2) No two elements of the document carry the same wsu:Id or xml:id, and no Id that is referred
      to is carried twice in any spelling (Id, ID). XDS §4.4.3.3; WSS §4.2.
- (3) SignedInfo is canonicalised exclusively and signed by an allowed algorithm. XDS §4.4.
- (4) Every reference points into this document, has the exclusive canonicalisation as its only
-     transform, and an allowed digest. WSS §8.1, §8.3.
- (5) The key is named by a reference to an X.509 token in the same security header. WSS §7.
- (6) The certificate leads to a trust anchor at this time; key and algorithm fit the policy.
+ (3) The key is named by a reference to an X.509 certificate, which stands in the same security
+     header or is known. WSS §7.
+ (4) The certificate leads to a trust anchor at this time. It decides which policy holds.
+ (5) SignedInfo is canonicalised and signed by allowed algorithms; every reference points into
+     this message, through one allowed transform and an allowed digest. XDS §4.4; WSS §8.1, §8.3.
+ (6) Key and algorithm fit the policy and each other.
  (7) The signature value fits SignedInfo and the key. XDS §3.2.2.
- (8) Every referenced element has the digest that was signed. XDS §3.2.1.
+ (8) Everything that is referred to has the digest that was signed. XDS §3.2.1.
  (9) Every required part, at its required position, is one of the elements whose digest was
-     checked: the same node, not one with the same Id. WSS §8.
+     checked: the same node, not one with the same Id. WSS §8. So is every attachment.
 
 Nothing is chosen from anything that the signature does not cover, but the certificate, which
-must lead to an anchor and then to a member.
+must lead to an anchor and then to a member: a policy is that of whoever holds the key.
 """
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
 
 from lxml import etree
 
 from signing import names
-from signing.algorithms import digest, require_allowed, verify_bytes
-from signing.canonical import canonicalise
+from signing.algorithms import require_allowed, verify_bytes
+from signing.attachment_transforms import ReadXml
+from signing.attachments import Attachment
 from signing.certificates import TrustStore, ValidatedCertificate
+from signing.coverage import SignedMaterial, check_coverage
+from signing.element_ids import ElementIds
 from signing.elements import base64_of, only_child
-from signing.errors import (
-    CoverageInsufficient,
-    DigestMismatch,
-    SignatureMalformed,
-    SignatureMissing,
-)
+from signing.errors import AlgorithmForbidden, CoverageInsufficient, SignatureMissing
+from signing.key_references import Token, TokenPlace, find_token
 from signing.policy import SignaturePolicy
-from signing.signed_info import Reference, read_signed_info
+from signing.signed_info import read_signed_info
 
-_ALL_IDS = etree.XPath("//@wsu:Id | //@Id | //@ID | //@xml:id", namespaces={"wsu": names.WSU})
-_STRICT_IDS = frozenset({names.WSU_ID, names.XML_ID})
+PolicyOf = Callable[[ValidatedCertificate], SignaturePolicy]
+"""The policy that holds for whoever has this certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +64,30 @@ class VerifiedSignature:
     value: bytes = field(repr=False)
     canonical_parts: dict[str, bytes] = field(repr=False)
     """For each required part the canonical bytes whose digest was signed."""
+    policy: SignaturePolicy = field(repr=False)
+    """The policy that it was held to."""
+    attachments: tuple[Attachment, ...] = ()
+    """The attachments that it covers, in order; one that only holds the token is not among them."""
+
+
+def _refuse_xml(_attachment: Attachment) -> etree._Element:
+    raise AlgorithmForbidden("attachments of an XML type are not read here")
 
 
 def verify_signature(
     security: etree._Element,
     required: Sequence[SignedPart],
-    policy: SignaturePolicy,
+    policy: SignaturePolicy | PolicyOf,
     trust: TrustStore,
     now: datetime,
+    *,
+    attachments: Sequence[Attachment] = (),
+    read_xml: ReadXml = _refuse_xml,
 ) -> VerifiedSignature:
-    """Verify the one signature of a `wsse:Security` element over every required part.
+    """Verify the one signature of a `wsse:Security` element over required parts and attachments.
 
+    `policy` holds for everybody, or is asked for with the certificate. `read_xml` parses an
+    attachment of an XML type.
     Raises a SignatureError: SignatureMissing, SignatureMalformed, AlgorithmForbidden,
     CertificateRejected, SignatureValueInvalid, DigestMismatch, CoverageInsufficient.
     """
@@ -84,97 +95,60 @@ def verify_signature(
     signature = only_child(security, names.SIGNATURE, SignatureMissing)
     signed_info = only_child(signature, names.SIGNED_INFO)
     # (2)
-    ids = _read_ids(security.getroottree().getroot())
-    # (3) and (4)
-    signed = read_signed_info(signed_info, policy)
+    root = security.getroottree().getroot()
+    ids = ElementIds(root, (*(part.element for part in required), *security))
+    # (3)
+    place = TokenPlace(security, ids, trust.known, tuple(attachments), now)
+    token = find_token(signature, place)
+    # (4)
+    certificate = trust.validate(token.certificate_der, now)
+    if not isinstance(policy, SignaturePolicy):
+        policy = policy(certificate)
     # (5)
-    certificate_der = _token(security, signature, ids)
+    signed = read_signed_info(signed_info, policy)
     # (6)
-    certificate = trust.validate(certificate_der, now)
     require_allowed(certificate.public_key, signed.algorithm, policy)
     # (7)
     value = base64_of(only_child(signature, names.SIGNATURE_VALUE))
     verify_bytes(certificate.public_key, signed.algorithm, value, signed.canonical)
     # (8)
-    covered = {}
-    for reference in signed.references:
-        element = _resolve(reference.id, ids)
-        covered[element] = _check_digest(element, reference)
+    material = SignedMaterial(place, read_xml)
+    covered = check_coverage(signed.references, material)
     # (9)
-    return VerifiedSignature(
-        certificate, certificate_der, signed.algorithm, value, _canonical_parts(required, covered)
-    )
-
-
-def _canonical_parts(
-    required: Iterable[SignedPart], covered: dict[etree._Element, bytes]
-) -> dict[str, bytes]:
     parts = {}
     for part in required:
-        canonical = covered.get(part.element)
+        canonical = covered.elements.get(part.element)
         if canonical is None:
             raise CoverageInsufficient(f"{part.name} is not signed where it stands")
         parts[part.name] = canonical
-    return parts
+    return VerifiedSignature(
+        certificate,
+        token.certificate_der,
+        signed.algorithm,
+        value,
+        parts,
+        policy,
+        _covered_attachments(attachments, covered.attachments, token, policy),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Ids:
-    """Who carries which Id; an Id that business data repeats can be carried, not referred to."""
-
-    bearers: dict[str, etree._Element]
-    repeated: set[str]
-
-    def bearer(self, identifier: str) -> etree._Element | None:
-        if identifier in self.repeated:
-            raise SignatureMalformed("a reference points to an Id that two elements carry")
-        return self.bearers.get(identifier)
-
-
-def _read_ids(root: etree._Element) -> _Ids:
-    bearers: dict[str, etree._Element] = {}
-    repeated: set[str] = set()
-    # An attribute found by XPath is a string that knows its element and its name.
-    for found in cast(list[Any], _ALL_IDS(root)):
-        if found in bearers:
-            if found.attrname in _STRICT_IDS:
-                raise SignatureMalformed("two elements carry the same Id")
-            repeated.add(str(found))
-        bearers[str(found)] = found.getparent()
-    return _Ids(bearers, repeated)
-
-
-def _token(security: etree._Element, signature: etree._Element, ids: _Ids) -> bytes:
-    """The DER of the X.509 token that KeyInfo refers to. WSS X.509 Token Profile 1.1 §3."""
-    key_info = only_child(signature, names.KEY_INFO)
-    token_reference = only_child(key_info, names.SECURITY_TOKEN_REFERENCE)
-    reference = only_child(token_reference, names.TOKEN_REFERENCE)
-    uri = reference.get("URI", "")
-    token = ids.bearer(uri[1:]) if uri.startswith("#") else None
-    if (
-        token is None
-        or token.tag != names.BINARY_SECURITY_TOKEN
-        or token.getparent() is not security
-    ):
-        raise SignatureMalformed("KeyInfo must refer to a BinarySecurityToken of this header")
-    if token.get("ValueType") != names.X509_V3:
-        raise SignatureMalformed("the BinarySecurityToken must hold one X.509 v3 certificate")
-    if token.get("EncodingType", names.BASE64_BINARY) != names.BASE64_BINARY:
-        raise SignatureMalformed("the BinarySecurityToken must be encoded as Base64Binary")
-    return base64_of(token)
-
-
-def _resolve(identifier: str, ids: _Ids) -> etree._Element:
-    element = ids.bearer(identifier)
-    if element is None:
-        raise CoverageInsufficient("a reference points to an Id that no element carries")
-    return element
-
-
-def _check_digest(element: etree._Element, reference: Reference) -> bytes:
-    canonical = canonicalise(element, reference.prefixes)
-    actual = digest(canonical, reference.digest_algorithm)
-    if not hmac.compare_digest(actual, reference.digest_value):
-        name = etree.QName(element).localname
-        raise DigestMismatch(f"{name} (line {element.sourceline}) was changed after signing")
-    return canonical
+def _covered_attachments(
+    attachments: Sequence[Attachment],
+    covered: dict[str, bool],
+    token: Token,
+    policy: SignaturePolicy,
+) -> tuple[Attachment, ...]:
+    """The attachments that are signed; raises CoverageInsufficient if one is not."""
+    if not attachments:
+        return ()
+    found = []
+    for attachment in attachments:
+        has_headers = covered.get(attachment.content_id)
+        if has_headers is None and attachment is token.attachment:
+            continue  # its content is proved by leading to an anchor
+        if has_headers is None:
+            raise CoverageInsufficient("an attachment is not signed")
+        if policy.are_attachment_headers_required and not has_headers:
+            raise CoverageInsufficient("an attachment is not signed with its headers")
+        found.append(attachment)
+    return tuple(found)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from bus.core.identifiers import MemberId, ServiceId, SubsystemId
 from bus.core.limits import Limits
-from signing.policy import SignaturePolicy
+from signing.policy import MemberPolicy, SignaturePolicy
 
 
 class Mode(StrEnum):
@@ -111,6 +112,7 @@ class Nation:
     limits: Limits
     faults: FaultStyle
     policy: SignaturePolicy
+    """What a signature may look like, of every member without a policy of its own."""
     digest: bytes
     """SHA-256 of the text of routes.yaml."""
     text: bytes = field(repr=False)
@@ -119,3 +121,10 @@ class Nation:
     member_by_organ_code: Mapping[str, MemberId] = field(repr=False)
     """Both forms of the organ code lead here."""
     subsystems: frozenset[SubsystemId] = field(repr=False)
+    member_policies: Mapping[MemberId, MemberPolicy] = field(repr=False, default_factory=dict)
+    """Members with a policy of their own."""
+
+    def policy_of(self, member: MemberId | None, now: datetime) -> SignaturePolicy:
+        """What a signature of a member, or of nobody known, may look like at `now`."""
+        own = self.member_policies.get(member) if member is not None else None
+        return self.policy if own is None else own.at(now)

@@ -3,8 +3,9 @@
 Only this module makes a VerifiedEnvelope. The checks, in order:
 
  (1) There is a security header for this hub. WSS 1.1.1 §6.
- (2) One signature reaches the Body, every routing header block and the timestamp, each at its
-     position, under a certificate that leads to a trust anchor now (signing.verify).
+ (2) One signature reaches the Body, every routing header block, the timestamp, each at its
+     position, and every attachment, under a certificate that leads to a trust anchor now and by
+     the policy of the member that has it (signing.verify).
  (3) The message timestamp is neither too old nor in the future, and Expires is not past. WSS §10.
  (4) The certificate belongs to exactly one member.
  (5) The client header names a registered subsystem of that member.
@@ -21,10 +22,14 @@ from lxml import etree
 from bus.core import errors
 from bus.core.envelope import Envelope
 from bus.core.identifiers import MemberId
+from bus.core.limits import Limits
 from bus.core.nation import Nation
+from bus.core.xml import parse_xml
 from signing import errors as signature_errors
 from signing import names
-from signing.certificates import TrustStore
+from signing.attachments import Attachment
+from signing.certificates import TrustStore, ValidatedCertificate
+from signing.policy import SignaturePolicy
 from signing.verify import SignedPart, VerifiedSignature, verify_signature
 
 BODY = "Body"
@@ -50,11 +55,15 @@ class VerifiedEnvelope:
     sender: MemberId
     certificate_digest: bytes
     """SHA-256 of the signer's certificate in DER."""
+    certificate: bytes = field(repr=False)
+    """The signer's certificate in DER, for whoever asks whether it is revoked."""
     signature_digest: bytes
     """SHA-256 of the signature value."""
     created: datetime
     canonical_parts: dict[str, bytes] = field(repr=False)
     """The bytes whose digests were signed, by name of the part."""
+    attachments: tuple[Attachment, ...] = ()
+    """The attachments that are signed; one that only holds the sender's certificate is not."""
 
 
 def verify(
@@ -73,7 +82,7 @@ def verify(
     timestamp = _timestamp(envelope.security)
     signature = _verified_signature(envelope, timestamp, nation, trust, now)
     # (3)
-    created = _check_freshness(timestamp, nation, now)
+    created = _check_freshness(timestamp, signature.policy, now)
     # (4)
     sender = _member(signature, nation)
     # (5)
@@ -85,9 +94,11 @@ def verify(
         envelope=envelope,
         sender=sender,
         certificate_digest=signature.certificate.digest,
+        certificate=signature.certificate.der,
         signature_digest=hashlib.sha256(signature.value).digest(),
         created=created,
         canonical_parts=signature.canonical_parts,
+        attachments=signature.attachments,
     )
 
 
@@ -111,10 +122,38 @@ def _verified_signature(
         SignedPart(TIMESTAMP, timestamp),
         *(SignedPart(block.name, block.element) for block in envelope.routing_blocks),
     ]
+
+    def policy_of(certificate: ValidatedCertificate) -> SignaturePolicy:
+        member = nation.member_by_certificate_subject.get(certificate.subject_identifier)
+        return nation.policy_of(member, now)
+
+    def read_xml(attachment: Attachment) -> etree._Element:
+        return _xml_attachment(attachment, nation.limits)
+
     try:
-        return verify_signature(envelope.security, required, nation.policy, trust, now)
+        return verify_signature(
+            envelope.security,
+            required,
+            policy_of,
+            trust,
+            now,
+            attachments=envelope.attachments,
+            read_xml=read_xml,
+        )
     except signature_errors.SignatureError as error:
         raise _ERROR_OF[type(error)](str(error)) from error
+
+
+def _xml_attachment(attachment: Attachment, limits: Limits) -> etree._Element:
+    """The root of an attachment whose canonical form is signed. SwA Profile 1.1.1 §5.4.2."""
+    if attachment.bytes_count > limits.envelope_bytes_max:
+        raise errors.TooLarge(public_detail="an attachment of XML is larger than an envelope")
+    raw = b"".join(attachment.chunks())
+    if b"<!--" in raw:
+        # Whoever reads the attachment would see what the canonical form, and so the signature,
+        # leaves out.
+        raise errors.CoverageInsufficient("an attachment of XML holds a comment: nobody signed it")
+    return parse_xml(raw, bytes_max=limits.envelope_bytes_max)
 
 
 def _member(signature: VerifiedSignature, nation: Nation) -> MemberId:
@@ -125,15 +164,17 @@ def _member(signature: VerifiedSignature, nation: Nation) -> MemberId:
     return member
 
 
-def _check_freshness(timestamp: etree._Element, nation: Nation, now: datetime) -> datetime:
+def _check_freshness(timestamp: etree._Element, policy: SignaturePolicy, now: datetime) -> datetime:
     created = _moment(timestamp, names.CREATED)
     if created is None:
         raise errors.MessageExpired("the timestamp has no wsu:Created")
-    if created > now + timedelta(seconds=nation.limits.clock_skew_seconds_max):
+    if created > now + timedelta(seconds=policy.clock_skew_seconds_max):
         raise errors.MessageExpired(f"created {created.isoformat()}, in the future")
-    if created < now - timedelta(seconds=nation.limits.message_age_seconds_max):
+    if created < now - timedelta(seconds=policy.message_age_seconds_max):
         raise errors.MessageExpired(f"created {created.isoformat()}, too old")
     expires = _moment(timestamp, names.EXPIRES)
+    if expires is None and policy.is_expires_required:
+        raise errors.MessageExpired("the timestamp has no wsu:Expires")
     if expires is not None and expires <= now:
         raise errors.MessageExpired(f"expired at {expires.isoformat()}")
     return created

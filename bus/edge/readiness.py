@@ -24,6 +24,7 @@ from bus.edge.hub_settings import HubSettings, read_hub_settings
 from bus.edge.key_store import read_ed25519_key, read_symmetric_key, why_not_private
 from bus.edge.payload_schemas import CompiledSchema
 from bus.edge.routes_file import read_nation
+from bus.edge.routes_policies import exception_warnings
 from bus.edge.signer_settings import SignerSource, in_succession
 from bus.kit.manifest import Manifest
 from bus.kit.settings_form import did_you_mean
@@ -81,6 +82,7 @@ class _Check:
         if nation is not None:
             self._check_schemas(nation)
             self._check_signers(nation, store)
+            self.warnings += exception_warnings(nation, str(settings.routes), self.now)
         if store is not None:
             self.problems += anchor_problems(settings.trust, self.now)
             self.warnings += anchor_warnings(settings.trust, self.now)

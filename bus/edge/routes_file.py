@@ -12,17 +12,15 @@ from bus.core.limits import Limits
 from bus.core.nation import FaultStyle, Grant, Member, Nation, Service
 from bus.edge.routes_checks import cross_problems
 from bus.edge.routes_form import (
-    DIGEST_ALGORITHM_NAMES,
-    SIGNATURE_ALGORITHM_NAMES,
     GrantForm,
     MemberForm,
     RoutesForm,
     ServiceForm,
     routes_json_schema,
 )
+from bus.edge.routes_policies import default_policy, member_policy
 from bus.kit.settings_form import check_form, in_order
 from bus.kit.yaml_document import read_yaml
-from signing.policy import SignaturePolicy
 
 __all__ = ["parse_nation", "read_nation", "routes_json_schema"]
 
@@ -57,6 +55,7 @@ def parse_nation(raw: bytes, *, file: str) -> Nation:
 def _nation(form: RoutesForm, raw: bytes) -> Nation:
     members = {member.id: _member(member) for member in form.members}
     limits = Limits(**form.limits.model_dump())  # type: ignore[attr-defined]
+    policy = default_policy(form.signatures, limits)
     return Nation(
         instance=form.instance,
         hub=form.hub,
@@ -65,12 +64,12 @@ def _nation(form: RoutesForm, raw: bytes) -> Nation:
         grants={(grant.client, grant.service): grant for grant in _grants(form.grants)},
         limits=limits,
         faults=FaultStyle(form.faults.spelling, form.faults.http_status),
-        policy=SignaturePolicy(
-            frozenset(SIGNATURE_ALGORITHM_NAMES[name] for name in form.signatures.algorithms),
-            frozenset(DIGEST_ALGORITHM_NAMES[name] for name in form.signatures.digests),
-            form.signatures.rsa_bits_min,
-            limits.signature_references_max,
-        ),
+        policy=policy,
+        member_policies={
+            member.id: member_policy(member.signatures, policy)
+            for member in form.members
+            if member.signatures is not None
+        },
         digest=hashlib.sha256(raw).digest(),
         text=raw,
         member_by_certificate_subject={

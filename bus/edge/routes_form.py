@@ -7,6 +7,7 @@ import inspect
 import re
 import textwrap
 from dataclasses import fields
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, WithJsonSchema, create_model
@@ -37,6 +38,7 @@ LIMIT_MAX = 2**31 - 1
 ORGAN_CODE_CHARACTERS_MAX = 35
 
 _SCHEMA_PATH = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.xsd\Z")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _ADAPTER_ID = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 
 SIGNATURE_ALGORITHM_NAMES = {
@@ -50,6 +52,11 @@ SIGNATURE_ALGORITHM_NAMES = {
     "ecdsa-sha384": policy.ECDSA_SHA384,
     "ecdsa-sha512": policy.ECDSA_SHA512,
     "ed25519": policy.ED25519,
+}
+CURVE_NAMES = {
+    "p-256": policy.CURVE_P256,
+    "p-384": policy.CURVE_P384,
+    "p-521": policy.CURVE_P521,
 }
 DIGEST_ALGORITHM_NAMES = {
     "sha256": policy.DIGEST_SHA256,
@@ -111,9 +118,79 @@ SignatureAlgorithmName = Literal[
     "ed25519",
 ]
 DigestAlgorithmName = Literal["sha256", "sha384", "sha512"]
+CurveName = Literal["p-256", "p-384", "p-521"]
+
+
+def _day(text: str) -> date:
+    if not _DAY.match(text):
+        raise ValueError("expected a day as 2027-06-30")
+    return date.fromisoformat(text)
+
+
+DayText = Annotated[date, parsed_by(_day), WithJsonSchema({"type": "string", "format": "date"})]
+RsaBits = Annotated[int, Field(ge=policy.RSA_BITS_MIN, le=16384)]
 
 
 # --- sections --------------------------------------------------------------------------------
+
+
+class SignaturesForm(SettingsForm):
+    """What a signature may look like."""
+
+    algorithms: Annotated[
+        list[SignatureAlgorithmName],
+        Field(min_length=1, default_factory=lambda: list(SIGNATURE_ALGORITHM_NAMES)),
+    ]
+    """Signature algorithms that are taken."""
+    digests: Annotated[
+        list[DigestAlgorithmName],
+        Field(min_length=1, default_factory=lambda: list(DIGEST_ALGORITHM_NAMES)),
+    ]
+    """Digest algorithms that are taken."""
+    curves: Annotated[
+        list[CurveName], Field(min_length=1, default_factory=lambda: ["p-256", "p-384"])
+    ]
+    """Elliptic curves of keys that are taken."""
+    rsa_bits_min: RsaBits = policy.RSA_BITS_MIN
+    """Smallest RSA key, in bits."""
+    require_expires: bool = False
+    """true refuses messages whose timestamp does not say when it expires."""
+    require_attachment_headers: bool = False
+    """true takes attachments only if their MIME headers are signed too."""
+
+
+class SignatureExceptionForm(SettingsForm):
+    """Something weaker that one member may use for a while."""
+
+    allow: Annotated[policy.Allowance, Field(strict=False)]
+    """sha1: RSA and ECDSA with SHA-1, and its digests; inclusive-c14n: Canonical XML 1.0."""
+    reason: SettingText
+    """Why it cannot be done better yet."""
+    until: DayText
+    """The last day of the exception, in UTC; after it, it is as if it were not there."""
+
+
+class MemberSignaturesForm(SettingsForm):
+    """What signatures of one member may look like, where it differs from `signatures`."""
+
+    algorithms: Annotated[list[SignatureAlgorithmName], Field(min_length=1)] | None = None
+    """Signature algorithms that are taken of it."""
+    digests: Annotated[list[DigestAlgorithmName], Field(min_length=1)] | None = None
+    """Digest algorithms that are taken of it."""
+    curves: Annotated[list[CurveName], Field(min_length=1)] | None = None
+    """Elliptic curves of its keys."""
+    rsa_bits_min: RsaBits | None = None
+    """Its smallest RSA key, in bits."""
+    require_expires: bool | None = None
+    """Whether its timestamps must say when they expire."""
+    require_attachment_headers: bool | None = None
+    """Whether the MIME headers of its attachments must be signed too."""
+    message_age_seconds_max: Annotated[int, Field(ge=1, le=LIMIT_MAX)] | None = None
+    """Oldest wsu:Created that is taken of it; otherwise that of `limits`."""
+    clock_skew_seconds_max: Annotated[int, Field(ge=1, le=LIMIT_MAX)] | None = None
+    """How far its clock may be ahead of ours; otherwise that of `limits`."""
+    exceptions: Annotated[list[SignatureExceptionForm], Field(default_factory=list)]
+    """What it may do weaker, why, and until when."""
 
 
 class MemberForm(SettingsForm):
@@ -131,6 +208,8 @@ class MemberForm(SettingsForm):
     """The codes of its systems."""
     certificate_subject: SettingText | None = None
     """organizationIdentifier (OID 2.5.4.97) in its certificates; without it, the member's id."""
+    signatures: MemberSignaturesForm | None = None
+    """What its signatures may look like, where it differs from the top-level `signatures`."""
 
 
 class ServiceForm(SettingsForm):
@@ -174,23 +253,6 @@ class FaultsForm(SettingsForm):
     """pascal: X-Road up to 7.7; snake: from 7.8."""
     http_status: Literal[200, 500] = 500
     """500 as SOAP 1.1 §6.2 says, 200 as X-Road does."""
-
-
-class SignaturesForm(SettingsForm):
-    """What a signature may look like."""
-
-    algorithms: Annotated[
-        list[SignatureAlgorithmName],
-        Field(min_length=1, default_factory=lambda: list(SIGNATURE_ALGORITHM_NAMES)),
-    ]
-    """Signature algorithms that are taken."""
-    digests: Annotated[
-        list[DigestAlgorithmName],
-        Field(min_length=1, default_factory=lambda: list(DIGEST_ALGORITHM_NAMES)),
-    ]
-    """Digest algorithms that are taken."""
-    rsa_bits_min: Annotated[int, Field(ge=2048, le=16384)] = 2048
-    """Smallest RSA key, in bits."""
 
 
 def attribute_docstrings(kind: type) -> dict[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bus.core.xml import parse_xml
-from signing.canonical import canonicalise
+from signing import names
+from signing.canonical import Canonicalisation, canonicalise
 from signing.errors import SignatureMalformed
 
 
@@ -13,7 +14,7 @@ def canonical(xml: str, path: str = ".", prefixes: tuple[str, ...] = ()) -> str:
     raw = xml.encode()
     element = parse_xml(raw, bytes_max=len(raw)).find(path)
     assert element is not None
-    return canonicalise(element, prefixes).decode()
+    return canonicalise(element, Canonicalisation(names.EXCLUSIVE_C14N, prefixes)).decode()
 
 
 @pytest.mark.parametrize(
