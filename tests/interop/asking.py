@@ -23,6 +23,16 @@ def signing_arguments(sandbox: Description, client: object = CLIENT) -> list[str
     ]
 
 
+def plain_arguments(sandbox: Description, client: object = CLIENT) -> list[str]:
+    """Who asks through which access point."""
+    asking = next(one for one in sandbox.subsystems if one.id == str(client))
+    return [
+        f"--access-point={asking.access_point}",
+        f"--client={client}",
+        f"--service={LOOKUP}",
+    ]
+
+
 def citizen_fields(sandbox: Description, changes: Sequence[str] = ()) -> list[str]:
     """`Name=value` for each field of the lookup; `changes` stand in the place of theirs."""
     asked: Story = story(Path(sandbox.log).parent / "data")

@@ -1,0 +1,74 @@
+"""SOAP stacks without a signature of their own ask through an access point: docs/join as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from asking import citizen_fields, plain_arguments
+from foreign_stacks import python_with, zeep_python
+from judges import JOIN, missing, program, run
+
+from bus.sandbox.description import Description
+
+pytestmark = pytest.mark.interop
+
+Command = tuple[object, ...]
+
+
+def pyxroad() -> Command:
+    python = python_with(JOIN / "pyxroad" / "requirements.txt", "pyxroad")
+    return (python, JOIN / "pyxroad" / "client.py")
+
+
+def zeep() -> Command:
+    return (zeep_python(), JOIN / "zeep_plain_client.py")
+
+
+def suds() -> Command:
+    python = python_with(JOIN / "suds" / "requirements.txt", "suds")
+    return (python, JOIN / "suds" / "client.py")
+
+
+def php_soap() -> Command:
+    php = program("php")
+    if "soap" not in run(php, "-m").stdout.split():
+        missing("the extension soap of PHP")
+    return (php, JOIN / "php-soap" / "client.php")
+
+
+def soap_lite() -> Command:
+    perl = program("perl")
+    if run(perl, "-MSOAP::Lite", "-e", "1").returncode:
+        missing("SOAP::Lite")
+    return (perl, JOIN / "soap-lite" / "client.pl")
+
+
+STACKS = [pyxroad, zeep, suds, php_soap, soap_lite]
+
+
+def ask(stack: Callable[[], Command], sandbox: Description, *changes: str) -> tuple[int, str]:
+    """Run the client of docs/join about the citizen of the story."""
+    command = stack()
+    # PHP ends its options with a double dash; nobody else minds it.
+    done = run(*command, *plain_arguments(sandbox), "--", *citizen_fields(sandbox, changes))
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_plain_stack_asks_from_our_wsdl_and_prints_the_citizen(
+    stack: Callable[[], Command], sandbox: Description
+) -> None:
+    status, said = ask(stack, sandbox)
+
+    assert status == 0, said
+    assert "1 found" in said
+    assert "QuocTich: VN" in said
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_plain_stack_tells_a_fault(stack: Callable[[], Command], sandbox: Description) -> None:
+    status, said = ask(stack, sandbox, "SoDinhDanh=12")
+
+    assert status == 1, said
+    assert said.startswith("payload.schema: The Body does not follow the schema")
