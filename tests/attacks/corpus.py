@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from tests.attacks import cases_wrapping
+from tests.attacks import cases_signature, cases_wrapping
 from tests.attacks.cases import Case, Group
 
-GROUPS: tuple[Group, ...] = (cases_wrapping.WRAPPING, cases_wrapping.IDS)
+GROUPS: tuple[Group, ...] = (
+    cases_wrapping.WRAPPING,
+    cases_wrapping.IDS,
+    cases_signature.STRIPPED,
+    cases_signature.TOKENS,
+    cases_signature.VALUES,
+)
 
 CASES: dict[str, Case] = {}
 for _group in GROUPS:
