@@ -25,7 +25,10 @@ from bus.edge.clock import now as read_clock
 from bus.edge.key_store import read_certificates
 from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest
 from bus.kit.clock import Deadline
-from bus.protocols.soap_xroad.parse import parse
+from bus.kit.spool import Spool
+from bus.protocols.mime.signed_part import signed_part
+from bus.protocols.mime.write import XOP_NAMESPACE, write_related
+from bus.protocols.soap_xroad.judging import parse_beside
 from bus.protocols.soap_xroad.read_answer import ANSWER_BYTES_MAX, AnswerRejected
 from bus.protocols.soap_xroad.verify_answer import (
     KnownHub,
@@ -34,6 +37,7 @@ from bus.protocols.soap_xroad.verify_answer import (
     verify_answer,
 )
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
+from signing.attachments import Attachment
 from signing.certificates import TrustStore
 from signing.keys import Signer
 from signing.signed_note import KeyTextInvalid, VerifyingKey
@@ -77,6 +81,7 @@ class Labels:
 
 
 _NO_LABELS = Labels()
+Attachments = tuple[Attachment, ...]
 
 
 class HubClient:
@@ -91,30 +96,47 @@ class HubClient:
         *,
         clock: Callable[[], datetime] = read_clock,
         answer_seconds_max: float = ANSWER_SECONDS_MAX,
+        spool: Spool | None = None,
     ) -> None:
-        """`known` is what the hub is held to: anchors, its member, the key of its receipts."""
+        """`known` is what the hub is held to: anchors, its member, the key of its receipts.
+
+        `spool` holds attachments of answers; without it, files of the system's own folder do.
+        """
         self._hub_url = hub_url
         self._signer = signer
         self._client = client
         self._known = known
         self._clock = clock
         self._answer_seconds_max = answer_seconds_max
-        self._http = AgencyHttp(reply_bytes_max=ANSWER_BYTES_MAX)
+        spool = spool or Spool(None, bytes_max=Limits().spool_bytes_max)
+        self._http = AgencyHttp(reply_bytes_max=ANSWER_BYTES_MAX, spool=spool)
 
     def call(
-        self, service: ServiceId, payload: etree._Element, labels: Labels = _NO_LABELS
+        self,
+        service: ServiceId,
+        payload: etree._Element,
+        labels: Labels = _NO_LABELS,
+        attachments: Attachments = (),
     ) -> VerifiedAnswer:
         """Sign, send, verify.
 
         Raises FaultReceived (a proved fault), AnswerRejected (what came back is not proved),
         HubUnreachable.
         """
-        return self.exchange(self.sign(service, payload, labels))
+        request = self.sign(service, payload, labels, attachments)
+        return self.exchange(request, attachments)
 
     def sign(
-        self, service: ServiceId, payload: etree._Element, labels: Labels = _NO_LABELS
+        self,
+        service: ServiceId,
+        payload: etree._Element,
+        labels: Labels = _NO_LABELS,
+        attachments: Attachments = (),
     ) -> bytes:
-        """A signed request; the same bytes may be sent again and count once."""
+        """A signed request; the same bytes may be sent again and count once.
+
+        With attachments it is the SOAP part of a request, to be sent with the very same ones.
+        """
         header = RequestHeader(
             client=self._client,
             service=service,
@@ -122,23 +144,38 @@ class HubClient:
             user_id=labels.user_id,
             issue=labels.issue,
         )
-        return write_request(header, payload, self._signer, SigningTime(self._clock()))
+        parts = [signed_part(one) for one in attachments]
+        time = SigningTime(self._clock())
+        return write_request(header, payload, self._signer, time, attachments=parts)
 
-    def exchange(self, request: bytes) -> VerifiedAnswer:
+    def exchange(self, request: bytes, attachments: Attachments = ()) -> VerifiedAnswer:
         """Send a signed request and verify what comes back; raises as `call`."""
-        return self.verify(request, self.send(request))
+        reply = self._send(request, attachments)
+        return self._verify(request, attachments, reply.body, reply.attachments)
 
     def send(self, request: bytes) -> bytes:
         """Send bytes and give what comes back, unverified. Raises HubUnreachable."""
-        reply = self._post(request)
-        if not reply.body.lstrip().startswith(b"<"):
-            raise HubUnreachable(f"{self._hub_url}: HTTP status {reply.status}, no SOAP message")
-        return reply.body
+        return self._send(request, ()).body
 
     def verify(self, request: bytes, answer: bytes) -> VerifiedAnswer:
         """Verify an answer to a request. Raises FaultReceived, AnswerRejected."""
-        envelope = parse(request, Limits())
-        verified = verify_answer(answer, envelope, self._known, self._clock())
+        return self._verify(request, (), answer, ())
+
+    def _send(self, request: bytes, attachments: Attachments) -> AgencyReply:
+        reply = self._post(request, attachments)
+        if not reply.body.lstrip().startswith(b"<"):
+            raise HubUnreachable(f"{self._hub_url}: HTTP status {reply.status}, no SOAP message")
+        return reply
+
+    def _verify(
+        self,
+        request: bytes,
+        request_attachments: Attachments,
+        answer: bytes,
+        answer_attachments: Attachments,
+    ) -> VerifiedAnswer:
+        envelope = parse_beside(request_attachments)(request, Limits())
+        verified = verify_answer(answer, envelope, self._known, self._clock(), answer_attachments)
         if isinstance(verified, VerifiedFault):
             raise FaultReceived(verified)
         return verified
@@ -147,8 +184,12 @@ class HubClient:
         """Close every connection."""
         self._http.close()
 
-    def _post(self, request: bytes) -> AgencyReply:
+    def _post(self, request: bytes, attachments: Attachments) -> AgencyReply:
         post = AgencyRequest("POST", self._hub_url, headers=_HEADERS, body=request)
+        if attachments:
+            related = write_related(request, attachments, is_xop=XOP_NAMESPACE in request)
+            headers = {**_HEADERS, "Content-Type": related.content_type}
+            post = AgencyRequest("POST", self._hub_url, headers=headers, body=related)
         try:
             return self._http.send(post, Deadline.after(self._answer_seconds_max))
         except (RecipientUnavailable, RecipientTimeout) as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,8 +13,23 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
 
-from bus.core.errors import RecipientRefused, RecipientTimeout, RecipientUnavailable
+from bus.core.errors import (
+    ContentTypeInvalid,
+    MimeInvalid,
+    RecipientRefused,
+    RecipientTimeout,
+    RecipientUnavailable,
+    SoapMissing,
+    SpoolUnavailable,
+    TooLarge,
+)
+from bus.core.limits import Limits
 from bus.kit.clock import Deadline
+from bus.kit.multipart import MultipartIntake, WholeMessage
+from bus.kit.spool import Spool
+from bus.protocols.mime.content_type import MULTIPART_RELATED, parse_content_type
+from bus.protocols.mime.write import RelatedMessage
+from signing.attachments import Attachment
 
 REPLY_BYTES_MAX = 4 * 1024 * 1024
 """Largest reply that is read from an agency."""
@@ -35,7 +50,8 @@ class AgencyRequest:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes = field(default=b"", repr=False)
+    body: bytes | RelatedMessage = field(default=b"", repr=False)
+    """A message with attachments is sent piece by piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +61,9 @@ class AgencyReply:
     status: int
     body: bytes = field(repr=False)
     content_type: str = ""
-    """The Content-Type header; empty if there was none."""
+    """The Content-Type header; empty if there was none. That of the SOAP part, if it had parts."""
+    attachments: tuple[Attachment, ...] = ()
+    """What came beside the body, where the agency may send attachments."""
 
 
 class AgencyHttp:
@@ -55,8 +73,15 @@ class AgencyHttp:
     and .netrc of the environment are not read, because the latter replaces Authorization.
     """
 
-    def __init__(self, *, authority_file: str = "", reply_bytes_max: int = REPLY_BYTES_MAX) -> None:
-        """`authority_file`: PEM of the CAs to trust instead of the public ones.
+    def __init__(
+        self,
+        *,
+        authority_file: str = "",
+        reply_bytes_max: int = REPLY_BYTES_MAX,
+        spool: Spool | None = None,
+    ) -> None:
+        """`authority_file`: PEM of the CAs to trust instead of the public ones. With a `spool`
+        replies may have attachments, and `reply_bytes_max` bounds what they stand beside.
 
         Raises FileNotFoundError if it names no file: at start-up, not at the first query.
         """
@@ -64,6 +89,8 @@ class AgencyHttp:
             raise FileNotFoundError(f"authority_file: there is no file {authority_file}")
         self._authority_file = authority_file
         self._reply_bytes_max = reply_bytes_max
+        self._spool = spool
+        self._limits = replace(Limits(), envelope_bytes_max=reply_bytes_max)
         self._local = threading.local()
         self._sessions: list[requests.Session] = []  # guarded by _lock
         self._lock = threading.Lock()
@@ -86,8 +113,14 @@ class AgencyHttp:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = self._read(response.raw, deadline)
                 content_type = response.headers.get("Content-Type", "")
+                if self._spool is not None and content_type.lower().startswith(MULTIPART_RELATED):
+                    whole = self._read_related(self._spool, content_type, response.raw, deadline)
+                    soap_type = whole.soap_head.header("content-type")
+                    return AgencyReply(
+                        response.status_code, whole.soap, soap_type, whole.attachments
+                    )
+                body = self._read(response.raw, deadline)
                 return AgencyReply(response.status_code, body, content_type)
         # A connect timeout is both a timeout and a connection error: nothing was sent, so the
         # agency is away rather than slow.
@@ -102,14 +135,27 @@ class AgencyHttp:
         # BUG: a reply head that trickles in byte by byte restarts the socket's timeout with each
         # byte, because http.client reads it in one go; the hub's own timeout ends the query then.
         body = bytearray()
-        while True:
-            deadline.remaining_seconds()
-            chunk = raw.read1(READ_BYTES, decode_content=True)
-            if not chunk:
-                return bytes(body)
+        for chunk in _chunks(raw, deadline):
             body += chunk
             if len(body) > self._reply_bytes_max:
                 raise RecipientUnavailable(f"a reply of more than {self._reply_bytes_max} bytes")
+        return bytes(body)
+
+    def _read_related(
+        self, spool: Spool, content_type: str, raw: BaseHTTPResponse, deadline: Deadline
+    ) -> WholeMessage:
+        """Raises RecipientUnavailable: it cannot be read, or is too large."""
+        intake = None
+        try:
+            intake = MultipartIntake(parse_content_type(content_type), self._limits, spool)
+            for chunk in _chunks(raw, deadline):
+                intake.feed(chunk)
+            return intake.end()
+        except (MimeInvalid, SoapMissing, ContentTypeInvalid, TooLarge, SpoolUnavailable) as error:
+            raise RecipientUnavailable(f"a reply with attachments: {error.detail}") from error
+        finally:
+            if intake is not None:
+                intake.close()
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
@@ -129,6 +175,15 @@ class AgencyHttp:
         with self._lock:
             while self._sessions:
                 self._sessions.pop().close()
+
+
+def _chunks(raw: BaseHTTPResponse, deadline: Deadline) -> Iterator[bytes]:
+    while True:
+        deadline.remaining_seconds()
+        chunk = raw.read1(READ_BYTES, decode_content=True)
+        if not chunk:
+            return
+        yield chunk
 
 
 def agency_address(text: str) -> str:

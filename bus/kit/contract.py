@@ -21,6 +21,7 @@ from bus.core.errors import (
 )
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.xml import parse_xml
+from bus.kit.made_attachments import attachment_of_bytes, attachment_of_file
 from signing.attachments import Attachment
 
 __all__ = [
@@ -35,6 +36,8 @@ __all__ = [
     "RecipientUnavailable",
     "ServiceId",
     "SubsystemId",
+    "attachment_of_bytes",
+    "attachment_of_file",
     "parse_xml",
 ]
 

@@ -34,6 +34,9 @@ from bus.kit.agency_http import (
     public_message,
 )
 from bus.kit.clock import Deadline
+from bus.kit.contract import Answer
+from bus.protocols.mime.write import XOP_NAMESPACE, write_related
+from signing.attachments import Attachment
 
 SOAP_NAMESPACE = "http://schemas.xmlsoap.org/soap/envelope/"
 _ENVELOPE = etree.QName(SOAP_NAMESPACE, "Envelope").text
@@ -47,6 +50,7 @@ class _Transport(zeep.Transport):
     def __init__(self, http: AgencyHttp, wsdl: Path) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # zeep is typed in parts
         self.deadline = Deadline(0.0)
+        self.attachments: tuple[Attachment, ...] = ()
         self._http = http
         self._folder = wsdl.parent.resolve()
 
@@ -58,6 +62,11 @@ class _Transport(zeep.Transport):
 
     def post(self, address: str, message: bytes, headers: Mapping[str, str]) -> AgencyReply:
         request = AgencyRequest("POST", address, headers=headers, body=message)
+        if self.attachments:
+            is_xop = XOP_NAMESPACE in message
+            related = write_related(message, self.attachments, is_xop=is_xop)
+            headers = {**headers, "Content-Type": related.content_type}
+            request = AgencyRequest("POST", address, headers=headers, body=related)
         return self._http.send(request, self.deadline)
 
 
@@ -87,17 +96,36 @@ class SoapAgency:
     ) -> etree._Element:
         """Call an operation; give the one element of the answer's Body.
 
+        What comes beside it is dropped. Raises what `exchange` raises.
+        """
+        return self.exchange(operation, fields, headers=headers, deadline=deadline).element
+
+    def exchange(
+        self,
+        operation: str,
+        fields: Mapping[str, object],
+        *,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        attachments: tuple[Attachment, ...] = (),
+    ) -> Answer:
+        """Call an operation, with attachments; give the element of the answer's Body, and its own.
+
+        They go as MTOM if the Body holds an xop:Include, as SOAP with Attachments otherwise.
         Raises PayloadRejected (zeep cannot write these fields), RecipientRefused (a fault, or a
         4xx), RecipientUnavailable (5xx without a fault, no SOAP, too large), RecipientTimeout.
         """
         client, service = self._thread_client()
         client.transport.deadline = deadline
+        client.transport.attachments = attachments
         try:
             with client.settings(extra_http_headers=dict(headers)):
                 reply: AgencyReply = service[operation](**fields)
         except ValidationError as error:
             raise PayloadRejected(f"{operation}: {error.path}") from error
-        return read_soap_reply(reply)
+        finally:
+            client.transport.attachments = ()
+        return Answer(read_soap_reply(reply), reply.attachments)
 
     def _thread_client(self) -> tuple[Any, Any]:
         # A zeep client keeps the settings of a call in itself: one for each thread.

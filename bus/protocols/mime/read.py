@@ -247,6 +247,12 @@ class MultipartReader:
         self._has_ended = True
 
 
+def is_content_id(text: str) -> bool:
+    """Whether a text can stand between the angle brackets of a Content-ID, and means itself."""
+    is_short = len(text) <= CONTENT_ID_CHARACTERS_MAX
+    return is_short and bool(_CONTENT_ID.match(text)) and _unquoted(text) == text
+
+
 def _read_head(headers: tuple[tuple[str, str], ...]) -> PartHead:
     names = [name.lower() for name, _ in headers]
     # (3)

@@ -2,8 +2,9 @@
 
 The checks, in order (WSS = WS-Security 1.1.1, MESS = X-Road Message Protocol 4.0):
 
- (1) One signature reaches the Body, the timestamp and every routing header block, each at its
-     position, under a certificate that leads to a trust anchor now (signing.verify). WSS §8.
+ (1) One signature reaches the Body, the timestamp, every routing header block and every
+     attachment, each at its position, under a certificate that leads to a trust anchor now
+     (signing.verify). WSS §8.
  (2) The certificate belongs to the provider of the service; that of a fault to the hub.
  (3) An answer repeats every routing header of the request, in order, and nothing else but the
      request's hash. MESS §2.2.
@@ -25,14 +26,17 @@ from datetime import datetime
 
 from lxml import etree
 
+from bus.core.attachments import message_digest
 from bus.core.envelope import Envelope, HeaderBlock
-from bus.core.errors import LogUnavailable
+from bus.core.errors import BusError, LogUnavailable
 from bus.core.faults import Fault
 from bus.core.identifiers import MemberId
 from bus.core.receipts import Receipt, ReceiptInvalid, parse_receipt
+from bus.protocols.mime.signed_part import read_xml_attachment
 from bus.protocols.soap_xroad import names
 from bus.protocols.soap_xroad.read_answer import AnswerEnvelope, AnswerRejected, read_answer
 from bus.protocols.soap_xroad.write import without_receipt
+from signing.attachments import Attachment
 from signing.certificates import TrustStore
 from signing.errors import SignatureError
 from signing.names import TIMESTAMP, WSU_ID
@@ -69,7 +73,9 @@ class VerifiedAnswer:
     receipt: Receipt
     signer: MemberId
     raw: bytes = field(repr=False)
-    """The bytes as received."""
+    """The bytes as received; those of the SOAP part where attachments came with it."""
+    attachments: tuple[Attachment, ...] = ()
+    """What came beside it, in order; each was signed with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,39 +90,51 @@ class VerifiedFault:
 
 
 def verify_answer(
-    raw: bytes, request: Envelope, known: KnownHub, now: datetime
+    raw: bytes,
+    request: Envelope,
+    known: KnownHub,
+    now: datetime,
+    attachments: tuple[Attachment, ...] = (),
 ) -> VerifiedAnswer | VerifiedFault:
-    """Prove what came back for `request` (as `parse` reads the bytes that were sent).
+    """Prove what came back for `request` (as `parse_beside` reads what was sent).
 
-    Raises AnswerRejected.
+    `attachments` came beside the answer. Raises AnswerRejected.
     """
     answer = read_answer(raw)
     # (1) to (4)
-    signer = _check_answer(answer, request, known, now)
+    signer = _check_answer(answer, request, known, now, attachments)
     # (5)
     if answer.fault is not None:
         return VerifiedFault(answer.fault, _fault_receipt(answer, request, known), raw)
-    receipt = _verified_receipt(answer, request, known)
-    return VerifiedAnswer(answer.payload, receipt, signer, raw)
+    receipt = _verified_receipt(answer, request, known, attachments)
+    return VerifiedAnswer(answer.payload, receipt, signer, raw, attachments)
 
 
 def verify_recorded(
-    raw: bytes, request: Envelope, known: KnownSigners, now: datetime
+    raw: bytes,
+    request: Envelope,
+    known: KnownSigners,
+    now: datetime,
+    attachments: tuple[Attachment, ...] = (),
 ) -> Fault | None:
     """Prove an answer as the log keeps it, without receipt: (1) to (4). None: it is no fault.
 
     Raises AnswerRejected.
     """
     answer = read_answer(raw)
-    _check_answer(answer, request, known, now)
+    _check_answer(answer, request, known, now, attachments)
     return answer.fault
 
 
 def _check_answer(
-    answer: AnswerEnvelope, request: Envelope, known: KnownSigners, now: datetime
+    answer: AnswerEnvelope,
+    request: Envelope,
+    known: KnownSigners,
+    now: datetime,
+    attachments: tuple[Attachment, ...],
 ) -> MemberId:
     # (1)
-    signature = _verified_signature(answer, known, now)
+    signature = _verified_signature(answer, known, now, attachments)
     # (2)
     signer = request.service.provider.member if answer.fault is None else known.member
     _check_signer(signature, signer, known)
@@ -132,7 +150,10 @@ def _check_answer(
 
 
 def _verified_signature(
-    answer: AnswerEnvelope, known: KnownSigners, now: datetime
+    answer: AnswerEnvelope,
+    known: KnownSigners,
+    now: datetime,
+    attachments: tuple[Attachment, ...],
 ) -> VerifiedSignature:
     timestamps = answer.security.findall(TIMESTAMP)
     if len(timestamps) != 1:
@@ -143,7 +164,17 @@ def _verified_signature(
         *(SignedPart(block.name, block.element) for block in answer.routing_blocks),
     ]
     try:
-        return verify_signature(answer.security, required, known.policy, known.trust, now)
+        return verify_signature(
+            answer.security,
+            required,
+            known.policy,
+            known.trust,
+            now,
+            attachments=attachments,
+            read_xml=read_xml_attachment,
+        )
+    except BusError as error:
+        raise AnswerRejected("an attachment of an XML type cannot be read") from error
     except SignatureError as error:
         raise AnswerRejected(f"the signature does not hold: {error}") from error
 
@@ -206,7 +237,12 @@ def _fault_receipt(answer: AnswerEnvelope, request: Envelope, known: KnownHub) -
     return _verified_receipt(answer, request, known)
 
 
-def _verified_receipt(answer: AnswerEnvelope, request: Envelope, known: KnownHub) -> Receipt:
+def _verified_receipt(
+    answer: AnswerEnvelope,
+    request: Envelope,
+    known: KnownHub,
+    attachments: tuple[Attachment, ...] = (),
+) -> Receipt:
     if answer.receipt_note is None:
         raise AnswerRejected("there is no receipt: nothing says that the exchange was recorded")
     try:
@@ -218,6 +254,6 @@ def _verified_receipt(answer: AnswerEnvelope, request: Envelope, known: KnownHub
         raise AnswerRejected(f"the receipt is one of {receipt.origin!r}")
     if receipt.request_digest != request.digest:
         raise AnswerRejected("the receipt is about another request than the one that was sent")
-    if receipt.answer_digest != hashlib.sha256(without_receipt(answer.raw)).digest():
+    if receipt.answer_digest != message_digest(without_receipt(answer.raw), attachments):
         raise AnswerRejected("the receipt is about another answer than this one")
     return receipt
