@@ -17,7 +17,7 @@ BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]\
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 - the grammar of a word
 _MEDIA_TYPE = re.compile(rf"[ \t]*({_TOKEN}/{_TOKEN})[ \t]*", re.ASCII)
 _PARAMETER = re.compile(
-    rf';[ \t]*(?:({_TOKEN})=(?:({_TOKEN}|[^";, \t]+)|"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\.)*)"))?'
+    rf';[ \t]*(?:({_TOKEN})=(?:([^";, \t]+)|"((?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\.)*)"))?'
     r"[ \t]*",
     re.ASCII,
 )
