@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bus.core import errors
-from bus.core.identifiers import ServiceId
+from bus.core.identifiers import ServiceId, SubsystemId
+from bus.core.metaservices import find_metaservice, is_metaservice, metaservice_grant
 from bus.core.nation import Grant, Nation, Service
 from bus.core.verification import VerifiedEnvelope
 
@@ -28,13 +29,20 @@ def authorise(verified: VerifiedEnvelope, nation: Nation) -> AuthorisedMessage:
     asked = verified.envelope.service
     if asked.provider.member not in nation.members:
         raise errors.RecipientUnknown(f"member {asked.provider.member} is not registered")
-    service = _find_service(asked, nation)
-    grant = nation.grants.get((verified.envelope.client, service.id))
+    service = find_service(asked, nation)
+    grant = find_grant(verified.envelope.client, service, nation)
     if grant is None:
         raise errors.AccessDenied(f"{verified.envelope.client} has no grant for {service.id}")
     if not service.is_enabled:
         raise errors.ServiceDisabled(public_detail=service.notice)
     return AuthorisedMessage(verified, service, grant)
+
+
+def find_grant(client: SubsystemId, service: Service, nation: Nation) -> Grant | None:
+    """The right of a client to a service; None: it has none. Metaservices are for everybody."""
+    if is_metaservice(service):
+        return metaservice_grant(client, service)
+    return nation.grants.get((client, service.id))
 
 
 def _check_security_server(verified: VerifiedEnvelope, nation: Nation) -> None:
@@ -47,16 +55,19 @@ def _check_security_server(verified: VerifiedEnvelope, nation: Nation) -> None:
         raise errors.SecurityServerInvalid(f"security server {asked}; this hub is {hub}")
 
 
-def _find_service(asked: ServiceId, nation: Nation) -> Service:
-    if asked.service_version:
-        candidates = [asked] if asked in nation.services else []
-    else:
-        candidates = [
-            known
-            for known in nation.services
-            if known.provider == asked.provider and known.service_code == asked.service_code
-        ]
-    if len(candidates) != 1:
-        versions = f"{len(candidates)} versions fit" if candidates else "it is not registered"
+def find_service(asked: ServiceId, nation: Nation) -> Service:
+    """The service that is asked for. Raises ServiceUnknown."""
+    known = nation.services.get(asked) or find_metaservice(asked, nation)
+    if known is not None:
+        return known
+    candidates = [
+        service
+        for service in nation.services.values()
+        if (service.id.provider, service.id.service_code) == (asked.provider, asked.service_code)
+    ]
+    # A request without a version means the only one there is.
+    if asked.service_version or len(candidates) != 1:
+        count = 0 if asked.service_version else len(candidates)
+        versions = f"{count} versions fit" if count else "it is not registered"
         raise errors.ServiceUnknown(f"service {asked}: {versions}")
-    return nation.services[candidates[0]]
+    return candidates[0]

@@ -20,6 +20,7 @@ ORGAN_CODE_2020 = re.compile(r"[A-Y]\d{2}(\.\d{1,3})*\Z")
 """Decision 20/2020/QĐ-TTg Art. 4: `H41.5.3`, the province stands at the left, 35 at most."""
 
 MESSAGE_ID_CHARACTERS_MAX = 128
+_MAY_BE_EMPTY = frozenset({3, 5})
 IDENTIFIERS_KEPT_MAX = 4096
 """Identifiers of subsystems, and of services, that are kept ready."""
 
@@ -28,12 +29,15 @@ class IdentifierInvalid(ValueError):
     """A text that should name a member, subsystem or service does not have that form."""
 
 
-def _parts(text: str, count: int, shape: str) -> list[str]:
+_NONE: frozenset[int] = frozenset()
+
+
+def _parts(text: str, count: int, shape: str, *, may_be_empty: frozenset[int] = _NONE) -> list[str]:
     parts = text.split("/")
     if len(parts) != count:
         raise IdentifierInvalid(f"{text!r}: expected {shape}")
-    for part in parts:
-        if not IDENTIFIER_PART.match(part):
+    for place, part in enumerate(parts):
+        if not IDENTIFIER_PART.match(part) and (part or place not in may_be_empty):
             raise IdentifierInvalid(
                 f"{text!r}: part {part!r} must be 1 to 64 characters of A-Z a-z 0-9 '()+,-.=?"
             )
@@ -83,9 +87,13 @@ class SubsystemId:
 
     @classmethod
     def parse(cls, text: str) -> SubsystemId:
-        """Read `instance/class/code/subsystem`; raise IdentifierInvalid."""
-        parts = _parts(text, 4, "instance/class/code/subsystem")
-        return subsystem_id(*parts)
+        """Read `instance/class/code/subsystem`; raise IdentifierInvalid.
+
+        `instance/class/code` is the member itself, as a client or as a provider.
+        """
+        if text.count("/") == 2:
+            return subsystem_id(*_parts(text, 3, "instance/class/code/subsystem"), "")
+        return subsystem_id(*_parts(text, 4, "instance/class/code/subsystem"))
 
     def __post_init__(self) -> None:
         text = f"{self.member}/{self.subsystem_code}" if self.subsystem_code else str(self.member)
@@ -113,9 +121,13 @@ class ServiceId:
 
     @classmethod
     def parse(cls, text: str) -> ServiceId:
-        """Read `instance/class/code/subsystem/service/version`; raise IdentifierInvalid."""
-        parts = _parts(text, 6, "instance/class/code/subsystem/service/version")
-        return service_id(*parts)
+        """Read `instance/class/code/subsystem/service/version`; raise IdentifierInvalid.
+
+        Subsystem and version may be empty: a service of the member itself, or one without
+        versions, as `EE/BUSINESS/producer//getState/`.
+        """
+        shape = "instance/class/code/subsystem/service/version"
+        return service_id(*_parts(text, 6, shape, may_be_empty=_MAY_BE_EMPTY))
 
     def __post_init__(self) -> None:
         unversioned = f"{self.provider}/{self.service_code}"

@@ -35,7 +35,7 @@ class ContentTypeInvalid(BusError):
     code = "envelope.content-type"
     blame = Blame.SENDER
     recovery = Recovery.NEVER
-    public_reason = "The Content-Type must be text/xml in UTF-8."
+    public_reason = "The Content-Type must be that of a SOAP message in UTF-8."
     xroad = "Client.InvalidContentType"
 
 
@@ -249,6 +249,22 @@ class CertificateRejected(BusError):
     public_reason = "The certificate does not lead to a trust anchor of this hub."
     xroad = "Server.ServerProxy.CertValidation"
     reveals = False
+
+
+class CertificateRevoked(BusError):
+    code = "certificate.revoked"
+    blame = Blame.SENDER
+    recovery = Recovery.NEVER
+    public_reason = "The certificate, or one that it hangs on, is revoked."
+    xroad = "Server.ServerProxy.CertValidation"
+
+
+class RevocationUnknown(BusError):
+    code = "certificate.revocation-unknown"
+    blame = Blame.HUB
+    recovery = Recovery.LATER
+    public_reason = "The hub cannot learn at the moment whether the certificate is revoked."
+    xroad = "Server.ServerProxy.IncorrectValidationInfo"
 
 
 # --- who may do what -----------------------------------------------------------------------

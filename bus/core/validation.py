@@ -12,6 +12,8 @@ from bus.core import errors
 from bus.core.attachments import check_references, for_schema, require_allowed
 from bus.core.authorisation import AuthorisedMessage
 from bus.core.identifiers import ServiceId
+from bus.core.metaservices import NAMESPACE, is_metaservice
+from bus.core.nation import Service
 from signing.attachments import Attachment
 
 
@@ -46,6 +48,25 @@ class PayloadSchema(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _OpenSchema:
+    """Any content of an element of its namespace: a metaservice reads its own."""
+
+    namespace: str
+    digest: bytes = b""
+
+    def mistake(self, element: etree._Element) -> SchemaMistake | None:
+        return None
+
+
+_METASERVICE_SCHEMA = _OpenSchema(NAMESPACE)
+
+
+def schema_of(service: Service, schemas: Mapping[ServiceId, PayloadSchema]) -> PayloadSchema:
+    """The schema of a service's messages."""
+    return _METASERVICE_SCHEMA if is_metaservice(service) else schemas[service.id]
+
+
 @dataclass(frozen=True, slots=True)
 class ValidMessage:
     """A message whose payload follows its schema. Made by `validate` only."""
@@ -62,7 +83,7 @@ def validate(
     Raises PayloadInvalid with line, path and expectation; AttachmentNotAllowed,
     AttachmentReferenceInvalid.
     """
-    schema = schemas[authorised.service.id]
+    schema = schema_of(authorised.service, schemas)
     payload = authorised.verified.envelope.payload
     _require_name(payload, schema, authorised.service.id.service_code, errors.PayloadInvalid)
     attachments = authorised.verified.envelope.attachments

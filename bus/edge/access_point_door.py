@@ -12,7 +12,8 @@ from typing import Protocol, TypeVar
 
 from bus.core import errors
 from bus.core.limits import Limits
-from bus.edge.http_door import Headers, Receive, Scope, Send, check_head, read_body, send_whole
+from bus.edge.http_door import Headers, Receive, Scope, Send, read_body, send_whole
+from bus.edge.http_head import check_head
 from bus.edge.http_protocol import PEER_CERTIFICATE
 
 _RETRY_AFTER = (b"retry-after", b"2")

@@ -147,7 +147,7 @@ def _folder_behind(proxy: str, sandbox: Path, folder: Path) -> Path:
     [
         (lambda raw: raw.replace("Hương".encode(), "Hường".encode()), "signature does not hold"),
         (lambda raw: raw.replace(b"<lt:receipt", b"<!-- --><lt:receipt"), "about another answer"),
-        (lambda _: b"<html/>", "not a SOAP 1.1 envelope"),
+        (lambda _: b"<html/>", "not a SOAP envelope"),
     ],
 )
 def test_an_answer_altered_on_the_way_is_not_shown(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from bus.core import errors
+from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
 from bus.edge.http_door import HttpDoor
 
@@ -22,6 +23,7 @@ class Answer:
     body: bytes = b"<answer/>"
     is_retryable: bool = False
     content_type: str = "text/xml; charset=utf-8"
+    related: None = None
 
 
 @dataclass(slots=True)
@@ -31,21 +33,35 @@ class Hub:
     limits: Limits = LIMITS
     taken: list[bytes] = field(default_factory=list)
     refused: list[errors.BusError] = field(default_factory=list)
+    refused_in: list[SoapVersion | None] = field(default_factory=list)
     gate: asyncio.Event | None = None
     answer_with: Answer = Answer()
 
-    async def answer(self, raw: bytes) -> Answer:
+    async def answer(self, raw: bytes, attachments: tuple[object, ...] = ()) -> Answer:
         self.taken.append(raw)
         if self.gate is not None:
             await self.gate.wait()
         return self.answer_with
 
-    async def refuse_unread(self, error: errors.BusError, *, raw: bytes = b"") -> Answer:
+    async def refuse_unread(
+        self,
+        error: errors.BusError,
+        *,
+        raw: bytes = b"",
+        soap_version: SoapVersion | None = None,
+    ) -> Answer:
         self.refused.append(error)
+        self.refused_in.append(soap_version)
         return Answer(500, b"<fault/>")
 
-    def describe(self, service: str) -> bytes | None:
-        return b"<wsdl/>" if service == SERVICE else None
+    def describe(self, service: str, *, is_soap_1_2: bool = False) -> bytes | None:
+        wsdl = b"<wsdl12/>" if is_soap_1_2 else b"<wsdl/>"
+        return wsdl if service == SERVICE else None
+
+    def clients(self, instance: str, *, is_json: bool) -> bytes | None:
+        if instance not in ("", "VN"):
+            return None
+        return b"{}" if is_json else b"<clientList/>"
 
     def services(self) -> Mapping[str, str]:
         return {SERVICE: "Tra cứu", "A/B/C/D/E/F": "Khác"}
@@ -124,6 +140,9 @@ def test_a_request_in_pieces_is_put_together() -> None:
         b'text/xml;charset="UTF-8"',
         b"text/xml; action=x",
         b"text/xml; charset=us-ascii",
+        b"text/xml;charset=UTF-8;",
+        b"application/soap+xml",
+        b'application/soap+xml; charset=utf-8; action="urn:x"',
     ],
 )
 def test_xml_in_utf_8_is_taken(content_type: bytes) -> None:
@@ -135,10 +154,13 @@ def test_xml_in_utf_8_is_taken(content_type: bytes) -> None:
     [
         b"",
         b"text/plain",
-        b"application/soap+xml",
+        b"blah",
+        b"application/xml",
         b"text/xmlx",
-        b"multipart/related; type=text/xml",
         b"text/xml; charset=utf-16",
+        b"text/xml; charset=utf-7",
+        b"text/xml; charset=iso-8859-1",
+        b"text/xml; charset=utf-8; charset=utf-16",
     ],
 )
 def test_another_content_type_is_refused(content_type: bytes) -> None:
@@ -149,12 +171,17 @@ def test_another_content_type_is_refused(content_type: bytes) -> None:
     assert [type(error) for error in hub.refused] == [errors.ContentTypeInvalid]
 
 
-@pytest.mark.parametrize("action", [b"", b'""', b'"urn:x"', b' "http://x/y" '])
+@pytest.mark.parametrize(
+    "action",
+    [b"", b'""', b'"urn:x"', b' "http://x/y?a=%20#b" ', b'"TraCuu"', b'"tra-c\xe1\xbb\xa9u"'],
+)
 def test_a_quoted_soap_action_is_taken(action: bytes) -> None:
     assert told(b"<a/>", soapaction=action)[0] == 200
 
 
-@pytest.mark.parametrize("action", [b"urn:x", b'"', b'"a" "b"', b'"a\x01"'])
+@pytest.mark.parametrize(
+    "action", [b"urn:x", b'"', b'"a" "b"', b'"a\x01"', b'"a b"', b'"<a>"', b'"%zz"', b"''"]
+)
 def test_another_soap_action_is_refused(action: bytes) -> None:
     hub = Hub()
 
@@ -229,6 +256,52 @@ def test_get_tells_health_services_and_their_descriptions() -> None:
     )
     for query in (b"wsdl", b"WSDL"):
         assert told(method="GET", path=f"/services/{SERVICE}", query=query)[2] == b"<wsdl/>"
+
+
+def test_a_description_has_a_port_of_the_soap_version_that_is_asked_for() -> None:
+    path = f"/services/{SERVICE}"
+
+    assert told(method="GET", path=path, query=b"wsdl&soap=1.2")[2] == b"<wsdl12/>"
+    assert told(method="GET", path=path, query=b"wsdl&soap=1.1")[2] == b"<wsdl/>"
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "body"),
+    [
+        (b"", b"text/xml; charset=utf-8", b"<clientList/>"),
+        (b"*/*", b"text/xml; charset=utf-8", b"<clientList/>"),
+        (b"text/xml", b"text/xml; charset=utf-8", b"<clientList/>"),
+        (b"application/json", b"application/json", b"{}"),
+        (b"text/html, Application/JSON;q=0.9", b"application/json", b"{}"),
+    ],
+)
+def test_the_clients_of_the_nation_are_listed_in_xml_or_json(
+    accept: bytes, content_type: bytes, body: bytes
+) -> None:
+    for query in (b"", b"xRoadInstance=VN"):
+        status, headers, told_body = told(
+            method="GET", path="/listClients", query=query, accept=accept
+        )
+
+        assert (status, headers[b"content-type"], told_body) == (200, content_type, body)
+
+
+def test_the_clients_of_another_instance_are_not_known_here() -> None:
+    assert told(method="GET", path="/listClients", query=b"xRoadInstance=XX")[0] == 404
+
+
+def test_what_is_refused_by_its_head_is_refused_in_the_version_that_the_head_names() -> None:
+    hub = Hub()
+
+    for content_type in (
+        b"application/soap+xml; charset=utf-16",
+        b"text/xml; charset=utf-16",
+        b"text/plain",
+        b"; ;",
+    ):
+        told(b"<a/>", hub=hub, content_type=content_type)
+
+    assert hub.refused_in == [SoapVersion.SOAP_1_2, SoapVersion.SOAP_1_1, None, None]
 
 
 def test_a_description_may_be_asked_for_as_older_x_road_servers_take_it() -> None:

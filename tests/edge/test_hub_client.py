@@ -126,7 +126,7 @@ SPOILT: dict[str, tuple[str, Spoil]] = {
         lambda stand_in, request: stand_in.fault(request, errors.AccessDenied()),
     ),
     "it is not XML": ("cannot be read", lambda _, __: b"<html>busy</html"),
-    "it is no envelope": ("not a SOAP 1.1 envelope", lambda _, __: b"<html/>"),
+    "it is no envelope": ("not a SOAP envelope", lambda _, __: b"<html/>"),
     "it is not signed": (
         "not signed",
         lambda stand_in, request: re.sub(

@@ -15,16 +15,18 @@ from typing import Any
 
 from lxml import etree
 
-from bus.core.authorisation import AuthorisedMessage
+from bus.core.attachments import with_attachments
+from bus.core.authorisation import AuthorisedMessage, find_grant, find_service
 from bus.core.envelope import Envelope, SoapVersion
 from bus.core.errors import BusError, HubInternal, all_errors
 from bus.core.identifiers import MemberId, ServiceId, service_id, subsystem_id
-from bus.core.pipeline import Refusal, Rules, judge
+from bus.core.pipeline import Parse, Refusal, Rules, judge
 from bus.core.routing import RoutedMessage, route
-from bus.core.validation import ValidMessage
+from bus.core.validation import ValidMessage, schema_of
 from bus.core.verification import VerifiedEnvelope
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.write import answer_blocks
+from signing.attachments import Attachment
 from signing.canonical import canonicalise
 from signing.sign import CanonicalPart
 
@@ -52,10 +54,16 @@ Report = Callable[[Exception], None]
 """Told of a mistake of ours; must not tell the message's content to anybody."""
 
 
-def judge_request(raw: bytes, rules: Rules, now: datetime, report: Report) -> Decision:
+def judge_request(
+    raw: bytes,
+    rules: Rules,
+    now: datetime,
+    report: Report,
+    attachments: tuple[Attachment, ...] = (),
+) -> Decision:
     """Take one request through every stage before delivery. For any bytes: a decision."""
     try:
-        decision = judge(raw, parse, rules, now)
+        decision = judge(raw, parse_beside(attachments), rules, now)
         if isinstance(decision, Refusal):
             return decision
         envelope = decision.valid.authorised.verified.envelope
@@ -63,6 +71,13 @@ def judge_request(raw: bytes, rules: Rules, now: datetime, report: Report) -> De
     except Exception as error:  # a mistake of ours: the sender gets an id, we get the place
         report(error)
         return Refusal(HubInternal(type(error).__name__), None, None)
+
+
+def parse_beside(attachments: tuple[Attachment, ...]) -> Parse:
+    """Read requests that come with these attachments."""
+    if not attachments:
+        return parse
+    return lambda raw, limits: with_attachments(parse(raw, limits), attachments)
 
 
 # --- across a process border -----------------------------------------------------------------
@@ -112,10 +127,11 @@ def decision_of(plain: Any, raw: bytes, rules: Rules) -> Decision:
     assert verified is not None
     assert envelope is not None
     service_parts, payload, blocks = rest
-    service = rules.nation.services[service_id(*service_parts)]
-    grant = rules.nation.grants[envelope.client, service.id]
+    service = find_service(service_id(*service_parts), rules.nation)
+    grant = find_grant(envelope.client, service, rules.nation)
+    assert grant is not None  # the other process found it by the same rules
     authorised = AuthorisedMessage(verified, service, grant)
-    message = route(ValidMessage(authorised, rules.schemas[service.id]))
+    message = route(ValidMessage(authorised, schema_of(service, rules.schemas)))
     return Judged(message, payload, tuple(CanonicalPart(*block) for block in blocks))
 
 
@@ -172,17 +188,19 @@ def _plain_verified(verified: VerifiedEnvelope | None) -> Any:
         return None
     return (
         verified.certificate_digest,
+        verified.certificate,
         verified.signature_digest,
         (verified.created - _EPOCH) // _MICROSECOND,
     )
 
 
 def _verified(values: Any, envelope: Envelope) -> VerifiedEnvelope:
-    certificate_digest, signature_digest, created = values
+    certificate_digest, certificate, signature_digest, created = values
     return VerifiedEnvelope(
         envelope=envelope,
         sender=envelope.client.member,
         certificate_digest=certificate_digest,
+        certificate=certificate,
         signature_digest=signature_digest,
         created=_EPOCH + created * _MICROSECOND,
         canonical_parts={},

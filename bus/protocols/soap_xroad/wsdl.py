@@ -1,7 +1,8 @@
 """Describe a service to SOAP clients: WSDL 1.1, document/literal wrapped, X-Road header parts.
 
-Sources: WSDL 1.1 §3; X-Road Message Protocol 4.0 §3 (xrd:title and xrd:version in the
-description). The schemas stand inside, so that a client needs nothing else.
+Sources: WSDL 1.1 §3; WSDL 1.1 Binding Extension for SOAP 1.2; X-Road Message Protocol 4.0 §3
+(xrd:title and xrd:version in the description). The schemas stand inside, so that a client needs
+nothing else. A description has one port: clients that know SOAP 1.1 only would stumble over two.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ from collections.abc import Sequence
 
 from lxml import etree
 
+from bus.core.envelope import SoapVersion
 from bus.core.nation import Service
 from bus.protocols.soap_xroad import names
 
 _WSDL = "http://schemas.xmlsoap.org/wsdl/"
-_SOAP = "http://schemas.xmlsoap.org/wsdl/soap/"
+_BINDINGS = {
+    SoapVersion.SOAP_1_1: "http://schemas.xmlsoap.org/wsdl/soap/",
+    SoapVersion.SOAP_1_2: "http://schemas.xmlsoap.org/wsdl/soap12/",
+}
 _XSD = "http://www.w3.org/2001/XMLSchema"
 _NO_TYPES = b"<wsdl:types/>"
 _HEADER_PARTS = ("client", "service", "userId", "id", "issue", "protocolVersion")
@@ -26,8 +31,9 @@ def write_wsdl(
     location: str,
     schema: etree._Element,
     header_schemas: Sequence[etree._Element],
+    version: SoapVersion = SoapVersion.SOAP_1_1,
 ) -> bytes:
-    """The WSDL of one service.
+    """The WSDL of one service, with a port of one SOAP version.
 
     `schema` is the root of the XSD of its messages; `header_schemas` are those of the X-Road
     identifiers and header blocks; `location` is the URL to post to.
@@ -37,13 +43,13 @@ def write_wsdl(
     root = etree.Element(
         _wsdl("definitions"),
         {"targetNamespace": namespace, "name": code},
-        nsmap={"wsdl": _WSDL, "soap": _SOAP, "xrd": names.XROAD, "tns": namespace},
+        nsmap={"wsdl": _WSDL, "soap": _BINDINGS[version], "xrd": names.XROAD, "tns": namespace},
     )
     etree.SubElement(root, _wsdl("types"))
     _add_messages(root, code)
     _add_port_type(root, service)
-    _add_binding(root, service)
-    _add_service(root, code, location)
+    _add_binding(root, service, _BINDINGS[version])
+    _add_service(root, code, location, _BINDINGS[version])
     etree.indent(root)
     # As text: a tree that takes in another drops prefixes that it thinks it has already, and the
     # schemas name their types by them.
@@ -78,42 +84,39 @@ def _add_port_type(root: etree._Element, service: Service) -> None:
     etree.SubElement(operation, _wsdl("output"), {"message": f"tns:{code}Response"})
 
 
-def _add_binding(root: etree._Element, service: Service) -> None:
+def _add_binding(root: etree._Element, service: Service, soap: str) -> None:
     code = service.id.service_code
     binding = etree.SubElement(
         root, _wsdl("binding"), {"name": f"{code}Binding", "type": f"tns:{code}PortType"}
     )
     etree.SubElement(
         binding,
-        _soap("binding"),
+        f"{{{soap}}}binding",
         {"style": "document", "transport": "http://schemas.xmlsoap.org/soap/http"},
     )
     operation = etree.SubElement(binding, _wsdl("operation"), {"name": code})
-    etree.SubElement(operation, _soap("operation"), {"soapAction": "", "style": "document"})
-    version = etree.SubElement(operation, f"{{{names.XROAD}}}version")
-    version.text = service.id.service_version
+    etree.SubElement(operation, f"{{{soap}}}operation", {"soapAction": "", "style": "document"})
+    if service.id.service_version:
+        version = etree.SubElement(operation, f"{{{names.XROAD}}}version")
+        version.text = service.id.service_version
     for direction in ("input", "output"):
         side = etree.SubElement(operation, _wsdl(direction))
-        etree.SubElement(side, _soap("body"), {"use": "literal"})
+        etree.SubElement(side, f"{{{soap}}}body", {"use": "literal"})
         for part in _HEADER_PARTS:
             etree.SubElement(
                 side,
-                _soap("header"),
+                f"{{{soap}}}header",
                 {"message": "tns:requestHeader", "part": part, "use": "literal"},
             )
 
 
-def _add_service(root: etree._Element, code: str, location: str) -> None:
+def _add_service(root: etree._Element, code: str, location: str, soap: str) -> None:
     service = etree.SubElement(root, _wsdl("service"), {"name": f"{code}Service"})
     port = etree.SubElement(
         service, _wsdl("port"), {"name": f"{code}Port", "binding": f"tns:{code}Binding"}
     )
-    etree.SubElement(port, _soap("address"), {"location": location})
+    etree.SubElement(port, f"{{{soap}}}address", {"location": location})
 
 
 def _wsdl(name: str) -> str:
     return f"{{{_WSDL}}}{name}"
-
-
-def _soap(name: str) -> str:
-    return f"{{{_SOAP}}}{name}"

@@ -1,0 +1,67 @@
+"""Check the head of a request over HTTP: method, Content-Type, SOAPAction."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+from functools import lru_cache
+from typing import Any
+
+from bus.core import errors
+from bus.core.envelope import SoapVersion
+from bus.protocols.mime.content_type import ContentType, parse_content_type
+
+Scope = MutableMapping[str, Any]
+
+_VERSIONS = {
+    # SOAP 1.1 §6; SOAP 1.2 Part 2 §7.1.4.
+    "text/xml": SoapVersion.SOAP_1_1,
+    "application/soap+xml": SoapVersion.SOAP_1_2,
+}
+_CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii"})
+_SOAP_ACTION = re.compile(
+    # A URI reference in quotes, or nothing. SOAP 1.1 §6.1.1; RFC 3986 Appendix A.
+    rb"""\s*(?:"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=\x80-\xff]|%[0-9A-Fa-f]{2})*")?\s*\Z"""
+)
+
+
+def check_head(scope: Scope, *, is_any_charset: bool = False, is_multipart: bool = False) -> None:
+    """Refuse what the head of a request shows to be no SOAP request.
+
+    The parts of a multipart message have Content-Types of their own.
+    Raises HttpMethodInvalid, ContentTypeInvalid, SoapActionInvalid.
+    """
+    if scope["method"] != "POST":
+        raise errors.HttpMethodInvalid(public_detail=f"got {scope['method'][:16]}")
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    if not is_multipart:
+        content_type = _content_type(headers.get(b"content-type", b""))
+        charset = content_type.parameter("charset").lower()
+        if content_type.media_type not in _VERSIONS:
+            raise errors.ContentTypeInvalid
+        if charset not in _CHARSETS and not is_any_charset:
+            raise errors.ContentTypeInvalid(public_detail="a signed request is written in UTF-8")
+    if not _SOAP_ACTION.match(headers.get(b"soapaction", b"")):
+        raise errors.SoapActionInvalid
+
+
+def version_of_head(scope: Scope) -> SoapVersion | None:
+    """The SOAP version that the Content-Type names; None: it names none."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    try:
+        content_type = _content_type(headers.get(b"content-type", b""))
+    except errors.ContentTypeInvalid:
+        return None
+    # Of a multipart message, `type` says what its first part is. RFC 2387 §3.1; MTOM §3.2.
+    kinds = (content_type.parameter("start-info"), content_type.parameter("type"))
+    for kind in (*kinds, content_type.media_type):
+        version = _VERSIONS.get(kind.lower())
+        if version is not None:
+            return version
+    return None
+
+
+@lru_cache(maxsize=64)
+def _content_type(value: bytes) -> ContentType:
+    """Senders repeat the same few, so that each is read once."""
+    return parse_content_type(value.decode("latin-1"))

@@ -1,0 +1,84 @@
+"""Answer X-Road's metaservices from the rules of the hub, as an adapter answers for an agency."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from bus.core.authorisation import find_service
+from bus.core.errors import ServiceUnknown
+from bus.core.identifiers import ServiceId
+from bus.core.metaservices import (
+    ALLOWED_METHODS,
+    GET_WSDL,
+    LIST_METHODS,
+    allowed_services,
+    services_of,
+)
+from bus.core.nation import Nation, Service
+from bus.edge.service_descriptions import ServiceDescriptions
+from bus.kit.contract import Answer, Query
+from bus.protocols.soap_xroad.metaservices import (
+    read_wsdl_request,
+    write_methods,
+    write_wsdl_answer,
+)
+from signing.attachments import Attachment
+from signing.policy import DIGEST_SHA256
+
+ENDPOINT = "http://example.org/xroad-endpoint"
+"""Stands in a WSDL for the address, which its reader knows better. PR-META §3.3."""
+_WSDL_CONTENT_ID = "wsdl"
+_WSDL_HEADERS = (
+    ("Content-Type", "text/xml; charset=UTF-8"),
+    ("Content-Transfer-Encoding", "binary"),
+    ("Content-ID", f"<{_WSDL_CONTENT_ID}>"),
+)
+
+
+class MetaserviceCalls:
+    """Answers at once, from memory."""
+
+    def __init__(self, nation: Nation, descriptions: ServiceDescriptions) -> None:
+        self._nation = nation
+        self._descriptions = descriptions
+        self._answers: dict[str, Callable[[Query], Answer]] = {
+            LIST_METHODS: self._list_methods,
+            ALLOWED_METHODS: self._allowed_methods,
+            GET_WSDL: self._get_wsdl,
+        }
+
+    async def call(self, query: Query) -> Answer:
+        """The answer. Raises MetaserviceRequestInvalid, ServiceUnknown."""
+        return self._answers[query.service.service_code](query)
+
+    def _list_methods(self, query: Query) -> Answer:
+        offered = services_of(query.service.provider, self._nation)
+        return Answer(write_methods(LIST_METHODS, offered))
+
+    def _allowed_methods(self, query: Query) -> Answer:
+        allowed = allowed_services(query.service.provider, query.client, self._nation)
+        return Answer(write_methods(ALLOWED_METHODS, allowed))
+
+    def _get_wsdl(self, query: Query) -> Answer:
+        request = read_wsdl_request(query.element())
+        service = self._described(query, request.service_code, request.service_version)
+        wsdl = self._descriptions.wsdl(service, ENDPOINT)
+        return Answer(write_wsdl_answer(request), (_attachment(wsdl),))
+
+    def _described(self, query: Query, code: str, version: str) -> Service:
+        service = find_service(ServiceId(query.service.provider, code, version), self._nation)
+        if service.id not in self._nation.services:
+            raise ServiceUnknown(f"service {service.id} is a metaservice")
+        return service
+
+
+def _attachment(wsdl: bytes) -> Attachment:
+    return Attachment(
+        content_id=_WSDL_CONTENT_ID,
+        media_type=_WSDL_HEADERS[0][1],
+        headers=_WSDL_HEADERS,
+        bytes_count=len(wsdl),
+        digests={DIGEST_SHA256: hashlib.sha256(wsdl).digest()},
+        chunks=lambda: iter((wsdl,)),
+    )
