@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from cryptography.hazmat.primitives.serialization import Encoding
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -18,10 +19,11 @@ from bus.cli.log_show import show
 from bus.core.errors import BusError, ConfigurationError
 from bus.core.log_verification import Finding
 from bus.edge.hub_client import read_verifying_key
-from bus.edge.key_store import read_symmetric_key
+from bus.edge.key_store import read_certificates, read_symmetric_key
 from bus.edge.log_audit import Audit, AuditKeys, audit_log
 from bus.edge.log_files import DATABASE
 from signing.signed_note import KeyTextInvalid, VerifyingKey
+from signing.timestamps import TimestampTrust
 
 
 @click.group()
@@ -44,6 +46,12 @@ log.add_command(show)
 @click.option(
     "--trust", help="The log's verifier key, or a file of it; else the folder's own is believed."
 )
+@click.option(
+    "--timestamp-trust",
+    "timestamp_anchors",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="CA certificates of time authorities (PEM); else the folder's own are believed.",
+)
 @click.option("--quick", is_flag=True, help="Bytes and tree only: no payload, no decision.")
 @click.pass_context
 def verify(
@@ -51,6 +59,7 @@ def verify(
     path: Path,
     read_key_path: Path | None,
     trust: str | None,
+    timestamp_anchors: Path | None,
     *,
     as_json: bool,
     quick: bool,
@@ -66,6 +75,7 @@ def verify(
         keys = AuditKeys(
             _trusted_key(trust) if trust else None,
             read_symmetric_key(key_path) if key_path else None,
+            _timestamp_trust(timestamp_anchors) if timestamp_anchors else None,
         )
         with _progress(is_shown=not as_json) as tell:
             audit = audit_log(folder, keys, is_quick=quick, progress=tell)
@@ -99,6 +109,11 @@ def _trusted_key(text: str) -> VerifyingKey:
         return VerifyingKey.parse(text)
     except KeyTextInvalid as error:
         fail(f"--trust: neither a file nor a verifier key: {error}")
+
+
+def _timestamp_trust(path: Path) -> TimestampTrust:
+    anchors = [one.public_bytes(Encoding.DER) for one in read_certificates([path])]
+    return TimestampTrust(anchors)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.read_answer import AnswerRejected
 from bus.protocols.soap_xroad.verify_answer import KnownSigners, verify_recorded
 from signing.signed_note import VerifyingKey
+from signing.timestamps import TimestampTrust
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class AuditKeys:
     """None: the key that lies in the folder is believed."""
     read_key: bytes | None = None
     """None: payloads stay sealed, and decisions cannot be made again."""
+    timestamp_trust: TimestampTrust | None = None
+    """None: the anchors of time authorities that lie in the folder are believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,12 @@ def audit_log(
     Raises LogUnavailable: it could not be checked.
     """
     if is_quick or keys.read_key is None:
-        report = verify_log(folder, checkpoint_key=keys.checkpoint_key, progress=progress)
+        report = verify_log(
+            folder,
+            checkpoint_key=keys.checkpoint_key,
+            timestamp_trust=keys.timestamp_trust,
+            progress=progress,
+        )
         return Audit(report, None)
     with PastRules(folder) as past:
         replay = Replay(parse, past.rules, judge_outcome)
@@ -53,6 +61,7 @@ def audit_log(
             folder,
             checkpoint_key=keys.checkpoint_key,
             read_key=keys.read_key,
+            timestamp_trust=keys.timestamp_trust,
             progress=progress,
             examine=replay.examine,
         )

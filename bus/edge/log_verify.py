@@ -9,19 +9,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bus.core.errors import LogUnavailable
 from bus.core.log_checkpoint import Checkpoint, CheckpointInvalid, read_checkpoint
 from bus.core.log_entries import text_of_digest
 from bus.core.log_tiles import TILE_WIDTH, TiledTree
 from bus.core.log_verification import EntryChecks, Examine, Finding, IndexSet, LogReport
 from bus.core.merkle import hash_leaf
 from bus.core.ports import SealedPayload, StoredEntry
+from bus.edge.attachment_checks import AttachmentChecks
 from bus.edge.log_bytes import Damage, StoredPages, check_pages, check_wal
 from bus.edge.log_damage import entries_of_pages
 from bus.edge.log_files import CHECKPOINT, DATABASE, PAGES, VERIFIER_KEY
 from bus.edge.log_folder import ReadableFolder, connect_reading, hold_folder
 from bus.edge.log_tile_checks import TileChecks
+from bus.edge.log_timestamp_checks import TimestampChecks
 from bus.edge.sealing import Sealer
 from signing.signed_note import KeyTextInvalid, VerifyingKey
+from signing.timestamps import TimestampTrust
 
 Progress = Callable[[int, int], None]
 """Told how many of how many entries are done."""
@@ -42,6 +46,7 @@ def verify_log(
     *,
     checkpoint_key: VerifyingKey | None = None,
     read_key: bytes | None = None,
+    timestamp_trust: TimestampTrust | None = None,
     progress: Progress | None = None,
     examine: Examine | None = None,
 ) -> LogReport:
@@ -49,15 +54,17 @@ def verify_log(
 
     1. Checkpoint signature, under `checkpoint_key` or else the key that lies in the folder.
     2. Every byte of the database: write-ahead log, pages, page digests.
-    3. Every entry: leaf, order, payload; with `read_key`, what the leaf commits to.
+    3. Every entry: leaf, order, payload, attachments; with `read_key`, what the leaf commits to.
     4. Every tile against the rows; the tree's root against the checkpoint.
     5. Inbox and configuration texts against the entries.
+    6. Every timestamp, under `timestamp_trust` or else the anchors that lie in the folder.
 
     Memory does not grow with the log but by some bits for each entry.
     Raises LogUnavailable: it could not be checked.
     """
     with hold_folder(folder) as readable:
-        return _Verification(readable, read_key, progress, examine).run(checkpoint_key)
+        verification = _Verification(readable, read_key, progress, examine)
+        return verification.run(checkpoint_key, timestamp_trust)
 
 
 class _Verification:
@@ -75,18 +82,25 @@ class _Verification:
         self._progress = progress
         self._report = LogReport()
         sealer = None if read_key is None else Sealer(read_key)
+        self._attachments = AttachmentChecks(self._folder, self._report, sealer)
         self._checks = EntryChecks(self._report, sealer=sealer, examine=examine)
         self._has_read_key = read_key is not None
         self._tree = TiledTree()
         self._checkpoint: Checkpoint | None = None
+        self._total = 0
+        """Rows of entries, as the database counts them."""
         self._plausible_size = 0
         """No number of a row can be as large, unless it is damaged."""
         self._early: list[Finding] = []
         """Findings about signed files, which belong to the last entry."""
 
-    def run(self, checkpoint_key: VerifyingKey | None) -> LogReport:
-        # Checkpoint and tiles first: rows only grow, so that the rows read later cover them.
-        self._checkpoint = self._read_checkpoint(checkpoint_key)
+    def run(
+        self, checkpoint_key: VerifyingKey | None, timestamp_trust: TimestampTrust | None
+    ) -> LogReport:
+        # Signed files and tiles first: rows only grow, so that the rows read later cover them.
+        key = self._read_key_file(checkpoint_key)
+        self._timestamps = self._read_timestamps(key, timestamp_trust)
+        self._checkpoint = self._read_checkpoint(key)
         signed_size = 0 if self._checkpoint is None else self._checkpoint.size
         self._report.signed_size = signed_size
         tiles = TileChecks(self._folder, signed_size=signed_size, is_live=self._readable.is_live)
@@ -102,6 +116,9 @@ class _Verification:
         self._report.root = self._tree.root()
         self._check_signed_size(signed_size)
         self._name_entries(damages, StoredPages(self._folder, wal))
+        self._timestamps.finish(self._tree.size)
+        for finding in self._timestamps.findings:
+            self._add(finding)
         self._say_levels(checkpoint_key)
         self._sort_findings()
         return self._report
@@ -117,8 +134,15 @@ class _Verification:
 
     # --- signed files -------------------------------------------------------------------------
 
-    def _read_checkpoint(self, checkpoint_key: VerifyingKey | None) -> Checkpoint | None:
-        key = self._read_key_file(checkpoint_key)
+    def _read_timestamps(
+        self, key: VerifyingKey | None, trust: TimestampTrust | None
+    ) -> TimestampChecks:
+        try:
+            return TimestampChecks(self._folder, key, trust)
+        except OSError as error:
+            raise LogUnavailable(f"{error.filename}: {error.strerror}") from error
+
+    def _read_checkpoint(self, key: VerifyingKey | None) -> Checkpoint | None:
         if key is None:
             return None
         self._report.origin = key.name
@@ -185,6 +209,7 @@ class _Verification:
     def _check_rows(self, connection: sqlite3.Connection, tiles: TileChecks) -> None:
         connection.execute("BEGIN")
         (total,) = connection.execute("SELECT count(*) FROM entries").fetchone()
+        self._total = total
         self._plausible_size = max(total, self._report.signed_size)
         self._check_signed_root(tiles)
         cursor = connection.execute(_ENTRIES)
@@ -196,6 +221,7 @@ class _Verification:
             if self._progress is not None:
                 self._progress(self._tree.size, total)
         self._checks.finish()
+        self._attachments.finish(last=max(self._tree.size - 1, 0))
         for finding in (
             *tiles.check_edge(self._tree.partial_tiles()),
             *tiles.finish(self._tree.size),
@@ -225,20 +251,24 @@ class _Verification:
                 self._add(Finding(gap, DATABASE, "the entry is missing"))
             missing.append(tiles.stored_hash(gap))
         sealed = None if ciphertext is None else SealedPayload(ciphertext, wrapped_key)
+        self._attachments.check(index, leaf)
         self._checks.check(StoredEntry(index, leaf, sealed))
+        self._timestamps.observe(index, leaf, is_last=index == self._total - 1)
         return [*missing, hash_leaf(leaf)]
 
     def _grow(self, hashes: list[bytes], tiles: TileChecks) -> None:
-        """Grow the tree; stop at the signed size to look at its root."""
-        until_signed = self._report.signed_size - self._tree.size
-        parts = [hashes]
-        if 0 < until_signed < len(hashes):
-            parts = [hashes[:until_signed], hashes[until_signed:]]
-        for part in parts:
+        """Grow the tree; stop at each size that was signed or stamped to look at its root."""
+        start, end = self._tree.size, self._tree.size + len(hashes)
+        stops = {*self._timestamps.sizes_between(start, end), end}
+        if start < self._report.signed_size < end:
+            stops.add(self._report.signed_size)
+        for stop in sorted(stops):
+            part = hashes[self._tree.size - start : stop - start]
             for finding in tiles.check_full(self._tree.append(part)):
                 self._add(finding)
             if part:
                 self._check_signed_root(tiles)
+                self._timestamps.check_root(stop, self._tree.root())
 
     def _check_signed_root(self, tiles: TileChecks) -> None:
         checkpoint = self._checkpoint
@@ -292,10 +322,11 @@ class _Verification:
         whose = "the key given" if checkpoint_key is not None else "the key in the folder itself"
         payloads = "opened and compared" if self._has_read_key else "sealed bytes only"
         self._report.levels += [
-            "every byte of the database",
+            "every byte of the database and of the attachments",
             "every leaf, its order and its tile",
             f"checkpoint under {whose}",
             f"payloads: {payloads}",
+            *self._timestamps.levels(self._tree.size),
         ]
 
     def _add(self, finding: Finding) -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from signing.keys import PrivateKey, load_certificate, load_private_key, make_signer
 
@@ -52,6 +52,25 @@ class Holder:
     """What leads to the member: its certificate_subject in routes.yaml."""
     subsystem: str
     """`VN/GOV/H41/motcua`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSources:
+    """Where a certificate says that its status can be asked."""
+
+    ocsp_url: str
+    crl_url: str
+
+    def extensions(self) -> list[x509.ExtensionType]:
+        """RFC 5280 §4.2.2.1 and §4.2.1.13."""
+        responder = x509.AccessDescription(
+            AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(self.ocsp_url)
+        )
+        listed = x509.UniformResourceIdentifier(self.crl_url)
+        return [
+            x509.AuthorityInformationAccess([responder]),
+            x509.CRLDistributionPoints([x509.DistributionPoint([listed], None, None, None)]),
+        ]
 
 
 class Authority:
@@ -102,12 +121,54 @@ class Authority:
         *,
         key_kind: KeyKind = KeyKind.P_256,
         valid_days: int = CERTIFICATE_VALID_DAYS,
+        sources: StatusSources | None = None,
     ) -> Issued:
-        """A new key with a certificate for signing messages."""
+        """A new key with a certificate for signing messages; `sources` tell of its status."""
         key = _new_key(key_kind)
         builder = _builder(_subject(holder), self.certificate.subject, key, now, valid_days)
         for extension, is_critical in self._extensions(holder, key):
             builder = builder.add_extension(extension, critical=is_critical)
+        for extension in sources.extensions() if sources else ():
+            builder = builder.add_extension(extension, critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
+        return Issued(_key_pem(key), certificate.public_bytes(Encoding.PEM))
+
+    def issue_for_time(self, name: str, now: datetime) -> Issued:
+        """A new key with a certificate for timestamps and nothing else. RFC 3161 §2.3."""
+        return self._issue_for_service(name, now, ExtendedKeyUsageOID.TIME_STAMPING)
+
+    def issue_for_status(self, name: str, now: datetime) -> Issued:
+        """A new key with a certificate for OCSP responses, itself exempt. RFC 6960 §4.2.2.2."""
+        exempt = x509.OCSPNoCheck()
+        return self._issue_for_service(name, now, ExtendedKeyUsageOID.OCSP_SIGNING, exempt)
+
+    def sign_list(self, builder: x509.CertificateRevocationListBuilder) -> bytes:
+        """A CRL in DER."""
+        listed = builder.sign(self._key, hashes.SHA256())
+        return listed.public_bytes(Encoding.DER)
+
+    def _issue_for_service(
+        self,
+        name: str,
+        now: datetime,
+        usage: x509.ObjectIdentifier,
+        *extensions: x509.ExtensionType,
+    ) -> Issued:
+        key = _new_key(KeyKind.P_256)
+        subject = x509.Name(
+            [
+                x509.NameAttribute(NameOID.COUNTRY_NAME, "VN"),
+                x509.NameAttribute(NameOID.COMMON_NAME, name[:NAME_CHARACTERS_MAX]),
+            ]
+        )
+        builder = (
+            _builder(subject, self.certificate.subject, key, now, ROOT_VALID_DAYS)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(is_authority=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=True)
+        )
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         return Issued(_key_pem(key), certificate.public_bytes(Encoding.PEM))
 
