@@ -6,7 +6,7 @@ import base64
 import contextlib
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,38 +14,43 @@ import structlog
 
 from bus.core import errors
 from bus.core.canonical_json import canonical_json
-from bus.core.identifiers import IdentifierInvalid, ServiceId
+from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
 from bus.core.log_entries import Event, Pseudonyms, build_leaf
+from bus.core.metaservices import METASERVICE_ADAPTER
 from bus.core.nation import Nation
 from bus.core.pipeline import Rules
 from bus.core.ports import LogWrite
 from bus.core.receipts import RECEIPT_NAME
 from bus.edge.adapter_calls import AdapterCalls
 from bus.edge.adapter_folder import open_adapter, read_adapter_folder
+from bus.edge.attachment_files import AttachmentFiles
 from bus.edge.certificate_checks import read_trust_store
 from bus.edge.clock import now as read_clock
 from bus.edge.hub_settings import HubSettings
 from bus.edge.judge_process import Judges
 from bus.edge.key_store import (
     read_ed25519_key,
-    read_signer,
+    read_succession,
     read_symmetric_key,
 )
-from bus.edge.payload_schemas import CompiledSchema, read_schema
+from bus.edge.metaservice_calls import MetaserviceCalls
+from bus.edge.payload_schemas import CompiledSchema
+from bus.edge.revocation_stage import RevocationStage, recorder
 from bus.edge.routes_file import read_nation
 from bus.edge.sealing import Sealer
+from bus.edge.service_descriptions import ServiceDescriptions
 from bus.edge.sqlite_log import SqliteLog
 from bus.exchange import Equipment, Exchanges, report_broken
 from bus.kit.contract import Adapter
-from bus.protocols.soap_xroad.wsdl import write_wsdl
+from bus.kit.spool import Spool, open_spool
 from bus.telling import Reply, Telling
-from signing.keys import Signer
+from signing.attachments import Attachment
 from signing.signed_note import SigningKey
+from signing.succession import KeySuccession
 
 JUDGE_MODULE = "bus.judge_program"
 """What runs in the process beside the hub."""
-_HEADER_SCHEMAS = ("xroad/4.0/identifiers.xsd", "xroad/4.0/xroad.xsd")
 
 _log = structlog.get_logger()
 
@@ -69,8 +74,13 @@ def read_rules(settings: HubSettings) -> RulesText:
     # This text names every other one: whoever has it can make a decision of the past again.
     manifest = canonical_json(
         {
-            "anchors": [base64.b64encode(der).decode("ascii") for der in trust.anchors],
-            "intermediates": [base64.b64encode(der).decode("ascii") for der in trust.intermediates],
+            "anchors": _in_base64(trust.anchors),
+            "certificates": _in_base64(trust.known.certificates),
+            "intermediates": _in_base64(trust.intermediates),
+            "revocation": {
+                "check": settings.revocation.policy.check.value,
+                "grace_seconds": settings.revocation.policy.grace_seconds,
+            },
             "routes": nation.digest.hex(),
             "schemas": {path: schema.digest.hex() for path, schema in compiled.items()},
             "v": 1,
@@ -81,9 +91,14 @@ def read_rules(settings: HubSettings) -> RulesText:
         trust=trust,
         schemas={known: compiled[service.schema] for known, service in nation.services.items()},
         digest=hashlib.sha256(manifest).digest(),
+        revocation=settings.revocation.policy,
     )
     schema_texts = (schema.text for schema in compiled.values())
     return RulesText(rules, (manifest, nation.text, *schema_texts))
+
+
+def _in_base64(certificates: Iterable[bytes]) -> list[str]:
+    return [base64.b64encode(der).decode("ascii") for der in certificates]
 
 
 class Hub:
@@ -97,9 +112,13 @@ class Hub:
         exchanges: Exchanges,
         agencies: Mapping[str, AdapterCalls],
         judges: Judges,
+        spool: Spool,
+        revocation: RevocationStage,
+        descriptions: ServiceDescriptions,
         clock: Callable[[], datetime],
     ) -> None:
         """Use `open_hub`."""
+        self.spool = spool
         self.limits: Limits = rules.nation.limits
         self._settings = settings
         self._rules = rules
@@ -107,33 +126,35 @@ class Hub:
         self._exchanges = exchanges
         self._agencies = agencies
         self._judges = judges
+        self._revocation = revocation
         self._clock = clock
-        self._header_schemas = [read_schema(settings.schemas / path) for path in _HEADER_SCHEMAS]
+        self._descriptions = descriptions
 
-    async def answer(self, raw: bytes) -> Reply:
-        """The reply to a request; its outcome is on disk."""
-        return await self._exchanges.answer(raw)
+    async def answer(self, raw: bytes, attachments: tuple[Attachment, ...] = ()) -> Reply:
+        """The reply to a request and what came beside it; its outcome is on disk."""
+        return await self._exchanges.answer(raw, attachments)
 
-    async def refuse_unread(self, error: errors.BusError, *, raw: bytes = b"") -> Reply:
-        """The reply to a request that was not read."""
-        return await self._exchanges.refuse_unread(error, raw=raw)
+    async def refuse_unread(
+        self,
+        error: errors.BusError,
+        *,
+        raw: bytes = b"",
+        soap_version: SoapVersion | None = None,
+    ) -> Reply:
+        """The reply to a request that was not read, in the version that its head names."""
+        return await self._exchanges.refuse_unread(error, raw=raw, soap_version=soap_version)
 
     def services(self) -> Mapping[str, str]:
         """Titles by service id."""
-        return {str(known): service.title for known, service in self._rules.nation.services.items()}
+        return self._descriptions.titles()
 
-    def describe(self, service: str) -> bytes | None:
+    def describe(self, service: str, *, is_soap_1_2: bool = False) -> bytes | None:
         """The WSDL of a service, named by its id; None: there is none."""
-        try:
-            found = self._rules.nation.services.get(ServiceId.parse(service))
-        except IdentifierInvalid:
-            return None
-        if found is None:
-            return None
-        schema = self._rules.schemas[found.id]
-        assert isinstance(schema, CompiledSchema)
-        location = f"{self._settings.public_url}/services/{found.id}"
-        return write_wsdl(found, location, schema.root, self._header_schemas)
+        return self._descriptions.wsdl_named(service, is_soap_1_2=is_soap_1_2)
+
+    def clients(self, instance: str, *, is_json: bool) -> bytes | None:
+        """The clients of the nation; None: there is no such instance."""
+        return self._descriptions.clients(instance, is_json=is_json)
 
     async def close(self) -> None:
         """Take leave: adapters, a last entry, a last checkpoint, every file."""
@@ -141,6 +162,7 @@ class Hub:
             calls.close()
         with contextlib.suppress(errors.LogUnavailable):
             await self._log.append(LogWrite(build_leaf(Event.STOPPED, self._clock())))
+        await self._revocation.close()
         await self._log.close()
         await self._judges.close()
 
@@ -161,11 +183,16 @@ async def open_hub(
     ruled = read_rules(settings)
     nation = ruled.rules.nation
     log_key = read_ed25519_key(settings.log.signing_key)
+    spool = open_spool(settings.spool, bytes_max=nation.limits.spool_bytes_max)
     agencies = _open_agencies(settings, nation, adapters)
-    signers = {str(member): read_signer(files) for member, files in settings.signers.items()}
+    descriptions = ServiceDescriptions(
+        ruled.rules, schemas=settings.schemas, public_url=settings.public_url
+    )
+    metaservices = MetaserviceCalls(nation, descriptions)
+    signers = {str(member): read_succession(of) for member, of in settings.signers.items()}
     _require_signers(settings, nation, signers)
     telling = Telling(
-        hub_signer=read_signer(settings.hub_signer),
+        hub_signer=read_succession(settings.hub_signer),
         receipt_key=SigningKey(settings.log.origin + RECEIPT_NAME, log_key),
         style=nation.faults,
         show_precise_faults=settings.show_precise_faults,
@@ -176,30 +203,48 @@ async def open_hub(
         guard=settings.log.guard,
         limits=nation.limits,
     )
+    sealer = Sealer(read_symmetric_key(settings.log.read_key))
+    store = AttachmentFiles(settings.log.folder, sealer)
     judges = Judges(ruled.rules, report_broken)
+    record = recorder(log, sealer, clock)
+    revocation = RevocationStage(judges.judge, ruled.rules, settings.revocation, record, clock)
     exchanges = Exchanges(
         Equipment(
             rules=ruled.rules,
             log=log,
-            sealer=Sealer(read_symmetric_key(settings.log.read_key)),
+            attachment_store=store,
+            sealer=sealer,
             pseudonyms=Pseudonyms(read_symmetric_key(settings.log.pseudonym_key)),
-            agencies=agencies,
+            agencies={**agencies, METASERVICE_ADAPTER: metaservices},
             signers=signers,
             telling=telling,
-            judge=judges.judge,
+            judge=revocation.judge,
             clock=clock,
             new_id=lambda: str(uuid.uuid4()),
         )
     )
     try:
+        await store.recover(log.names_attachments)
         await _begin(log, exchanges, ruled, clock)
         if judge_process:
             await judges.start(JUDGE_MODULE, settings.file)
     except BaseException:
+        await revocation.close()
         await judges.close()
         await log.close()
         raise
-    return Hub(settings, ruled.rules, log, exchanges, agencies, judges, clock)
+    return Hub(
+        settings,
+        ruled.rules,
+        log,
+        exchanges,
+        agencies,
+        judges,
+        spool,
+        revocation,
+        descriptions,
+        clock,
+    )
 
 
 async def _begin(
@@ -239,7 +284,9 @@ def _open_agencies(
     return agencies
 
 
-def _require_signers(settings: HubSettings, nation: Nation, signers: Mapping[str, Signer]) -> None:
+def _require_signers(
+    settings: HubSettings, nation: Nation, signers: Mapping[str, KeySuccession]
+) -> None:
     """Every service is answered under its agency's signature: its key must be here."""
     answering = {str(service.provider.member) for service in nation.services}
     problems = [

@@ -69,6 +69,13 @@ class Evidence:
         """SHA-256 of the DER: names this very evidence."""
         return hashlib.sha256(self.der).digest()
 
+    @property
+    def is_ocsp(self) -> bool:
+        """Whether it begins as an OCSPResponse does: RFC 6960 §4.2.1, RFC 5280 §5.1."""
+        head = self.der[:6]
+        length_bytes = head[1] & 0x7F if len(head) > 1 and head[1] & 0x80 else 0
+        return head[2 + length_bytes : 3 + length_bytes] == bytes([_ENUMERATED])
+
 
 @dataclass(frozen=True, slots=True)
 class Good:
@@ -119,8 +126,8 @@ def revocation_status(
     path = trust.path(certificate, moment)
     examination = _Examination(trust, path, tuple(evidence), moment)
     found = [
-        examination.status_of(link, path[place])
-        for place, link in enumerate(path_links(path), start=1)
+        examination.status_of(link, _certificate_of(path, link))
+        for link in path_links(path)
         if not where_named_only or link.names_a_source or examination.about(link)
     ]
     for kind in (Revoked, Unknown):
@@ -130,16 +137,20 @@ def revocation_status(
     return _joined([status for status in found if isinstance(status, Good)], path)
 
 
-def evidence_window(piece: Evidence) -> tuple[datetime, datetime] | None:
-    """When evidence was issued, and until when it counts; None: these bytes are no evidence.
+def link_status(
+    trust: TrustStore,
+    path: ValidationPath,
+    link: Link,
+    evidence: Iterable[Evidence],
+    moment: datetime,
+) -> Status:
+    """What the newest of some evidence says about one certificate of a path, as of `moment`."""
+    examination = _Examination(trust, path, tuple(evidence), moment)
+    return examination.status_of(link, _certificate_of(path, link))
 
-    What the bytes say: nothing is verified.
-    """
-    try:
-        windows = [window for _, window in _containers(piece)]
-    except _UNUSABLE:
-        return None
-    return max(windows, default=None)
+
+def _certificate_of(path: ValidationPath, link: Link) -> asn1_x509.Certificate:
+    return next(one for one in path.iter_certs(include_root=False) if one.sha256 == link.digest)
 
 
 def _joined(found: list[Good], path: ValidationPath) -> Good:
@@ -229,7 +240,7 @@ class _Examination:
     def _crls(self) -> list[CRLContainer]:
         found = []
         for piece in self.evidence:
-            if not _is_ocsp(piece):
+            if not piece.is_ocsp:
                 with suppress(*_UNUSABLE):
                     found += [CRLContainer(crl.CertificateList.load(piece.der, strict=True))]
         return found
@@ -252,7 +263,7 @@ def _containers(
     piece: Evidence,
 ) -> Iterator[tuple[_Container, tuple[datetime, datetime]]]:
     """Every statement in the evidence, with its window. Raises one of UNREADABLE."""
-    if not _is_ocsp(piece):
+    if not piece.is_ocsp:
         listed = crl.CertificateList.load(piece.der, strict=True)
         yield CRLContainer(listed), _window(listed["tbs_cert_list"])
         return
@@ -263,13 +274,6 @@ def _containers(
 def _window(said: asn1_x509.Sequence) -> tuple[datetime, datetime]:
     this_update: datetime = said["this_update"].native
     return this_update, said["next_update"].native or this_update + VALIDITY_WITHOUT_NEXT_UPDATE
-
-
-def _is_ocsp(piece: Evidence) -> bool:
-    """Whether it begins as an OCSPResponse does: RFC 6960 §4.2.1, RFC 5280 §5.1."""
-    head = piece.der[:6]
-    length_bytes = head[1] & 0x7F if len(head) > 1 and head[1] & 0x80 else 0
-    return head[2 + length_bytes : 3 + length_bytes] == bytes([_ENUMERATED])
 
 
 def _reason(error: Exception) -> str:

@@ -11,10 +11,13 @@ from rich.table import Table
 
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, telling_errors
 from bus.cli.options import folder_option
+from bus.edge.clock import now
 from bus.edge.telemetry import LEVELS
 from bus.sandbox.agency_http_server import FaultMode
+from bus.sandbox.certificate_desk import issue_again, revoke_certificate
 from bus.sandbox.description import Description, NameUnknown, find_name, read_description
-from bus.sandbox.programs import NotStarted, set_fault
+from bus.sandbox.programs import AUTHORITY, NotStarted, set_fault
+from bus.sandbox.revocation_register import REASONS
 from bus.sandbox.run_state import AlreadyRunning
 from bus.sandbox.sandbox_data import SEED_DEFAULT
 from bus.sandbox.status import STOPPED, Status, read_status
@@ -90,10 +93,14 @@ def status(context: click.Context, folder: Path, *, as_json: bool) -> None:
 )
 @folder_option
 def fault(agency: str, mode: str, seconds: float, folder: Path) -> None:
-    """Make a simulated AGENCY slow, down, wrong or unwilling; mode none makes it well again."""
+    """Make a simulated AGENCY slow, down, wrong or unwilling; mode none makes it well again.
+
+    `authority` is the one that tells what is revoked.
+    """
     with telling_errors():
         described = read_description(folder.absolute())
     urls = {one.id: one.url for one in described.agencies}
+    urls[AUTHORITY] = described.authority_url
     try:
         url = urls[find_name(agency, urls, "agency")]
         refusal = set_fault(url, mode, seconds)
@@ -104,6 +111,41 @@ def fault(agency: str, mode: str, seconds: float, folder: Path) -> None:
     if refusal:
         fail(f"The agency refused: {refusal}")
     click.echo(f"{agency}: {mode}" + (f", {seconds:g} s" if mode == FaultMode.SLOW else ""))
+
+
+@sandbox.command()
+@click.argument("subsystem")
+@click.option(
+    "--reason",
+    type=click.Choice(sorted(REASONS)),
+    default="keyCompromise",
+    show_default=True,
+    help="Why, as RFC 5280 names it.",
+)
+@folder_option
+def revoke(subsystem: str, reason: str, folder: Path) -> None:
+    """Revoke the certificate of a SUBSYSTEM; a running hub knows within seconds of its messages."""
+    with telling_errors():
+        described = read_description(folder.absolute())
+        try:
+            revoked = revoke_certificate(folder.absolute(), described, subsystem, reason, now())
+        except NameUnknown as error:
+            fail(str(error))
+    click.echo(f"{revoked.subsystem}: certificate {revoked.serial_number:x} is revoked ({reason}).")
+
+
+@sandbox.command()
+@click.argument("subsystem")
+@folder_option
+def issue(subsystem: str, folder: Path) -> None:
+    """Issue a new key and certificate for a SUBSYSTEM in the place of those that it has."""
+    with telling_errors():
+        described = read_description(folder.absolute())
+        try:
+            issued = issue_again(folder.absolute(), described, subsystem, now())
+        except NameUnknown as error:
+            fail(str(error))
+    click.echo(f"{issued.subsystem}: certificate {issued.serial_number:x} is issued.")
 
 
 def _announce(folder: Path, hint: str = "`lienthong sandbox down` ends it.") -> None:

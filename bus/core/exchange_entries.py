@@ -1,4 +1,4 @@
-"""Say in leaves what happened in an exchange: received, refused, outcome, answered again."""
+"""Say in leaves what happened in an exchange, and on which evidence: received, refused, outcome."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from datetime import datetime
 from bus.core.errors import BusError, DeliveryInterrupted
 from bus.core.log_entries import Event, Pseudonyms, build_leaf
 from bus.core.pipeline import Refusal
-from bus.core.ports import SealedPayload
+from bus.core.ports import KeptAttachments, SealedPayload
 from bus.core.routing import RoutedMessage
+from signing.revocation import Evidence
 
 ACCEPTED = "accepted"
 DELIVERED = "delivered"
@@ -39,6 +40,7 @@ def received_leaf(
     pseudonyms: Pseudonyms,
     rules_digest: bytes,
     time: datetime,
+    kept: KeptAttachments | None = None,
 ) -> bytes:
     """A message passed every check; nothing of it has left the hub."""
     verified = message.valid.authorised.verified
@@ -57,6 +59,8 @@ def received_leaf(
         payload=payload.commitment,
         sealed=payload.sealed_digest,
         raw_bytes=payload.raw_bytes,
+        attachments=kept.commitment if kept else None,
+        stored=kept.stored if kept else None,
     )
 
 
@@ -68,6 +72,7 @@ def refused_leaf(
     rules_digest: bytes,
     fault_id: str,
     time: datetime,
+    kept: KeptAttachments | None = None,
 ) -> bytes:
     """A message may not pass. Client and service are what it claims; signer is proved."""
     envelope, verified = refusal.envelope, refusal.verified
@@ -86,6 +91,8 @@ def refused_leaf(
         payload=payload.commitment if payload else None,
         sealed=payload.sealed_digest if payload else None,
         raw_bytes=raw_bytes,
+        attachments=kept.commitment if kept else None,
+        stored=kept.stored if kept else None,
     )
 
 
@@ -96,6 +103,7 @@ def outcome_leaf(
     error: BusError | None,
     fault_id: str | None,
     time: datetime,
+    kept: KeptAttachments | None = None,
 ) -> bytes:
     """What came of a received message; the payload is the signed answer or fault."""
     return build_leaf(
@@ -109,6 +117,8 @@ def outcome_leaf(
         payload=payload.commitment,
         sealed=payload.sealed_digest,
         raw_bytes=payload.raw_bytes,
+        attachments=kept.commitment if kept else None,
+        stored=kept.stored if kept else None,
     )
 
 
@@ -124,6 +134,18 @@ def answered_again_leaf(
         continues=received_index,
         config=rules_digest,
         verdict=ACCEPTED,
+    )
+
+
+def evidence_leaf(evidence: Evidence, payload: SealedFacts, time: datetime) -> bytes:
+    """What was known of a certificate's revocation, before the first decision that rests on it."""
+    return build_leaf(
+        Event.EVIDENCE,
+        time,
+        signer=evidence.about,
+        payload=payload.commitment,
+        sealed=payload.sealed_digest,
+        raw_bytes=payload.raw_bytes,
     )
 
 

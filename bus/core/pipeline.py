@@ -20,10 +20,12 @@ from bus.core.errors import BusError
 from bus.core.identifiers import ServiceId
 from bus.core.limits import Limits
 from bus.core.nation import Nation
+from bus.core.revocation import RevocationPolicy, require_not_revoked
 from bus.core.routing import RoutedMessage, route
 from bus.core.validation import PayloadSchema, validate
 from bus.core.verification import VerifiedEnvelope, verify
 from signing.certificates import TrustStore
+from signing.revocation import Status
 
 Parse = Callable[[bytes, Limits], Envelope]
 """A protocol's way from bytes to an envelope."""
@@ -37,7 +39,8 @@ class Rules:
     trust: TrustStore
     schemas: Mapping[ServiceId, PayloadSchema] = field(repr=False)
     digest: bytes
-    """Names these very rules: routes, anchors and schemas."""
+    """Names these very rules: routes, anchors, schemas and what is asked of revocation."""
+    revocation: RevocationPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +66,17 @@ def judge(raw: bytes, parse: Parse, rules: Rules, now: datetime) -> RoutedMessag
         return route(valid)
     except BusError as error:
         return Refusal(error, envelope, verified)
+
+
+def refuse_revoked(
+    verified: VerifiedEnvelope, status: Status, rules: Rules, now: datetime
+) -> Refusal | None:
+    """The refusal of a message whose certificate is revoked, or not known to be good.
+
+    It goes before any other: a sender whose key may be in other hands is told nothing else.
+    """
+    try:
+        require_not_revoked(status, rules.revocation, now)
+    except BusError as error:
+        return Refusal(error, verified.envelope, verified)
+    return None

@@ -13,6 +13,11 @@ from pydantic import Field
 
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import IdentifierInvalid, MemberId
+from bus.edge.revocation_settings import (
+    RevocationForm,
+    RevocationSettings,
+    revocation_settings,
+)
 from bus.edge.signer_settings import (
     SignerForm,
     SignerSource,
@@ -58,10 +63,11 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrustSettings:
-    """Files of certificates: the anchors, and what may stand between."""
+    """Files of certificates: the anchors, what may stand between, and what is only named."""
 
     anchors: tuple[Path, ...]
     intermediates: tuple[Path, ...]
+    certificates: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +81,14 @@ class HubSettings:
     schemas: Path
     adapters: Path
     log: LogSettings
+    spool: Path
+    """The folder of attachments in work: private, and empty when no hub runs."""
     trust: TrustSettings
     hub_signer: SignerSource
     signers: Mapping[MemberId, SignerSource]
     agencies: Mapping[str, Mapping[str, str]] = field(repr=False)
     """Settings of adapters by adapter id, as written: keys ending in `_file` name files."""
+    revocation: RevocationSettings
     judge_process: bool = True
     show_precise_faults: bool = False
 
@@ -130,6 +139,8 @@ class TrustForm(SettingsForm):
     """Files of CA certificates to start from."""
     intermediates: Annotated[list[SettingText], Field(default_factory=list)]
     """Files of CA certificates that may stand between."""
+    certificates: Annotated[list[SettingText], Field(default_factory=list)]
+    """Files of certificates of senders that name theirs in messages without sending it."""
 
 
 class HubForm(SettingsForm):
@@ -147,8 +158,12 @@ class HubForm(SettingsForm):
     """The folder of adapters; without it, the ones that come with the program."""
     log: LogForm
     """The message log."""
+    spool: SettingText | None = None
+    """The folder for attachments in work; without it, `spool` beside the log's folder."""
     trust: TrustForm
     """Which certificates are believed."""
+    revocation: Annotated[RevocationForm, Field(default_factory=RevocationForm)]
+    """What is asked of the certificates of senders before they are believed."""
     hub_signer: SignerForm
     """What the hub signs with: faults."""
     signers: Annotated[dict[str, SignerForm], Field(default_factory=dict)]
@@ -232,9 +247,11 @@ def _settings(form: HubForm, file: Path) -> HubSettings:
             read_key=base / form.log.read_key,
             pseudonym_key=base / form.log.pseudonym_key,
         ),
+        spool=base / (form.spool or Path(form.log.folder).parent / "spool"),
         trust=TrustSettings(
             tuple(base / anchor for anchor in form.trust.anchors),
             tuple(base / intermediate for intermediate in form.trust.intermediates),
+            tuple(base / certificate for certificate in form.trust.certificates),
         ),
         hub_signer=signer_files(form.hub_signer, base),
         signers={
@@ -242,6 +259,7 @@ def _settings(form: HubForm, file: Path) -> HubSettings:
             for member, signer in form.signers.items()
         },
         agencies=form.agencies,
+        revocation=revocation_settings(form.revocation, base),
         judge_process=form.judge_process,
         show_precise_faults=form.show_precise_faults,
     )

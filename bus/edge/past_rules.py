@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from bus.core.errors import BusError, ConfigurationError, LogCorrupt
 from bus.core.pipeline import Rules
+from bus.core.revocation import RevocationCheck, RevocationPolicy
 from bus.edge.log_reader import LogReader, open_log_reader
 from bus.edge.payload_schemas import CompiledSchema
 from bus.edge.routes_file import parse_nation
@@ -37,16 +38,28 @@ def restore_rules(digest: bytes, read_text: ReadText) -> Rules:
             path: _compile(Path(folder), place, _text(bytes.fromhex(named), read_text))
             for place, (path, named) in enumerate(sorted(manifest["schemas"].items()))
         }
-    anchors, intermediates = (
-        [base64.b64decode(one, validate=True) for one in manifest[name]]
-        for name in ("anchors", "intermediates")
+    # Logs from before certificates could be known beforehand name none.
+    anchors, intermediates, certificates = (
+        [base64.b64decode(one, validate=True) for one in named]
+        for named in (
+            manifest["anchors"],
+            manifest["intermediates"],
+            manifest.get("certificates", []),
+        )
     )
     return Rules(
         nation=nation,
-        trust=TrustStore(anchors, intermediates),
+        trust=TrustStore(anchors, intermediates, certificates),
         schemas={known: compiled[service.schema] for known, service in nation.services.items()},
         digest=digest,
+        revocation=_revocation_policy(manifest.get("revocation")),
     )
+
+
+def _revocation_policy(values: dict[str, Any] | None) -> RevocationPolicy:
+    if values is None:  # written before revocation was asked of certificates
+        return RevocationPolicy(RevocationCheck.NONE)
+    return RevocationPolicy(RevocationCheck(values["check"]), int(values["grace_seconds"]))
 
 
 def _text(digest: bytes, read_text: ReadText) -> bytes:

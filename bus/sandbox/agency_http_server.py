@@ -101,11 +101,11 @@ class SimulatedAgency(ABC):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        request = await _read(scope, receive)
+        request = await read_request(scope, receive)
         if request is None:
-            await _send(send, text_reply(413, "too large"))
+            await send_reply(send, text_reply(413, "too large"))
             return
-        await _send(send, await self._reply(request))
+        await send_reply(send, await self._reply(request))
 
     async def _reply(self, request: HttpRequest) -> HttpReply:
         if request.path == _HEALTH_PATH:
@@ -130,18 +130,24 @@ class SimulatedAgency(ABC):
         return self.answer(request)
 
     def _set_fault(self, request: HttpRequest) -> HttpReply:
-        try:
-            wanted = json.loads(request.body)
-            self._fault = FaultSetting(
-                FaultMode(wanted["mode"]), float(wanted.get("seconds", _SLOW_SECONDS_DEFAULT))
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return text_reply(400, f"mode must be one of {', '.join(FaultMode)}")
-        return json_reply({"mode": self._fault.mode, "seconds": self._fault.seconds})
+        setting, reply = read_fault(request)
+        self._fault = setting or self._fault
+        return reply
 
 
-async def _read(scope: Scope, receive: Receive) -> HttpRequest | None:
-    """The request, or None if its body is larger than the bound."""
+def read_fault(request: HttpRequest) -> tuple[FaultSetting | None, HttpReply]:
+    """The fault that a test wants, and the reply to it; None: it did not say it in its form."""
+    try:
+        wanted = json.loads(request.body)
+        seconds = float(wanted.get("seconds", _SLOW_SECONDS_DEFAULT))
+        setting = FaultSetting(FaultMode(wanted["mode"]), seconds)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None, text_reply(400, f"mode must be one of {', '.join(FaultMode)}")
+    return setting, json_reply({"mode": setting.mode, "seconds": setting.seconds})
+
+
+async def read_request(scope: Scope, receive: Receive) -> HttpRequest | None:
+    """The request; None: its body is larger than the bound."""
     body = bytearray()
     while True:
         message = await receive()
@@ -159,7 +165,7 @@ async def _read(scope: Scope, receive: Receive) -> HttpRequest | None:
     )
 
 
-async def _send(send: Send, reply: HttpReply) -> None:
+async def send_reply(send: Send, reply: HttpReply) -> None:
     headers = {
         "content-type": reply.content_type,
         "content-length": str(len(reply.body)),

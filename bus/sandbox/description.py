@@ -65,6 +65,8 @@ class Description:
     subsystems: tuple[DescribedSubsystem, ...]
     services: tuple[DescribedService, ...]
     agencies: tuple[DescribedAgency, ...]
+    authority_url: str = ""
+    """Where the authority tells what is revoked."""
 
     def client(self, subsystem: str) -> HubClient:
         """A client that signs as one of the subsystems. Raises ConfigurationError."""

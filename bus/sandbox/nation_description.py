@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bus.core.identifiers import SubsystemId
 from bus.edge.routes_file import read_nation
+from bus.sandbox.authority_files import authority_url
 from bus.sandbox.description import (
     VERSION,
     DescribedAgency,
@@ -57,6 +58,7 @@ def describe_nation(
             DescribedAgency(agency, f"http://{HUB_HOST}:{account.port}")
             for agency, account in nation.agencies.items()
         ),
+        authority_url=authority_url(nation.authority_port),
     )
 
 

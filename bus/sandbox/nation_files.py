@@ -22,7 +22,8 @@ from bus.core.identifiers import MemberId, SubsystemId
 from bus.core.nation import Nation
 from bus.edge.routes_file import read_nation
 from bus.edge.signer_settings import SignerFiles
-from bus.sandbox.authority import Authority, Holder, KeyKind
+from bus.sandbox.authority import Authority, Holder, KeyKind, StatusSources
+from bus.sandbox.authority_files import OCSP_PATH, AuthorityFiles, authority_url
 from bus.sandbox.business_registry_agency import TOKEN_PATH
 from bus.sandbox.population_agency import SERVICE_PATH
 
@@ -30,6 +31,10 @@ HUB_HOST = "127.0.0.1"
 LOG_ORIGIN = "lienthong.example/sandbox"
 HUB_ACCOUNT = "truclienthong"
 """Under which name the simulated agencies know the hub."""
+
+GRACE_SECONDS = 300
+REFRESH_SECONDS = 2
+"""So soon the hub of a sandbox learns what was revoked."""
 
 _HEADER = "# Written by `lienthong sandbox up`: one hub, one machine, simulated agencies.\n"
 
@@ -56,6 +61,8 @@ class PreparedNation:
     """Key and certificate of every subsystem of the nation."""
     agencies: Mapping[str, AgencyAccount]
     """By adapter id."""
+    authority_port: int = 0
+    """Where the authority tells what is revoked; 0: nowhere."""
 
 
 def reference_routes() -> Path:
@@ -71,19 +78,23 @@ def prepare_nation(
     now: datetime,
     hub_port: int,
     agency_ports: Mapping[str, int],
+    authority_port: int = 0,
     routes: Path | None = None,
 ) -> PreparedNation:
     """Write what is missing below `folder`, and hub.yaml; a hub can start from it.
 
-    `agency_ports` names a port for each adapter id. Raises ConfigurationError when routes.yaml
-    is not sound.
+    `agency_ports` names a port for each adapter id. The authority tells at `authority_port` which
+    certificates are revoked; 0: nobody tells, and the hub does not ask. Raises ConfigurationError
+    when routes.yaml is not sound.
     """
     for name in ("keys", "trust", "state", "log", "authority"):
         (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     source = routes or reference_routes()
     _keep(folder / "routes.yaml", source.read_bytes, mode=0o644)
     nation = read_nation(folder / "routes.yaml")
-    signers = _subsystem_signers(folder, nation, _authority(folder, now), now)
+    authority = _authority(folder, now)
+    sources = _status_sources(folder, authority, authority_port, now)
+    signers = _subsystem_signers(folder, nation, authority, sources, now)
     _log_keys(folder / "keys")
     agencies = {
         adapter: AgencyAccount(port, HUB_ACCOUNT, _secret(folder, adapter))
@@ -98,6 +109,7 @@ def prepare_nation(
         anchor=folder / "trust" / "ca.crt",
         signers=signers,
         agencies=agencies,
+        authority_port=authority_port,
     )
     text = yaml.safe_dump(
         _hub_values(prepared, nation, hub_port), sort_keys=False, allow_unicode=True
@@ -119,8 +131,28 @@ def _authority(folder: Path, now: datetime) -> Authority:
     return authority
 
 
+def _status_sources(
+    folder: Path, authority: Authority, port: int, now: datetime
+) -> StatusSources | None:
+    """What certificates that are issued now say about where their status can be asked."""
+    if not port:
+        return None
+    files = AuthorityFiles(folder)
+    if not files.responder_key.is_file() or not files.responder_certificate.is_file():
+        issued = authority.issue_for_status("Lien Thong Sandbox OCSP", now)
+        _write(files.responder_key, issued.key_pem, mode=0o600)
+        _write(files.responder_certificate, issued.certificate_pem, mode=0o644)
+        if not any((folder / "keys").glob("*.crt")):
+            files.named_port.write_text(f"{port}\n", "ascii")
+    return files.sources(authority_url(port))
+
+
 def _subsystem_signers(
-    folder: Path, nation: Nation, authority: Authority, now: datetime
+    folder: Path,
+    nation: Nation,
+    authority: Authority,
+    sources: StatusSources | None,
+    now: datetime,
 ) -> Mapping[SubsystemId, SignerFiles]:
     signers = {}
     for place, subsystem in enumerate(sorted(nation.subsystems)):
@@ -132,7 +164,7 @@ def _subsystem_signers(
         member = nation.members[subsystem.member]
         holder = Holder(member.name, member.certificate_subject, str(subsystem))
         kind = _key_kind(nation, subsystem, place)
-        issued = authority.issue(holder, now, key_kind=kind)
+        issued = authority.issue(holder, now, key_kind=kind, sources=sources)
         _write(files.key, issued.key_pem, mode=0o600)
         _write(files.certificate, issued.certificate_pem, mode=0o644)
     return signers
@@ -195,6 +227,7 @@ def _hub_values(prepared: PreparedNation, nation: Nation, hub_port: int) -> dict
             "pseudonym_key": "keys/log-pseudonym.key",
         },
         "trust": {"anchors": ["trust/ca.crt"]},
+        "revocation": _revocation_values(prepared),
         "hub_signer": _signer_values(prepared, nation.hub),
         "signers": {
             str(member): _signer_values(prepared, provider)
@@ -206,6 +239,22 @@ def _hub_values(prepared: PreparedNation, nation: Nation, hub_port: int) -> dict
         },
         "show_precise_faults": True,
     }
+
+
+def _revocation_values(prepared: PreparedNation) -> dict[str, Any]:
+    port = prepared.authority_port
+    if not port:
+        return {"check": "none"}
+    values: dict[str, Any] = {
+        "check": "required",
+        "grace_seconds": GRACE_SECONDS,
+        "refresh_seconds": REFRESH_SECONDS,
+        "fetch_seconds": 2,
+    }
+    if AuthorityFiles(prepared.folder).port_in_certificates() != port:
+        # The port that certificates name was taken by somebody else, or they name none.
+        values["ocsp_url"] = f"{authority_url(port)}{OCSP_PATH}"
+    return values
 
 
 def _providers(nation: Nation) -> Mapping[MemberId, SubsystemId]:

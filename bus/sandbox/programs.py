@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 
 from bus.edge.key_store import read_secret
 from bus.sandbox.access_points import port_names
+from bus.sandbox.authority_files import authority_url
 from bus.sandbox.nation_files import HUB_HOST, PreparedNation
 from bus.sandbox.processes import Program
 from bus.sandbox.run_state import run_folder
 
+AUTHORITY = "authority"
 AGENCIES = ("business_registry", "population")
 HUB_PORT_USUAL = 8080
 
@@ -23,13 +25,17 @@ class NotStarted(Exception):
     """A process of the sandbox did not come up; the text says which, and its last words."""
 
 
-def free_ports(hub_port: int) -> dict[str, int]:
-    """A port for each process. Somebody may take one before it is used: then `up` says so."""
+def free_ports(hub_port: int, *, authority_port: int = 0) -> dict[str, int]:
+    """A port for each process. Somebody may take one before it is used: then `up` says so.
+
+    `authority_port` stands in certificates and is taken again if it is free.
+    """
+    usual = {"hub": hub_port or HUB_PORT_USUAL, AUTHORITY: authority_port}
     found = {}
     held = []
     try:
-        for name in (*AGENCIES, *port_names(), "hub"):
-            wanted = hub_port or HUB_PORT_USUAL if name == "hub" else 0
+        for name in (AUTHORITY, *AGENCIES, *port_names(), "hub"):
+            wanted = usual.get(name, 0)
             door = socket.socket()
             held.append(door)
             door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -37,7 +43,7 @@ def free_ports(hub_port: int) -> dict[str, int]:
                 door.bind((HUB_HOST, wanted))
                 door.listen()
             except OSError:
-                if hub_port:
+                if hub_port and name == "hub":
                     raise NotStarted(f"Port {hub_port} is not free.") from None
                 door.bind((HUB_HOST, 0))
             found[name] = door.getsockname()[1]
@@ -59,6 +65,12 @@ def agency_program(nation: PreparedNation, agency: str) -> Program:
     return Program(agency, arguments, output, environment)
 
 
+def authority_program(nation: PreparedNation) -> Program:
+    arguments = [sys.executable, "-m", "bus.sandbox.authority_server"]
+    arguments += ["--dir", str(nation.folder), "--port", str(nation.authority_port)]
+    return Program(AUTHORITY, arguments, run_folder(nation.folder) / f"{AUTHORITY}.log", {})
+
+
 def hub_program(nation: PreparedNation, log_level: str) -> Program:
     arguments = [sys.executable, "-m", "bus.cli", "serve"]
     arguments += ["--settings", str(nation.hub_settings), "--log-level", log_level]
@@ -70,7 +82,8 @@ def health_urls(nation: PreparedNation) -> dict[str, str]:
         agency: f"http://{HUB_HOST}:{account.port}/_health"
         for agency, account in nation.agencies.items()
     }
-    return {**agencies, "hub": f"{nation.public_url}/health"}
+    authority = f"{authority_url(nation.authority_port)}/_health"
+    return {AUTHORITY: authority, **agencies, "hub": f"{nation.public_url}/health"}
 
 
 def answers(url: str) -> bool:

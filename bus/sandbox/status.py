@@ -14,7 +14,7 @@ from bus.edge.log_reader import open_log_reader
 from bus.sandbox.access_points import PROGRAM as ACCESS_POINTS
 from bus.sandbox.description import Description, read_description
 from bus.sandbox.processes import is_running
-from bus.sandbox.programs import answers
+from bus.sandbox.programs import AUTHORITY, answers
 from bus.sandbox.run_state import RunState, read_run_state
 
 RUNNING, STARTING, FAILING, STOPPED = "running", "starting", "failing", "stopped"
@@ -91,6 +91,7 @@ def _process_parts(run: RunState | None, described: Description | None) -> Itera
     urls = {one.id: f"{one.url}/_health" for one in described.agencies} if described else {}
     if described:
         urls["hub"] = f"{described.hub_url}/health"
+        urls[AUTHORITY] = f"{described.authority_url}/_health"
         first = next((one.access_point for one in described.subsystems if one.access_point), "")
         urls[ACCESS_POINTS] = f"{first}/health"
     for name, process in sorted(run.children.items(), key=lambda item: item[0] != "hub"):

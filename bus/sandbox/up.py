@@ -21,15 +21,18 @@ from bus.sandbox.access_points import (
     access_points_program,
     write_access_points,
 )
+from bus.sandbox.authority_files import AuthorityFiles
 from bus.sandbox.description import FILE, Description, write_description
 from bus.sandbox.nation_description import describe_nation
 from bus.sandbox.nation_files import prepare_nation
 from bus.sandbox.processes import Program, end, identify, start
 from bus.sandbox.programs import (
     AGENCIES,
+    AUTHORITY,
     NotStarted,
     agency_program,
     answers,
+    authority_program,
     free_ports,
     health_urls,
     hub_program,
@@ -63,7 +66,7 @@ class Wish:
 
 
 class RunningSandbox:
-    """Its processes: two agencies, the hub, the access points. Used from one thread."""
+    """Its processes: authority, two agencies, hub, access points. Used from one thread."""
 
     def __init__(self, wish: Wish, tell: Callable[[str], None]) -> None:
         """Use `running_sandbox`."""
@@ -78,14 +81,17 @@ class RunningSandbox:
         folder = self._wish.folder
         _end_left_over(folder)
         (folder / FILE).unlink(missing_ok=True)
-        ports = free_ports(self._wish.port)
+        named = AuthorityFiles(folder).port_in_certificates()
+        ports = free_ports(self._wish.port, authority_port=named)
         _keep_data(folder / "data", self._wish.seed, self._tell)
         nation = prepare_nation(
             folder,
             now=datetime.now(UTC),
             hub_port=ports["hub"],
             agency_ports={agency: ports[agency] for agency in AGENCIES},
+            authority_port=ports[AUTHORITY],
         )
+        self._start(authority_program(nation))
         for agency in AGENCIES:
             self._start(agency_program(nation, agency))
         self._start(hub_program(nation, self._wish.log_level))

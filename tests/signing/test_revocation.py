@@ -26,7 +26,7 @@ from signing.revocation import (
     Revoked,
     Status,
     Unknown,
-    evidence_window,
+    link_status,
     revocation_status,
 )
 from tests.certificates import AUTHORITY, DAY, Issuer, make_certificate, make_root
@@ -335,6 +335,17 @@ def test_a_certificate_without_a_path_has_no_status() -> None:
         status(leaf=stranger)
 
 
+def test_the_status_of_one_certificate_of_a_path_can_be_asked() -> None:
+    path = DEEP_TRUST.path(der(DEEP_LEAF), NOW)
+    between, leaf = path_links(path)
+    crl = listed()
+
+    assert link_status(DEEP_TRUST, path, between, [crl], NOW) == Good(
+        NOW - MINUTE, NOW - MINUTE + 24 * HOUR, (crl,)
+    )
+    assert isinstance(link_status(DEEP_TRUST, path, leaf, [crl], NOW), Unknown)
+
+
 # --- reading -------------------------------------------------------------------------------------
 
 
@@ -356,13 +367,6 @@ def test_the_issuer_of_a_list_is_read_from_it() -> None:
     assert crl_issuer_name(b"no list") == b""
 
 
-def test_a_window_is_read_without_proof() -> None:
-    assert evidence_window(response()) == (NOW - MINUTE, NOW - MINUTE + HOUR)
-    assert evidence_window(listed()) == (NOW - MINUTE, NOW - MINUTE + 24 * HOUR)
-    assert evidence_window(about(LEAF, TRY_LATER)) is None
-    assert evidence_window(about(LEAF, b"garbage")) is None
-
-
 SOUND = response(revoked_at=NOW - HOUR, responder=make_responder(ROOT, NOW)).der
 SOUND_LIST = make_crl(ROOT, NOW - MINUTE, {LEAF: NOW - HOUR})
 
@@ -375,5 +379,4 @@ def test_evidence_with_another_byte_never_says_good(raw: bytes, data: st.DataObj
     subject = LEAF if raw is SOUND else ROOT.certificate
 
     assert not isinstance(status(about(subject, changed)), Good)
-    evidence_window(about(subject, changed))
     crl_issuer_name(changed)

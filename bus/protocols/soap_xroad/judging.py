@@ -15,7 +15,7 @@ from typing import Any
 
 from lxml import etree
 
-from bus.core.attachments import with_attachments
+from bus.core.attachments import beside
 from bus.core.authorisation import AuthorisedMessage, find_grant, find_service
 from bus.core.envelope import Envelope, SoapVersion
 from bus.core.errors import BusError, HubInternal, all_errors
@@ -75,9 +75,7 @@ def judge_request(
 
 def parse_beside(attachments: tuple[Attachment, ...]) -> Parse:
     """Read requests that come with these attachments."""
-    if not attachments:
-        return parse
-    return lambda raw, limits: with_attachments(parse(raw, limits), attachments)
+    return beside(parse, attachments)
 
 
 # --- across a process border -----------------------------------------------------------------

@@ -1,0 +1,159 @@
+"""Find the status of a certificate's path: verify the evidence at hand, fetch what is newer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from bus.edge.evidence_store import EvidenceStore
+from bus.edge.revocation_settings import RevocationSettings
+from bus.edge.revocation_sources import RevocationSources, SourceFailed
+from signing.certificate_paths import Link, path_links
+from signing.certificates import TrustStore
+from signing.errors import CertificateRejected
+from signing.revocation import (
+    Evidence,
+    Status,
+    Unknown,
+    link_status,
+    revocation_status,
+)
+
+FETCHING_THREADS = 8
+
+_log = structlog.get_logger()
+Found = TypeVar("Found")
+
+
+class EvidenceInquiry:
+    """Verifies in one thread, which owns trust and store; fetches in others.
+
+    Implements `bus.edge.revocation_watch.Inquiry`; used from one event loop.
+    """
+
+    def __init__(self, trust: TrustStore, settings: RevocationSettings) -> None:
+        self._trust = TrustStore(trust.anchors, trust.intermediates)  # our own: another thread's
+        self._settings = settings
+        self._store = EvidenceStore(settings.cache)
+        self._sources = RevocationSources(settings)
+        self._links: dict[bytes, tuple[Link, ...]] = {}
+        self._verifying = ThreadPoolExecutor(1, thread_name_prefix="revocation-verify")
+        self._fetching = ThreadPoolExecutor(FETCHING_THREADS, thread_name_prefix="revocation-fetch")
+        self._flights: dict[tuple[str, bytes], asyncio.Future[Evidence]] = {}
+
+    async def at_hand(self, certificate: bytes, now: datetime) -> Status:
+        """What the evidence at hand says; nobody is asked."""
+        return await self._verify(lambda: self._status(certificate, now))
+
+    async def fetch(self, certificate: bytes, now: datetime) -> None:
+        """Ask about each certificate of the path: responders first, then lists."""
+        links = await self._verify(lambda: self._path_links(certificate, now))
+        await asyncio.gather(*(self._fetch_link(certificate, link, now) for link in links))
+
+    def subjects(self, certificate: bytes) -> frozenset[bytes]:
+        """Digests of every certificate of the path; empty before `at_hand`."""
+        links = self._links.get(certificate, ())
+        return frozenset(digest for link in links for digest in (link.digest, link.issuer_digest))
+
+    def close(self) -> None:
+        """Stop both kinds of threads; what is being fetched is not waited for."""
+        self._verifying.shutdown(wait=True, cancel_futures=True)
+        self._fetching.shutdown(wait=False, cancel_futures=True)
+        self._sources.close()
+
+    # --- in the verifying thread -------------------------------------------------------------
+
+    def _path_links(self, certificate: bytes, now: datetime) -> tuple[Link, ...]:
+        if certificate not in self._links:
+            self._links[certificate] = path_links(self._trust.path(certificate, now))
+        return self._links[certificate]
+
+    def _status(self, certificate: bytes, now: datetime) -> Status:
+        links = self._path_links(certificate, now)
+        where_named_only = self._settings.policy.where_named_only
+        if not where_named_only:
+            for link in links:
+                if not self._sources.has_any(link):
+                    return Unknown(f"nobody can be asked about {link.name}")
+        return revocation_status(
+            self._trust,
+            certificate,
+            self._store.about(sorted(self.subjects(certificate))),
+            now,
+            where_named_only=where_named_only,
+        )
+
+    def _take(self, certificate: bytes, link: Link, piece: Evidence, now: datetime) -> None:
+        """Keep a piece that proves something, counts now, and is not older than what is kept.
+
+        Raises SourceFailed.
+        """
+        path = self._trust.path(certificate, now)
+        kept = self._store.about([link.digest, link.issuer_digest])
+        found = link_status(self._trust, path, link, [piece, *kept], now)
+        if isinstance(found, Unknown):
+            raise SourceFailed(found.why)
+        if found.evidence != (piece,):
+            raise SourceFailed("it proves nothing, or is older than what is known")
+        if now > found.next_update:
+            raise SourceFailed(f"it counted until {found.next_update.isoformat()}")
+        self._store.keep(found)
+
+    async def _verify(self, work: Callable[[], Found]) -> Found:
+        return await asyncio.get_running_loop().run_in_executor(self._verifying, work)
+
+    # --- fetching ----------------------------------------------------------------------------
+
+    async def _fetch_link(self, certificate: bytes, link: Link, now: datetime) -> None:
+        """The first source that proves something ends the asking."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * self._settings.fetch_seconds):
+                for address in self._sources.ocsp_addresses(link):
+                    ask = partial(self._sources.ask, address, link)
+                    if await self._try(address, ask, link.digest, certificate, link, now):
+                        return
+                for place in self._sources.crl_places(link):
+                    ask = partial(self._sources.crl, place, link)
+                    if await self._try(str(place), ask, link.issuer_digest, certificate, link, now):
+                        return
+
+    async def _try(
+        self,
+        place: str,
+        ask: Callable[[], Evidence],
+        subject: bytes,
+        certificate: bytes,
+        link: Link,
+        now: datetime,
+    ) -> bool:
+        """Whether the source at `place` proved something newer."""
+        try:
+            piece = await self._shared(place, subject, ask)
+            await self._verify(lambda: self._take(certificate, link, piece, now))
+        except (SourceFailed, CertificateRejected) as error:
+            _log.warning(
+                "revocation.source-failed",
+                source=place,
+                certificate=link.digest.hex(),
+                reason=str(error),
+            )
+            return False
+        return True
+
+    async def _shared(self, place: str, subject: bytes, ask: Callable[[], Evidence]) -> Evidence:
+        """One question at a time to one source about one certificate, or one issuer."""
+        key = (place, subject)
+        flight = self._flights.get(key)
+        if flight is None:
+            loop = asyncio.get_running_loop()
+            flight = asyncio.ensure_future(loop.run_in_executor(self._fetching, ask))
+            self._flights[key] = flight
+            flight.add_done_callback(lambda _: self._flights.pop(key, None))
+        return await asyncio.shield(flight)

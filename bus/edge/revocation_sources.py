@@ -1,0 +1,88 @@
+"""Fetch OCSP responses and CRLs: bounded in size and time, no redirect, http and https only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from bus.core.errors import BusError
+from bus.edge.revocation_settings import RevocationSettings
+from bus.kit.agency_http import AgencyHttp, AgencyRequest
+from bus.kit.clock import Deadline
+from signing.certificate_paths import Link, crl_issuer_name, ocsp_request
+from signing.revocation import Evidence
+
+OCSP_BYTES_MAX = 64 * 1024
+"""Largest OCSP response that is read."""
+CRL_BYTES_MAX = 8 * 1024 * 1024
+"""Largest CRL that is read."""
+_OCSP_HEADERS = {
+    "Content-Type": "application/ocsp-request",  # RFC 6960, Appendix A.1
+    "Accept": "application/ocsp-response",
+}
+
+
+class SourceFailed(Exception):
+    """A source gave nothing that can be used; the text says why, for operators."""
+
+
+class RevocationSources:
+    """Asks responders and distribution points. Its functions wait: call them in threads."""
+
+    def __init__(self, settings: RevocationSettings) -> None:
+        self._settings = settings
+        self._ocsp = AgencyHttp(reply_bytes_max=OCSP_BYTES_MAX)
+        self._crl = AgencyHttp(reply_bytes_max=CRL_BYTES_MAX)
+
+    def ocsp_addresses(self, link: Link) -> tuple[str, ...]:
+        """Who is asked about a certificate by OCSP."""
+        return (self._settings.ocsp_url,) if self._settings.ocsp_url else link.ocsp_urls
+
+    def crl_places(self, link: Link) -> Iterator[str | Path]:
+        """Where a CRL may lie that speaks of a certificate."""
+        yield from link.crl_urls
+        yield from self._settings.crls
+
+    def has_any(self, link: Link) -> bool:
+        """Whether there is anybody to ask."""
+        return bool(self.ocsp_addresses(link)) or any(self.crl_places(link))
+
+    def ask(self, address: str, link: Link) -> Evidence:
+        """A responder's answer about a certificate; nothing is verified. Raises SourceFailed."""
+        request = AgencyRequest("POST", address, _OCSP_HEADERS, body=ocsp_request(link))
+        return Evidence(link.digest, self._reply(self._ocsp, request))
+
+    def crl(self, place: str | Path, link: Link) -> Evidence:
+        """A CRL of a certificate's issuer; nothing is verified. Raises SourceFailed."""
+        if isinstance(place, Path):
+            listed = _read(place)
+        else:
+            listed = self._reply(self._crl, AgencyRequest("GET", place))
+        if crl_issuer_name(listed) != link.issuer_name:
+            raise SourceFailed("no CRL of this issuer")
+        return Evidence(link.issuer_digest, listed)
+
+    def _reply(self, http: AgencyHttp, request: AgencyRequest) -> bytes:
+        try:
+            reply = http.send(request, Deadline.after(self._settings.fetch_seconds))
+        except BusError as error:
+            raise SourceFailed(error.detail) from error
+        if reply.status != 200:
+            raise SourceFailed(f"HTTP status {reply.status}")
+        return reply.body
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._ocsp.close()
+        self._crl.close()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            listed = file.read(CRL_BYTES_MAX + 1)
+    except OSError as error:
+        raise SourceFailed(f"cannot be read: {error.strerror}") from error
+    if len(listed) > CRL_BYTES_MAX:
+        raise SourceFailed(f"larger than {CRL_BYTES_MAX} bytes")
+    return listed
