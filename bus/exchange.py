@@ -7,7 +7,6 @@ what came of it is on disk before the sender is told. Every refusal is an entry,
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,9 +14,10 @@ from datetime import datetime
 from typing import Protocol
 
 import structlog
-from lxml import etree
 
 from bus.core import errors
+from bus.core.attachments import message_digest
+from bus.core.envelope import SoapVersion
 from bus.core.exchange_entries import (
     DELIVERED,
     Entry,
@@ -32,9 +32,10 @@ from bus.core.log_entries import Pseudonyms, read_leaf
 from bus.core.pipeline import Refusal, Rules
 from bus.core.ports import (
     AlreadyTaken,
-    Appended,
+    AttachmentStore,
     Claim,
     InboxState,
+    KeptAttachments,
     LogWrite,
     MessageLog,
     PayloadSealer,
@@ -42,26 +43,39 @@ from bus.core.ports import (
 )
 from bus.core.routing import RoutedMessage
 from bus.core.validation import validate_answer
-from bus.kit.contract import Query
+from bus.kit.contract import Answer, Query
+from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.soap_xroad.judging import Decision, Judged
+from bus.protocols.soap_xroad.names import CONTENT_TYPES
 from bus.protocols.soap_xroad.write import SigningTime, write_with_blocks
-from bus.telling import HTTP_OK, Reply, Telling
-from signing.keys import Signer
+from bus.recording import MakeWrite, append_beside
+from bus.telling import HTTP_OK, Reply, Telling, reply_beside
+from signing.attachments import Attachment
+from signing.errors import KeyUnavailable
+from signing.keys import Signer, SignerInTime
+from signing.sign import AttachmentPart
 
 REFUSED_PAYLOAD_BYTES_MAX = 64 * 1024
 """Of a sender that was not proved, at most this much is kept as evidence."""
 
+ANSWERED_AGAIN = "answered-again"
+"""Outcome of a copy: the first answer again."""
+
 _log = structlog.get_logger()
 
 
-Judge = Callable[[bytes, datetime], Awaitable[Decision]]
-"""Takes a request through every stage before delivery, here or in a process beside."""
+class Judge(Protocol):
+    """Takes a request through every stage before delivery, here or in a process beside."""
+
+    def __call__(
+        self, raw: bytes, now: datetime, attachments: tuple[Attachment, ...] = ...
+    ) -> Awaitable[Decision]: ...
 
 
 class AgencyCall(Protocol):
     """The way to one agency's adapter."""
 
-    async def call(self, query: Query) -> etree._Element:
+    async def call(self, query: Query) -> Answer:
         """The agency's answer within the query's time. Raises a BusError."""
         ...
 
@@ -72,11 +86,12 @@ class Equipment:
 
     rules: Rules
     log: MessageLog
+    attachment_store: AttachmentStore
     sealer: PayloadSealer
     pseudonyms: Pseudonyms
     agencies: Mapping[str, AgencyCall]
     """By adapter id."""
-    signers: Mapping[str, Signer] = field(repr=False)
+    signers: Mapping[str, SignerInTime] = field(repr=False)
     """Of the answering agencies, by member id."""
     telling: Telling
     judge: Judge
@@ -108,17 +123,24 @@ class Exchanges:
         self._equipment = equipment
         self._in_flight: dict[bytes, _Flight] = {}
 
-    async def answer(self, raw: bytes) -> Reply:
+    async def answer(self, raw: bytes, attachments: tuple[Attachment, ...] = ()) -> Reply:
         """The reply to a request's bytes. When it returns, its outcome is on disk and synced."""
         now = self._equipment.clock()
-        decision = await self._equipment.judge(raw, now)
+        decision = await self._equipment.judge(raw, now, attachments)
         if isinstance(decision, Refusal):
-            return await self._refuse(raw, decision, now)
+            return await self._refuse(raw, decision, now, attachments)
         return await self._take(decision, now)
 
-    async def refuse_unread(self, error: errors.BusError, *, raw: bytes = b"") -> Reply:
+    async def refuse_unread(
+        self,
+        error: errors.BusError,
+        *,
+        raw: bytes = b"",
+        soap_version: SoapVersion | None = None,
+    ) -> Reply:
         """The reply to a request that was not read as an envelope: method, type, size."""
-        return await self._refuse(raw, Refusal(error, None, None), self._equipment.clock())
+        refusal = Refusal(error, None, None, soap_version)
+        return await self._refuse(raw, refusal, self._equipment.clock())
 
     async def settle_interrupted(self, key: bytes, received_index: int) -> None:
         """Record that a message of an earlier run was interrupted; its bytes may come again."""
@@ -128,32 +150,47 @@ class Exchanges:
 
     # --- refused ---------------------------------------------------------------------------
 
-    async def _refuse(self, raw: bytes, refusal: Refusal, now: datetime) -> Reply:
+    async def _refuse(
+        self,
+        raw: bytes,
+        refusal: Refusal,
+        now: datetime,
+        attachments: tuple[Attachment, ...] = (),
+    ) -> Reply:
         equipment, telling = self._equipment, self._equipment.telling
         fault_id = equipment.new_id()
         is_kept = refusal.verified is not None or len(raw) <= REFUSED_PAYLOAD_BYTES_MAX
         payload = self._seal(raw) if raw and is_kept else None
-        leaf = refused_leaf(
-            refusal,
-            len(raw),
-            payload,
-            equipment.pseudonyms,
-            equipment.rules.digest,
-            fault_id,
-            now,
-        )
+        attachments = attachments or (refusal.envelope.attachments if refusal.envelope else ())
+
+        def entry_with(kept: KeptAttachments | None) -> LogWrite:
+            leaf = refused_leaf(
+                refusal,
+                len(raw),
+                payload,
+                equipment.pseudonyms,
+                equipment.rules.digest,
+                fault_id,
+                now,
+                kept,
+            )
+            return LogWrite(leaf, payload.sealed if payload else None)
+
         error = refusal.error
         _log.info("message.refused", code=error.code, fault_id=fault_id, detail=error.detail)
         try:
-            appended = await self._append(LogWrite(leaf, payload.sealed if payload else None))
+            entry = await self._append(entry_with, attachments, is_content_kept=False)
         except errors.LogUnavailable as unavailable:
-            return self._unrecorded(unavailable, raw, refusal, now)
-        fault = telling.fault(refusal, raw, fault_id, now)
-        entry = Entry(leaf, appended.index)
-        digest = refusal.envelope.digest if refusal.envelope else sha256(raw)
+            return await self._unrecorded(unavailable, raw, refusal, now)
+        try:
+            fault = await self._fault(refusal, raw, fault_id, now, attachments)
+        except errors.SigningUnavailable as unavailable:
+            return telling.unsigned_reply(unavailable)
+        envelope = refusal.envelope
+        digest = envelope.digest if envelope else message_digest(raw, attachments)
         return telling.fault_reply(error, telling.receipted(fault, entry, entry, digest, now))
 
-    def _unrecorded(
+    async def _unrecorded(
         self, error: errors.LogUnavailable, raw: bytes, refusal: Refusal, now: datetime
     ) -> Reply:
         """The one fault that no entry stands behind: the log itself cannot be written."""
@@ -161,7 +198,27 @@ class Exchanges:
         _log.error("log.unavailable", fault_id=fault_id, detail=error.detail)
         told = Refusal(errors.LogUnavailable(), refusal.envelope, refusal.verified)
         telling = self._equipment.telling
-        return telling.fault_reply(error, telling.fault(told, raw, fault_id, now))
+        try:
+            return telling.fault_reply(error, await self._fault(told, raw, fault_id, now))
+        except errors.SigningUnavailable as unavailable:
+            return telling.unsigned_reply(unavailable)
+
+    async def _fault(
+        self,
+        refusal: Refusal,
+        raw: bytes,
+        fault_id: str,
+        time: datetime,
+        attachments: tuple[Attachment, ...] = (),
+    ) -> bytes:
+        """A signed fault. Raises SigningUnavailable."""
+        telling = self._equipment.telling
+        signer = telling.hub_signer.at(time)
+
+        def write() -> bytes:
+            return telling.fault(refusal, raw, fault_id, time, attachments=attachments)
+
+        return await _signed(signer, write)
 
     # --- taken ---------------------------------------------------------------------------
 
@@ -209,7 +266,7 @@ class Exchanges:
                 return await self._answer_again(message, taken, now)
         except errors.LogUnavailable as error:
             refusal = Refusal(error, verified.envelope, verified)
-            return self._unrecorded(error, verified.envelope.raw, refusal, now)
+            return await self._unrecorded(error, verified.envelope.raw, refusal, now)
         except errors.LogCorrupt as error:
             refusal = Refusal(error, verified.envelope, verified)
             return await self._refuse(verified.envelope.raw, refusal, now)
@@ -219,12 +276,19 @@ class Exchanges:
         self, judged: Judged, claim: Claim, now: datetime
     ) -> _Received | AlreadyTaken:
         equipment, message = self._equipment, judged.message
-        payload = self._seal(message.valid.authorised.verified.envelope.raw)
-        leaf = received_leaf(message, payload, equipment.pseudonyms, equipment.rules.digest, now)
-        result = await equipment.log.append(LogWrite(leaf, payload.sealed, claim=claim))
-        if isinstance(result, AlreadyTaken):
-            return result
-        return _Received(judged, Entry(leaf, result.index), claim)
+        envelope = message.valid.authorised.verified.envelope
+        payload = self._seal(envelope.raw)
+
+        def entry_with(kept: KeptAttachments | None) -> LogWrite:
+            leaf = received_leaf(
+                message, payload, equipment.pseudonyms, equipment.rules.digest, now, kept
+            )
+            return LogWrite(leaf, payload.sealed, claim=claim)
+
+        result = await append_beside(
+            equipment.log, equipment.attachment_store, envelope.attachments, entry_with
+        )
+        return result if isinstance(result, AlreadyTaken) else _Received(judged, result, claim)
 
     async def _deliver(self, received: _Received) -> Reply:
         # If we stop from here on, the next start records the outcome as interrupted, and the
@@ -232,26 +296,37 @@ class Exchanges:
         try:
             answer = await self._ask_agency(received.judged)
             time = self._equipment.clock()
-            body = self._signed_answer(received.judged, answer, time)
+            body = await self._signed_answer(received.judged, answer, time)
         except errors.BusError as error:
             return await self._settle_failed(received, error)
         except Exception as error:  # a mistake of ours: the sender gets an id, we get the place
             _log.error("delivery.broken", error=type(error).__name__, places=_places(error))
             return await self._settle_failed(received, errors.HubInternal(type(error).__name__))
-        return Reply(HTTP_OK, await self._settle(received, body, time))
-
-    def _signed_answer(self, judged: Judged, answer: etree._Element, time: datetime) -> bytes:
-        authorised = judged.message.valid.authorised
-        signer = self._equipment.signers[str(authorised.service.id.provider.member)]
-        return write_with_blocks(
-            judged.answer_blocks,
-            answer,
-            signer,
-            SigningTime(time),
-            soap_version=authorised.verified.envelope.soap_version,
+        version = received.judged.message.valid.authorised.verified.envelope.soap_version
+        whole = await self._settle(received, body, time, attachments=answer.attachments)
+        return reply_beside(
+            Reply(HTTP_OK, whole, content_type=CONTENT_TYPES[version]), answer.attachments
         )
 
-    async def _ask_agency(self, judged: Judged) -> etree._Element:
+    async def _signed_answer(self, judged: Judged, answer: Answer, time: datetime) -> bytes:
+        authorised = judged.message.valid.authorised
+        signer = self._equipment.signers[str(authorised.service.id.provider.member)].at(time)
+
+        parts = await asyncio.to_thread(signed_parts, answer) if answer.attachments else ()
+
+        def write() -> bytes:
+            return write_with_blocks(
+                judged.answer_blocks,
+                answer.element,
+                signer,
+                SigningTime(time),
+                soap_version=authorised.verified.envelope.soap_version,
+                attachments=parts,
+            )
+
+        return await _signed(signer, write)
+
+    async def _ask_agency(self, judged: Judged) -> Answer:
         message = judged.message
         authorised = message.valid.authorised
         envelope = authorised.verified.envelope
@@ -265,9 +340,10 @@ class Exchanges:
             purpose=authorised.grant.purpose,
             payload=judged.payload,
             timeout_seconds=message.timeout_seconds,
+            attachments=envelope.attachments,
         )
         answer = await self._equipment.agencies[message.adapter].call(query)
-        validate_answer(answer, message.valid)
+        validate_answer(answer.element, message.valid, answer.attachments)
         return answer
 
     async def _settle_failed(self, received: _Received, error: errors.BusError) -> Reply:
@@ -276,7 +352,12 @@ class Exchanges:
         verified = received.judged.message.valid.authorised.verified
         refusal = Refusal(error, verified.envelope, verified)
         telling = self._equipment.telling
-        body = telling.fault(refusal, verified.envelope.raw, fault_id, time)
+        try:
+            body = await self._fault(refusal, verified.envelope.raw, fault_id, time)
+        except errors.SigningUnavailable as unavailable:
+            # Nothing can be told under a signature, so nothing is: the same bytes may come again.
+            await self.settle_interrupted(received.claim.key, received.entry.index)
+            return telling.unsigned_reply(unavailable)
         whole = await self._settle(received, body, time, error=error, fault_id=fault_id)
         return telling.fault_reply(error, whole)
 
@@ -288,17 +369,23 @@ class Exchanges:
         *,
         error: errors.BusError | None = None,
         fault_id: str | None = None,
+        attachments: tuple[Attachment, ...] = (),
     ) -> bytes:
         """Record what came of a message; give what is told, with the receipt."""
         is_final = error is None or error.recovery is errors.Recovery.NEVER
         state = InboxState.ANSWERED if is_final else InboxState.RETRYABLE
         payload = self._seal(body)
-        index = received.entry.index
-        leaf = outcome_leaf(received.judged.message, index, payload, error, fault_id, time)
+        message, index = received.judged.message, received.entry.index
         settlement = Settlement(received.claim.key, state)
-        appended = await self._append(LogWrite(leaf, payload.sealed, settlement=settlement))
+
+        def entry_with(kept: KeptAttachments | None) -> LogWrite:
+            leaf = outcome_leaf(message, index, payload, error, fault_id, time, kept)
+            return LogWrite(leaf, payload.sealed, settlement=settlement)
+
+        outcome = await self._append(entry_with, attachments)
+        digest = received.claim.digest
         return self._equipment.telling.receipted(
-            body, received.entry, Entry(leaf, appended.index), received.claim.digest, time
+            body, received.entry, outcome, digest, time, attachments=attachments
         )
 
     # --- taken before ----------------------------------------------------------------------
@@ -318,33 +405,64 @@ class Exchanges:
         outcome = await equipment.log.read(taken.outcome_index)
         assert outcome.sealed is not None
         leaf = answered_again_leaf(message, taken.received_index, equipment.rules.digest, now)
-        await self._append(LogWrite(leaf))
+        await equipment.log.append(LogWrite(leaf))
         _, body = equipment.sealer.open_sealed(outcome.sealed)
         facts = read_leaf(outcome.leaf)
+        attachments: tuple[Attachment, ...] = ()
+        if facts.stored is not None:
+            attachments = await asyncio.to_thread(equipment.attachment_store.open, facts.stored)
         whole = equipment.telling.receipted(
             body,
             Entry(received.leaf, received.index),
             Entry(outcome.leaf, outcome.index),
             message.valid.authorised.verified.envelope.digest,
             facts.time,
+            attachments=attachments,
         )
         is_delivered = facts.verdict == DELIVERED
-        return Reply(HTTP_OK if is_delivered else equipment.telling.style.http_status, whole)
+        status = HTTP_OK if is_delivered else equipment.telling.style.http_status
+        content_type = CONTENT_TYPES[message.valid.authorised.verified.envelope.soap_version]
+        reply = Reply(status, whole, content_type=content_type, outcome=ANSWERED_AGAIN)
+        return reply_beside(reply, attachments)
 
     # --- the log ---------------------------------------------------------------------------
 
     def _seal(self, raw: bytes) -> SealedFacts:
         return SealedFacts(*self._equipment.sealer.seal(raw), raw_bytes=len(raw))
 
-    async def _append(self, write: LogWrite) -> Appended:
-        appended = await self._equipment.log.append(write)
-        assert isinstance(appended, Appended)  # only a claim can have been taken already
+    async def _append(
+        self,
+        entry_with: MakeWrite,
+        attachments: tuple[Attachment, ...],
+        *,
+        is_content_kept: bool = True,
+    ) -> Entry:
+        appended = await append_beside(
+            self._equipment.log,
+            self._equipment.attachment_store,
+            attachments,
+            entry_with,
+            is_content_kept=is_content_kept,
+        )
+        assert isinstance(appended, Entry)  # only a claim can have been taken already
         return appended
 
 
-def sha256(raw: bytes) -> bytes:
-    """The digest by which receipts and faults name a request."""
-    return hashlib.sha256(raw).digest()
+async def _signed(signer: Signer, write: Callable[[], bytes]) -> bytes:
+    """What `write` writes and signs, in a thread if a device signs. Raises SigningUnavailable."""
+    try:
+        return await asyncio.to_thread(write) if signer.waits else write()
+    except KeyUnavailable as error:
+        _log.error("signing.unavailable", detail=str(error))
+        raise errors.SigningUnavailable(str(error)) from error
+
+
+def signed_parts(answer: Answer) -> tuple[AttachmentPart, ...]:
+    """What is signed of an answer's attachments; it may read them. Raises AnswerInvalid."""
+    try:
+        return tuple(signed_part(one) for one in answer.attachments)
+    except errors.BusError as error:
+        raise errors.AnswerInvalid("an attachment of an XML type cannot be read") from error
 
 
 def _is_left_open(taken: AlreadyTaken) -> bool:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from bus.core.attachments import message_digest
+from bus.core.envelope import SoapVersion
 from bus.core.errors import Blame, BusError, Recovery
-from bus.core.exchange_entries import Entry
+from bus.core.exchange_entries import DELIVERED, Entry
 from bus.core.faults import fault_of
 from bus.core.merkle import hash_leaf
 from bus.core.nation import FaultStyle
 from bus.core.pipeline import Refusal
 from bus.core.receipts import Receipt
-from bus.protocols.soap_xroad.faults import fault_element
+from bus.protocols.mime.write import XOP_NAMESPACE, RelatedMessage, write_related
+from bus.protocols.soap_xroad.faults import fault_element, fault_header
+from bus.protocols.soap_xroad.names import CONTENT_TYPES, likely_version
 from bus.protocols.soap_xroad.write import SigningTime, with_receipt, write_fault_message
-from signing.keys import Signer
+from signing.attachments import Attachment
+from signing.keys import SignerInTime
 from signing.signed_note import SigningKey, sign_note
 
 HTTP_OK = 200
 HTTP_UNAVAILABLE = 503
-XML_CONTENT_TYPE = "text/xml; charset=utf-8"
+XML_CONTENT_TYPE = CONTENT_TYPES[SoapVersion.SOAP_1_1]
+_TEXT_CONTENT_TYPE = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +36,57 @@ class Reply:
     body: bytes = field(repr=False)
     is_retryable: bool = False
     content_type: str = XML_CONTENT_TYPE
+    outcome: str = DELIVERED
+    """`delivered`, `answered-again`, or the code of an error: for the operator's figures."""
+    related: RelatedMessage | None = field(default=None, repr=False)
+    """Body and attachments, to be sent in place of the body; None: there are no attachments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
     """The hub's voice: its keys and the style of its faults."""
 
-    hub_signer: Signer = field(repr=False)
+    hub_signer: SignerInTime = field(repr=False)
     receipt_key: SigningKey = field(repr=False)
     style: FaultStyle
     show_precise_faults: bool
 
-    def fault(self, refusal: Refusal, raw: bytes, fault_id: str, time: datetime) -> bytes:
+    def fault(
+        self,
+        refusal: Refusal,
+        raw: bytes,
+        fault_id: str,
+        time: datetime,
+        *,
+        attachments: tuple[Attachment, ...] = (),
+    ) -> bytes:
         """A signed fault message, without receipt yet."""
         envelope = refusal.envelope
         fault = fault_of(
             refusal.error,
             fault_id=fault_id,
             message_id=envelope.message_id if envelope else "",
-            request_digest=envelope.digest if envelope else hashlib.sha256(raw).digest(),
+            request_digest=envelope.digest if envelope else message_digest(raw, attachments),
             show_precise_faults=self.show_precise_faults,
         )
-        element = fault_element(fault, self.style.spelling)
-        return write_fault_message(element, self.hub_signer, SigningTime(time))
+        version = version_of(refusal, raw)
+        return write_fault_message(
+            fault_element(fault, self.style.spelling, version),
+            self.hub_signer.at(time),
+            SigningTime(time),
+            soap_version=version,
+            unsigned_block=fault_header(fault, version),
+        )
 
     def receipted(
-        self, body: bytes, received: Entry, outcome: Entry, raw_digest: bytes, time: datetime
+        self,
+        body: bytes,
+        received: Entry,
+        outcome: Entry,
+        raw_digest: bytes,
+        time: datetime,
+        *,
+        attachments: tuple[Attachment, ...] = (),
     ) -> bytes:
         """The message with the hub's receipt: the same for the same entries, whenever made."""
         receipt = Receipt(
@@ -67,13 +97,44 @@ class Telling:
             outcome_index=outcome.index,
             outcome_hash=hash_leaf(outcome.leaf),
             request_digest=raw_digest,
-            answer_digest=hashlib.sha256(body).digest(),
+            answer_digest=message_digest(body, attachments),
         )
         return with_receipt(body, sign_note(receipt.text(), [self.receipt_key]))
 
     def fault_reply(self, error: BusError, body: bytes) -> Reply:
         """The reply that carries a fault; 503 where the hub itself asks for patience."""
+        content_type = CONTENT_TYPES[likely_version(body)]
         is_later = error.recovery is Recovery.LATER
         is_unavailable = is_later and error.blame is Blame.HUB
         status = HTTP_UNAVAILABLE if is_unavailable else self.style.http_status
-        return Reply(status, body, is_retryable=is_later)
+        return Reply(
+            status, body, is_retryable=is_later, content_type=content_type, outcome=error.code
+        )
+
+    def unsigned_reply(self, error: BusError) -> Reply:
+        """The one reply without a signature: what signs faults cannot be reached."""
+        body = f"{error.public_reason}\n".encode()
+        return Reply(
+            HTTP_UNAVAILABLE,
+            body,
+            is_retryable=True,
+            content_type=_TEXT_CONTENT_TYPE,
+            outcome=error.code,
+        )
+
+
+def reply_beside(reply: Reply, attachments: tuple[Attachment, ...]) -> Reply:
+    """The reply with attachments beside its body; the very reply if there are none."""
+    if not attachments:
+        return reply
+    soap_type = reply.content_type.partition(";")[0]
+    is_xop = XOP_NAMESPACE in reply.body
+    related = write_related(reply.body, attachments, soap_type=soap_type, is_xop=is_xop)
+    return replace(reply, content_type=related.content_type, related=related)
+
+
+def version_of(refusal: Refusal, raw: bytes) -> SoapVersion:
+    """The SOAP version of the fault: that of the request, as far as it shows."""
+    if refusal.envelope is not None:
+        return refusal.envelope.soap_version
+    return refusal.soap_version or likely_version(raw)

@@ -13,7 +13,7 @@ is signed was proved before (bus.core.verification).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from urllib.parse import unquote_to_bytes
@@ -23,6 +23,7 @@ from lxml import etree
 from bus.core.canonical_json import JsonValue, canonical_json
 from bus.core.envelope import Envelope
 from bus.core.errors import AttachmentNotAllowed, AttachmentReferenceInvalid
+from bus.core.limits import Limits
 from bus.core.nation import AttachmentRule
 from signing.attachments import Attachment
 from signing.policy import DIGEST_SHA256
@@ -52,6 +53,15 @@ def with_attachments(envelope: Envelope, attachments: tuple[Attachment, ...]) ->
     """The envelope with what came beside it; its digest names all of it."""
     digest = message_digest(envelope.raw, attachments)
     return replace(envelope, digest=digest, attachments=attachments)
+
+
+def beside(
+    parse: Callable[[bytes, Limits], Envelope], attachments: tuple[Attachment, ...]
+) -> Callable[[bytes, Limits], Envelope]:
+    """A protocol's way from bytes to an envelope, for messages with these attachments."""
+    if not attachments:
+        return parse
+    return lambda raw, limits: with_attachments(parse(raw, limits), attachments)
 
 
 def require_allowed(rule: AttachmentRule | None, attachments: Sequence[Attachment]) -> None:

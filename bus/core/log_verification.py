@@ -63,6 +63,8 @@ class LogReport:
     pages: int = 0
     tiles: int = 0
     payloads_opened: int = 0
+    attachments: int = 0
+    """Files of attachments whose bytes were checked."""
     levels: list[str] = field(default_factory=list)
     """What was checked, and against which key."""
 

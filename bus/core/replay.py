@@ -14,19 +14,39 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bus.core import errors
+from bus.core.attachments import beside
 from bus.core.exchange_entries import ACCEPTED
 from bus.core.log_entries import Event, Leaf
 from bus.core.log_verification import DATABASE_FILE, Finding
 from bus.core.pipeline import Parse, Refusal, Rules, judge
 from bus.core.ports import StoredEntry
 from bus.core.routing import RoutedMessage
+from signing.attachments import Attachment
 
 RulesOf = Callable[[bytes], Rules | None]
 """The rules that a digest names; None: their text is not in the log."""
 
-JudgeOutcome = Callable[[bytes, bytes, Rules, datetime], str]
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A message as the log keeps it."""
+
+    raw: bytes = field(repr=False)
+    attachments: tuple[Attachment, ...] = ()
+    """What came beside it."""
+
+
+JudgeOutcome = Callable[[Recorded, Recorded, Rules, datetime], str]
 """From a recorded answer and its request, the verdict that it tells: `delivered`, or a fault's
 code. Raises OutcomeUnproved."""
+
+AttachmentsOf = Callable[[Leaf], tuple[Attachment, ...]]
+"""What lies beside the payload of an entry. Raises LogCorrupt: it cannot be read."""
+
+
+def no_attachments(_leaf: Leaf) -> tuple[Attachment, ...]:
+    """Of a log without attachments."""
+    return ()
 
 
 class OutcomeUnproved(Exception):
@@ -64,6 +84,7 @@ class Decision:
 class _OpenRequest:
     raw: bytes
     rules: Rules
+    leaf: Leaf
 
 
 class OpenRequests:
@@ -74,9 +95,9 @@ class OpenRequests:
         self._bytes = 0
         self._requests: dict[int, _OpenRequest] = {}
 
-    def add(self, index: int, raw: bytes, rules: Rules) -> None:
+    def add(self, index: int, raw: bytes, rules: Rules, leaf: Leaf) -> None:
         """Keep a request until `take`."""
-        self._requests[index] = _OpenRequest(raw, rules)
+        self._requests[index] = _OpenRequest(raw, rules, leaf)
         self._bytes += len(raw)
         while self._bytes > self._bytes_max:
             self.take(next(iter(self._requests)))
@@ -95,6 +116,7 @@ class Replay:
     parse: Parse
     rules_of: RulesOf
     judge_outcome: JudgeOutcome
+    attachments_of: AttachmentsOf = no_attachments
     repeated: int = 0
     """Decisions that were made again."""
     proved: int = 0
@@ -121,21 +143,39 @@ class Replay:
         if rules is None:
             self.skipped["the rules of that time are not in the log"] += 1
             return
-        again = judge(raw, self.parse, rules, leaf.time)
-        self.repeated += 1
+        attachments = self._attachments_of(leaf)
+        if attachments is None:
+            return
+        again = judge(raw, beside(self.parse, attachments), rules, leaf.time)
         found = _decision_of(again)
+        if found.verdict == errors.LogCorrupt.code:
+            self.skipped["the content of its attachments was not kept"] += 1
+            return
+        self.repeated += 1
         self.proved += found.signer is not None
         if leaf.event is Event.RECEIVED:
-            self._open.add(entry.index, raw, rules)
+            self._open.add(entry.index, raw, rules, leaf)
         yield from _differences(entry.index, _decision_in(leaf), found)
+
+    def _attachments_of(self, leaf: Leaf) -> tuple[Attachment, ...] | None:
+        """What lies beside an entry's payload; None: it cannot be read, and that was counted."""
+        try:
+            return self.attachments_of(leaf) if leaf.stored is not None else ()
+        except errors.LogCorrupt:
+            self.skipped["no attachments to read"] += 1
+            return None
 
     def _examine_outcome(self, index: int, leaf: Leaf, raw: bytes | None) -> Iterator[Finding]:
         request = None if leaf.continues is None else self._open.take(leaf.continues)
         # Without a payload nothing was answered: the hub stopped before.
         if request is None or raw is None:
             return
+        asked, answered = self._attachments_of(request.leaf), self._attachments_of(leaf)
+        if asked is None or answered is None:
+            return
+        answer, question = Recorded(raw, answered), Recorded(request.raw, asked)
         try:
-            told = self.judge_outcome(raw, request.raw, request.rules, leaf.time)
+            told = self.judge_outcome(answer, question, request.rules, leaf.time)
         except OutcomeUnproved as error:
             yield Finding(index, DATABASE_FILE, f"the recorded answer is not proved: {error}")
             return

@@ -10,6 +10,7 @@ import structlog
 
 from bus.core.errors import (
     AdapterBroken,
+    AnswerInvalid,
     BusError,
     PayloadRejected,
     RecipientRefused,
@@ -18,7 +19,13 @@ from bus.core.errors import (
 )
 from bus.kit.contract import Adapter, Answer, Query
 
-_ALLOWED = (PayloadRejected, RecipientRefused, RecipientTimeout, RecipientUnavailable)
+_ALLOWED = (
+    AnswerInvalid,
+    PayloadRejected,
+    RecipientRefused,
+    RecipientTimeout,
+    RecipientUnavailable,
+)
 _log = structlog.get_logger()
 
 
@@ -51,7 +58,10 @@ class AdapterCalls:
 
     def _answer(self, query: Query) -> Answer:
         try:
-            return self._adapter.answer(query)
+            answer = self._adapter.answer(query)
+            if not isinstance(answer, Answer):
+                raise TypeError("an adapter's answer must be an Answer")
+            return answer
         except _ALLOWED:
             raise
         except BusError as error:

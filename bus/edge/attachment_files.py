@@ -114,7 +114,8 @@ def file_of(folder: Path, stored: bytes) -> Path:
 def existing_file(folder: Path, stored: bytes) -> Path | None:
     """The file with this digest, whichever of its names it has; None: there is none."""
     path = file_of(folder, stored)
-    return next((one for one in (path, _open_name(path)) if one.is_file()), None)
+    # A hub at work may give it its name for good while we look.
+    return next((one for one in (path, _open_name(path), path) if one.is_file()), None)
 
 
 def open_stored(folder: Path, stored: bytes, sealer: Sealer) -> OpenedAttachments:

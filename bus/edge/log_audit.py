@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from bus.core.attachments import beside
 from bus.core.exchange_entries import DELIVERED
+from bus.core.log_entries import Leaf
 from bus.core.log_verification import LogReport
 from bus.core.pipeline import Rules
-from bus.core.replay import OutcomeUnproved, Replay
+from bus.core.replay import OutcomeUnproved, Recorded, Replay
+from bus.edge.attachment_files import AttachmentFiles
 from bus.edge.log_verify import Progress, verify_log
 from bus.edge.past_rules import PastRules
+from bus.edge.sealing import Sealer
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.read_answer import AnswerRejected
 from bus.protocols.soap_xroad.verify_answer import KnownSigners, verify_recorded
+from signing.attachments import Attachment
 from signing.signed_note import VerifyingKey
 from signing.timestamps import TimestampTrust
 
@@ -56,7 +61,12 @@ def audit_log(
         )
         return Audit(report, None)
     with PastRules(folder) as past:
-        replay = Replay(parse, past.rules, judge_outcome)
+        store = AttachmentFiles(folder, Sealer(keys.read_key))
+
+        def attachments_of(leaf: Leaf) -> tuple[Attachment, ...]:
+            return store.open(leaf.stored) if leaf.stored is not None else ()
+
+        replay = Replay(parse, past.rules, judge_outcome, attachments_of)
         report = verify_log(
             folder,
             checkpoint_key=keys.checkpoint_key,
@@ -68,7 +78,7 @@ def audit_log(
     return Audit(report, replay)
 
 
-def judge_outcome(raw: bytes, request: bytes, rules: Rules, time: datetime) -> str:
+def judge_outcome(answer: Recorded, request: Recorded, rules: Rules, time: datetime) -> str:
     """The verdict that a recorded answer to `request` tells. Raises OutcomeUnproved."""
     nation = rules.nation
     known = KnownSigners(
@@ -80,7 +90,8 @@ def judge_outcome(raw: bytes, request: bytes, rules: Rules, time: datetime) -> s
         },
     )
     try:
-        fault = verify_recorded(raw, parse(request, nation.limits), known, time)
+        envelope = beside(parse, request.attachments)(request.raw, nation.limits)
+        fault = verify_recorded(answer.raw, envelope, known, time, answer.attachments)
     except AnswerRejected as error:
         raise OutcomeUnproved(error.reason) from error
     return DELIVERED if fault is None else fault.code

@@ -213,6 +213,6 @@ def test_an_outcome_without_payload_or_without_its_request_is_left_out(
 def test_open_requests_are_bounded_and_the_oldest_goes_first(nation: SmallNation) -> None:
     kept = OpenRequests(bytes_max=10)
     for index in range(3):
-        kept.add(index, b"four", nation.rules)
+        kept.add(index, b"four", nation.rules, _leaf(nation, b"four"))
     assert [kept.take(index) is not None for index in range(3)] == [False, True, True]
     assert kept.take(2) is None

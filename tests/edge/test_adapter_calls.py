@@ -76,7 +76,7 @@ def test_an_adapter_answers_on_a_thread_of_its_own() -> None:
     adapter = Scripted(well)
 
     with calls_of(adapter) as calls:
-        element = asyncio.run(calls.call(QUERY))
+        element = asyncio.run(calls.call(QUERY)).element
 
     assert element.tag == "a"
     assert adapter.threads[0].name.startswith("adapter-population")
@@ -151,7 +151,7 @@ def test_only_so_many_calls_are_made_at_once_and_waiting_counts() -> None:
     gate = threading.Event()
     adapter = Scripted(lambda query: (gate.wait(DEADLINE_SECONDS), well(query))[1])
 
-    async def story(calls: AdapterCalls) -> etree._Element:
+    async def story(calls: AdapterCalls) -> Answer:
         first = asyncio.create_task(calls.call(QUERY))
         while not adapter.threads:
             await asyncio.sleep(0)
@@ -162,4 +162,4 @@ def test_only_so_many_calls_are_made_at_once_and_waiting_counts() -> None:
         return await first
 
     with calls_of(adapter, concurrency=1) as calls:
-        assert asyncio.run(story(calls)).tag == "a"
+        assert asyncio.run(story(calls)).element.tag == "a"
