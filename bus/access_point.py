@@ -17,19 +17,26 @@ import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bus.core import errors
+from bus.core.attachments import message_digest
+from bus.core.envelope import SoapVersion
 from bus.core.faults import Fault, fault_of
 from bus.core.identifiers import SubsystemId
 from bus.core.limits import Limits
 from bus.core.nation import FaultStyle
 from bus.core.receipts import Receipt
-from bus.edge.access_point_door import Asked, Described
+from bus.edge.access_point_door import Asked
 from bus.edge.access_point_settings import AccessPointSettings, ServedSystem
 from bus.edge.clock import now as read_clock
+from bus.edge.descriptions import Description
 from bus.edge.exchange_store import ExchangeName, ExchangeStore, StoreBounds
 from bus.edge.hub_client import AnswerRejected, read_known_hub
 from bus.edge.hub_link import HubLink
 from bus.edge.key_store import read_certificates, read_succession
-from bus.protocols.soap_xroad.parse import parse
+from bus.edge.telemetry import places_of
+from bus.kit.agency_http import AgencyReply
+from bus.kit.spool import Spool, open_spool
+from bus.protocols.soap_xroad.judging import parse_beside
+from bus.protocols.soap_xroad.names import CONTENT_TYPES, likely_version
 from bus.protocols.soap_xroad.plain import (
     PlainRequest,
     fault_to_client,
@@ -47,7 +54,7 @@ from bus.protocols.soap_xroad.verify_answer import (
     verify_answer,
 )
 from bus.protocols.soap_xroad.write import SigningTime
-from bus.telling import HTTP_OK, XML_CONTENT_TYPE, Reply
+from bus.telling import HTTP_OK, XML_CONTENT_TYPE, Reply, reply_beside
 from signing.errors import SignatureError
 from signing.keys import SignerInTime
 
@@ -81,6 +88,7 @@ class Equipment:
     known: KnownHub
     store: ExchangeStore
     limits: Limits
+    spool: Spool
     style: FaultStyle
     public_url: str
     """What stands in descriptions of services as the address to post to."""
@@ -94,26 +102,32 @@ class AccessPoint:
     def __init__(self, equipment: Equipment) -> None:
         """Use `open_access_point`."""
         self.limits = equipment.limits
+        self.spool = equipment.spool
         self._equipment = equipment
 
     def answer(self, asked: Asked) -> Reply:
         """The plain reply to a plain request. For any bytes: a reply."""
-        request: PlainRequest | None = None
+        version, message_id = likely_version(asked.raw), ""
         try:
-            request = read_plain(asked.raw, asked.charset, self._equipment.limits)
+            limits = self._equipment.limits
+            request = read_plain(asked.raw, asked.charset, limits, asked.attachments)
+            version, message_id = request.envelope.soap_version, request.envelope.message_id
             system = self._system_of(request, asked)
             return self._exchange(request, system)
         except errors.BusError as error:
-            return self._refused(error, asked.raw, request)
+            return self._refused(error, asked, version, message_id)
         except Exception as error:  # a mistake of ours: the sender gets an id, we get the place
-            _log.exception("access-point.broken", error=type(error).__name__)
-            return self._refused(errors.HubInternal(type(error).__name__), asked.raw, request)
+            _log.error("access-point.broken", error=type(error).__name__, places=places_of(error))
+            internal = errors.HubInternal(type(error).__name__)
+            return self._refused(internal, asked, version, message_id)
 
-    def refuse_unread(self, error: errors.BusError, *, raw: bytes = b"") -> Reply:
-        """The reply to a request that was not read."""
-        return self._refused(error, raw, None)
+    def refuse_unread(
+        self, error: errors.BusError, *, soap_version: SoapVersion | None = None
+    ) -> Reply:
+        """The reply to a request that was not read, in the version that its head names."""
+        return self._refused(error, Asked(b""), soap_version or SoapVersion.SOAP_1_1)
 
-    def describe(self, target: str, accept: str) -> Described | None:
+    def describe(self, target: str, accept: str) -> Description | None:
         """What the hub says to a GET of path and query; None: it is not about services.
 
         Descriptions name this access point as the address to post to.
@@ -125,12 +139,12 @@ class AccessPoint:
             return None
         reply = self._equipment.link.get(target, accept)
         if reply.status != HTTP_OK or not is_wsdl:
-            return Described(reply.status, reply.body, reply.content_type or _TEXT)
+            return Description(reply.status, reply.body, reply.content_type or _TEXT)
         try:
             wsdl = relocate_wsdl(reply.body, self._equipment.public_url)
         except (errors.NotWellFormed, errors.ForbiddenXml, errors.TooLarge) as error:
             raise errors.HubAnswerUnreadable(error.detail) from error
-        return Described(HTTP_OK, wsdl, XML_CONTENT_TYPE)
+        return Description(HTTP_OK, wsdl, XML_CONTENT_TYPE)
 
     def close(self) -> None:
         """Close the store and every connection."""
@@ -154,21 +168,20 @@ class AccessPoint:
     # --- the exchange --------------------------------------------------------------------------
 
     def _exchange(self, request: PlainRequest, system: System) -> Reply:
-        name = ExchangeName(
-            str(system.id),
-            request.envelope.message_id,
-            hashlib.sha256(request.raw).digest(),
-        )
+        name = ExchangeName(str(system.id), request.envelope.message_id, request.digest)
         signed = self._signed(request, system, name)
         # If we stop from here on, a repeated request finds these very bytes, and the hub gives
         # the first answer to them.
-        answer = self._equipment.link.send(signed)
-        verified = self._verified(name, signed, answer)
+        envelope = request.envelope
+        answer = self._equipment.link.send(signed, envelope.soap_version, envelope.attachments)
+        verified = self._verified(request, name, signed, answer)
         self._keep_receipt(name, verified)
         if isinstance(verified, VerifiedFault):
             return self._told(verified.fault, request)
         _log.info("access-point.answered", client=name.client, message_id=name.message_id)
-        return Reply(HTTP_OK, plain_answer(request, verified.payload))
+        content_type = CONTENT_TYPES[envelope.soap_version]
+        body = plain_answer(request, verified.payload)
+        return reply_beside(Reply(HTTP_OK, body, content_type=content_type), verified.attachments)
 
     def _signed(self, request: PlainRequest, system: System, name: ExchangeName) -> bytes:
         equipment = self._equipment
@@ -184,14 +197,15 @@ class AccessPoint:
         return equipment.store.keep_request(name, signed, now=now, expires=now + VALID_FOR)
 
     def _verified(
-        self, name: ExchangeName, signed: bytes, answer: bytes
+        self, request: PlainRequest, name: ExchangeName, signed: bytes, answer: AgencyReply
     ) -> VerifiedAnswer | VerifiedFault:
         equipment = self._equipment
         now = equipment.clock()
         try:
-            return verify_answer(answer, parse(signed, Limits()), equipment.known, now)
+            sent = parse_beside(request.envelope.attachments)(signed, Limits())
+            return verify_answer(answer.body, sent, equipment.known, now, answer.attachments)
         except AnswerRejected as error:
-            equipment.store.keep_rejected(name, signed, answer, error.reason, now)
+            equipment.store.keep_rejected(name, signed, answer.body, error.reason, now)
             raise errors.HubAnswerUnproved(error.reason) from error
 
     def _keep_receipt(self, name: ExchangeName, verified: VerifiedAnswer | VerifiedFault) -> None:
@@ -205,30 +219,34 @@ class AccessPoint:
     def _told(self, fault: Fault, request: PlainRequest) -> Reply:
         """The hub's fault, as this client reads it."""
         _log.info("access-point.refused-by-hub", code=fault.code, fault_id=fault.fault_id)
-        told = fault_to_client(fault, request.raw, self._equipment.style.spelling)
-        return self._fault_reply(told, request)
+        told = fault_to_client(fault, request, self._equipment.style.spelling)
+        return self._fault_reply(told, request.envelope.soap_version)
 
-    def _refused(self, error: errors.BusError, raw: bytes, request: PlainRequest | None) -> Reply:
+    def _refused(
+        self, error: errors.BusError, asked: Asked, version: SoapVersion, message_id: str = ""
+    ) -> Reply:
         """Our own fault: the request went no further than here, or its answer did."""
         fault = fault_of(
             error,
             fault_id=self._equipment.new_id(),
-            message_id=request.envelope.message_id if request else "",
-            request_digest=hashlib.sha256(raw).digest(),
+            message_id=message_id,
+            request_digest=message_digest(asked.raw, asked.attachments),
             show_precise_faults=True,
         )
         _log.info(
             "access-point.refused", code=error.code, fault_id=fault.fault_id, detail=error.detail
         )
-        return self._fault_reply(fault, request)
+        return self._fault_reply(fault, version)
 
-    def _fault_reply(self, fault: Fault, request: PlainRequest | None) -> Reply:
+    def _fault_reply(self, fault: Fault, version: SoapVersion) -> Reply:
         style = self._equipment.style
-        if request is None:
-            body = plain_fault(fault, style.spelling)
-        else:
-            body = plain_fault(fault, style.spelling, request.envelope.soap_version)
-        return Reply(style.http_status, body, is_retryable=fault.is_retryable)
+        return Reply(
+            style.http_status,
+            plain_fault(fault, style.spelling, version),
+            is_retryable=fault.is_retryable,
+            content_type=CONTENT_TYPES[version],
+            outcome=fault.code,
+        )
 
 
 def open_access_point(
@@ -238,6 +256,7 @@ def open_access_point(
     known = read_known_hub(settings.hub_files, settings.hub.member)
     limits = settings.limits
     systems = {one.id: _system(one) for one in settings.systems.values()}
+    spool = open_spool(settings.evidence / "spool", bytes_max=limits.reading().spool_bytes_max)
     store = ExchangeStore.open(
         settings.evidence, StoreBounds(limits.receipts_max, limits.rejected_answers_max)
     )
@@ -245,7 +264,8 @@ def open_access_point(
         Equipment(
             systems=systems,
             is_tls=settings.tls is not None,
-            link=HubLink(settings.hub),
+            link=HubLink(settings.hub, spool),
+            spool=spool,
             known=known,
             store=store,
             limits=limits.reading(),

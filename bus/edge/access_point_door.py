@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from bus.core import errors
+from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
+from bus.edge.descriptions import Description
+from bus.edge.http_body import multipart_type, read_multipart, send_related
 from bus.edge.http_door import Headers, Receive, Scope, Send, read_body, send_whole
-from bus.edge.http_head import check_head
+from bus.edge.http_head import check_head, version_of_head
 from bus.edge.http_protocol import PEER_CERTIFICATE
+from bus.kit.spool import Spool
+from bus.protocols.mime.content_type import parse_content_type
+from bus.protocols.mime.write import RelatedMessage
+from signing.attachments import Attachment
 
 _RETRY_AFTER = (b"retry-after", b"2")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
-_CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
 
 Made = TypeVar("Made")
 
@@ -34,6 +39,8 @@ class _Reply(Protocol):
     def is_retryable(self) -> bool: ...
     @property
     def content_type(self) -> str: ...
+    @property
+    def related(self) -> RelatedMessage | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +48,31 @@ class Asked:
     """What came in at the door."""
 
     raw: bytes = field(repr=False)
+    """The envelope; of a multipart request, its SOAP part."""
     charset: str = ""
     """Of the Content-Type; empty: it names none."""
+    attachments: tuple[Attachment, ...] = ()
     peer_certificate_sha256: bytes = b""
     """Of the certificate that the connection showed; empty: none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """What the hub says about its services, made fit for the systems here."""
-
-    status: int
-    body: bytes = field(repr=False)
-    content_type: str
 
 
 class AccessPoint(Protocol):
     """What the door needs; every call may wait, and is made in a thread."""
 
     limits: Limits
+    spool: Spool
 
     def answer(self, asked: Asked) -> _Reply:
         """The plain reply to a plain request."""
         ...
 
-    def refuse_unread(self, error: errors.BusError, *, raw: bytes = b"") -> _Reply:
-        """The reply to a request that was not read."""
+    def refuse_unread(
+        self, error: errors.BusError, *, soap_version: SoapVersion | None = None
+    ) -> _Reply:
+        """The reply to a request that was not read, in the version that its head names."""
         ...
 
-    def describe(self, target: str, accept: str) -> Described | None:
+    def describe(self, target: str, accept: str) -> Description | None:
         """What the hub says to a GET of path and query; None: not about services."""
         ...
 
@@ -110,25 +113,39 @@ class AccessPointDoor:
         ]
         if reply.is_retryable:
             headers.append(_RETRY_AFTER)
-        await send_whole(send, reply.status, reply.body, headers)
+        if reply.related is None:
+            await send_whole(send, reply.status, reply.body, headers)
+        else:
+            await send_related(send, reply.status, reply.related, headers)
 
     async def _exchange(self, scope: Scope, receive: Receive) -> _Reply:
-        limits = self._access_point.limits
         try:
-            check_head(scope, is_any_charset=True)
-            async with asyncio.timeout(limits.request_read_seconds_max):
-                raw = await read_body(receive, limits.envelope_bytes_max)
-        except TimeoutError:
-            late = errors.NotWellFormed(public_detail="the request did not arrive in time")
-            return self._access_point.refuse_unread(late)
+            asked = await self._read(scope, receive)
         except errors.BusError as error:
-            return self._access_point.refuse_unread(error)
-        asked = Asked(raw, _charset(scope), _peer_digest(scope))
+            version = version_of_head(scope)
+            return self._access_point.refuse_unread(error, soap_version=version)
         return await self._in_thread(lambda: self._access_point.answer(asked))
 
-    async def _described(self, scope: Scope) -> Described | None:
+    async def _read(self, scope: Scope, receive: Receive) -> Asked:
+        limits = self._access_point.limits
+        related = multipart_type(dict(scope["headers"]))
+        check_head(scope, is_any_charset=True, is_multipart=related is not None)
+        peer = _peer_digest(scope)
+        if related is not None:
+            message = await read_multipart(receive, related, limits, self._access_point.spool)
+            charset = _charset(message.soap_head.header("content-type"))
+            return Asked(message.soap, charset, message.attachments, peer)
+        try:
+            async with asyncio.timeout(limits.request_read_seconds_max):
+                raw = await read_body(receive, limits.envelope_bytes_max)
+        except TimeoutError as error:
+            late = "the request did not arrive in time"
+            raise errors.NotWellFormed(public_detail=late) from error
+        return Asked(raw, _charset(_header(scope, b"content-type")), (), peer)
+
+    async def _described(self, scope: Scope) -> Description | None:
         if scope["path"] == "/health":
-            return Described(200, b"ready\n", "text/plain; charset=utf-8")
+            return Description(200, b"ready\n", "text/plain; charset=utf-8")
         query = scope["query_string"].decode("latin-1")
         target = scope["path"] + (f"?{query}" if query else "")
         accept = _header(scope, b"accept")
@@ -136,7 +153,7 @@ class AccessPointDoor:
             return await self._in_thread(lambda: self._access_point.describe(target, accept))
         except errors.BusError as error:
             words = f"{error.public_reason}\n".encode()
-            return Described(503, words, "text/plain; charset=utf-8")
+            return Description(503, words, "text/plain; charset=utf-8")
 
     async def _in_thread(self, work: Callable[[], Made]) -> Made:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -146,9 +163,8 @@ class AccessPointDoor:
         self._threads.shutdown(wait=True)
 
 
-def _charset(scope: Scope) -> str:
-    found = _CHARSET.search(_header(scope, b"content-type"))
-    return found[1] if found else ""
+def _charset(content_type: str) -> str:
+    return parse_content_type(content_type).parameter("charset")
 
 
 def _header(scope: Scope, name: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bus.core.envelope import SoapVersion
 from bus.core.errors import (
     HubAnswerUnreadable,
     HubAway,
@@ -12,30 +13,48 @@ from bus.core.errors import (
 from bus.edge.access_point_settings import HubAddress
 from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest
 from bus.kit.clock import Deadline
+from bus.kit.spool import Spool
+from bus.protocols.mime.write import XOP_NAMESPACE, RelatedMessage, write_related
+from bus.protocols.soap_xroad.names import CONTENT_TYPES
 from bus.protocols.soap_xroad.read_answer import ANSWER_BYTES_MAX
+from signing.attachments import Attachment
 
-_POST_HEADERS = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""'}
 _DESCRIPTION_SECONDS_MAX = 10.0
 
 
 class HubLink:
     """The way to one hub. Safe to use from several threads."""
 
-    def __init__(self, hub: HubAddress) -> None:
-        """Raises FileNotFoundError if the hub's authority file names no file."""
-        self._hub = hub
-        self._http = AgencyHttp(authority_file=hub.authority_file, reply_bytes_max=ANSWER_BYTES_MAX)
+    def __init__(self, hub: HubAddress, spool: Spool) -> None:
+        """`spool` holds attachments of answers.
 
-    def send(self, signed: bytes) -> bytes:
-        """Send a signed message and give what comes back, unverified.
+        Raises FileNotFoundError if the hub's authority file names no file.
+        """
+        self._hub = hub
+        self._http = AgencyHttp(
+            authority_file=hub.authority_file, reply_bytes_max=ANSWER_BYTES_MAX, spool=spool
+        )
+
+    def send(
+        self, signed: bytes, version: SoapVersion, attachments: tuple[Attachment, ...]
+    ) -> AgencyReply:
+        """Send a signed message and what stands beside it; give what comes back, unverified.
 
         Raises HubAway, HubSilent, HubAnswerUnreadable.
         """
-        post = AgencyRequest("POST", self._hub.url, headers=_POST_HEADERS, body=signed)
+        message: bytes | RelatedMessage = signed
+        content_type = CONTENT_TYPES[version]
+        if attachments:
+            soap_type = content_type.partition(";")[0]
+            is_xop = XOP_NAMESPACE in signed
+            message = write_related(signed, attachments, soap_type=soap_type, is_xop=is_xop)
+            content_type = message.content_type
+        headers = {"Content-Type": content_type, "SOAPAction": '""'}
+        post = AgencyRequest("POST", self._hub.url, headers=headers, body=message)
         reply = self._exchange(post, self._hub.answer_seconds_max)
         if not reply.body.lstrip().startswith(b"<"):
             raise HubAnswerUnreadable(f"HTTP status {reply.status}, no SOAP message")
-        return reply.body
+        return reply
 
     def get(self, target: str, accept: str = "") -> AgencyReply:
         """What the hub says to a GET of path and query. Raises HubAway, HubSilent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 
 import structlog
 
@@ -13,6 +14,8 @@ LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+PLACES_MAX = 4
+"""How many places of an error are told, the last ones."""
 
 
 def configure_telemetry(level: str) -> None:
@@ -40,3 +43,9 @@ def configure_telemetry(level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(LEVELS[level], logging.WARNING), force=True)
+
+
+def places_of(error: BaseException) -> list[str]:
+    """Where an error arose; its text may hold a payload and is left out."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename}:{frame.lineno}" for frame in frames[-PLACES_MAX:]]

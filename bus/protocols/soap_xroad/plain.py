@@ -19,17 +19,20 @@ from dataclasses import dataclass, field, replace
 from lxml import etree
 
 from bus.core import errors
+from bus.core.attachments import message_digest
 from bus.core.envelope import Envelope, SoapVersion
 from bus.core.faults import UNVERIFIED_CODE, UNVERIFIED_XROAD, Fault
 from bus.core.limits import Limits
 from bus.core.nation import FaultSpelling
+from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.soap_xroad import names
-from bus.protocols.soap_xroad.faults import fault_element, spell
-from bus.protocols.soap_xroad.parse import parse
+from bus.protocols.soap_xroad.faults import fault_element, fault_header, spell
+from bus.protocols.soap_xroad.judging import parse_beside
 from bus.protocols.soap_xroad.write import SigningTime, repeated_blocks, write_with_blocks
+from signing.attachments import Attachment
 from signing.canonical import canonicalise
 from signing.keys import Signer
-from signing.names import SOAP11, SOAP12
+from signing.names import SECURITY, SOAP11, SOAP12
 
 _CODECS = {
     "utf-8": "utf-8",
@@ -60,18 +63,24 @@ class PlainRequest:
     """A request as an agency's system sent it, and what it says."""
 
     raw: bytes = field(repr=False)
-    """The bytes that its requestHash is made of."""
+    """The bytes that its requestHash is made of: of a multipart request, its SOAP part."""
+    digest: bytes
+    """Names all of it, attachments too."""
     envelope: Envelope
     """The same in UTF-8, read. Nothing in it is proved."""
 
 
-def read_plain(raw: bytes, charset: str, limits: Limits) -> PlainRequest:
+def read_plain(
+    raw: bytes, charset: str, limits: Limits, attachments: tuple[Attachment, ...] = ()
+) -> PlainRequest:
     """Read a plain request in the charset of its Content-Type; empty: it names none.
+
+    `attachments` came beside it.
 
     For any bytes whatever: a PlainRequest or a BusError.
     """
     # (1)
-    envelope = parse(to_utf8(raw, charset), limits)
+    envelope = parse_beside(attachments)(to_utf8(raw, charset), limits)
     # (2)
     security = envelope.security
     if security is not None and any(
@@ -79,9 +88,10 @@ def read_plain(raw: bytes, charset: str, limits: Limits) -> PlainRequest:
     ):
         raise errors.HeaderNotUnderstood(
             public_detail=f"line {security.sourceline}: Security; "
-            "whoever signs sends to the hub itself"
+            "whoever signs sends to the hub itself",
+            subject=SECURITY,
         )
-    return PlainRequest(raw, envelope)
+    return PlainRequest(raw, message_digest(raw, attachments), envelope)
 
 
 def to_utf8(raw: bytes, charset: str) -> bytes:
@@ -118,7 +128,7 @@ def _own_charset(raw: bytes) -> str:
 
 def sign_plain(request: PlainRequest, signer: Signer, time: SigningTime) -> bytes:
     """The signed message that says what a plain request says: its header blocks in its order,
-    and the element of its Body.
+    the element of its Body, its attachments.
 
     Blocks of other namespaces than X-Road's stay behind: the hub would not look at them.
     """
@@ -129,6 +139,7 @@ def sign_plain(request: PlainRequest, signer: Signer, time: SigningTime) -> byte
         signer,
         time,
         soap_version=envelope.soap_version,
+        attachments=[signed_part(one) for one in envelope.attachments],
     )
 
 
@@ -156,11 +167,13 @@ def plain_fault(
     fault: Fault, spelling: FaultSpelling, version: SoapVersion = SoapVersion.SOAP_1_1
 ) -> bytes:
     """A fault without X-Road headers, as X-Road's own servers send it."""
-    return _envelope(version, b"", fault_element(fault, spelling))
+    block = fault_header(fault, version)
+    header = b"<soap:Header>" + block + b"</soap:Header>" if block else b""
+    return _envelope(version, header, fault_element(fault, spelling, version))
 
 
-def fault_to_client(fault: Fault, raw: bytes, spelling: FaultSpelling) -> Fault:
-    """A hub's fault as the sender of the plain request `raw` gets it.
+def fault_to_client(fault: Fault, request: PlainRequest, spelling: FaultSpelling) -> Fault:
+    """A hub's fault as the sender of a plain request gets it.
 
     The hub may spell X-Road's codes in another way than this client reads them, and it has seen
     the signed bytes only.
@@ -170,7 +183,7 @@ def fault_to_client(fault: Fault, raw: bytes, spelling: FaultSpelling) -> Fault:
     return replace(
         fault,
         xroad_code=spell(known, spelling) if is_respelt else fault.xroad_code,
-        request_digest=hashlib.sha256(raw).digest(),
+        request_digest=request.digest,
     )
 
 
