@@ -74,7 +74,7 @@ class RecipientTimeout(BusError):
     xroad = "Server.ServerProxy.ServiceFailed.IOError"
 
 
-class RecipientHostUnknown(BusError):
+class RecipientHostUnknown(RecipientUnavailable):
     code = "delivery.host-unknown"
     blame = Blame.RECIPIENT
     recovery = Recovery.LATER
@@ -82,7 +82,7 @@ class RecipientHostUnknown(BusError):
     xroad = "Server.ServerProxy.ServiceFailed.UnknownHost"
 
 
-class RecipientBrokeOff(BusError):
+class RecipientBrokeOff(RecipientUnavailable):
     code = "delivery.broken-off"
     blame = Blame.RECIPIENT
     recovery = Recovery.LATER
@@ -90,7 +90,7 @@ class RecipientBrokeOff(BusError):
     xroad = "Server.ServerProxy.ServiceFailed.IOError"
 
 
-class RecipientUntrusted(BusError):
+class RecipientUntrusted(RecipientUnavailable):
     code = "delivery.tls"
     blame = Blame.RECIPIENT
     recovery = Recovery.OPERATOR
@@ -98,7 +98,7 @@ class RecipientUntrusted(BusError):
     xroad = "Server.ServerProxy.ServiceFailed.SslAuthenticationFailed"
 
 
-class RecipientHttpError(BusError):
+class RecipientHttpError(RecipientUnavailable):
     code = "delivery.http-status"
     blame = Blame.RECIPIENT
     recovery = Recovery.LATER
@@ -106,7 +106,23 @@ class RecipientHttpError(BusError):
     xroad = "Server.ServerProxy.ServiceFailed.HttpError"
 
 
-class ServiceFault(BusError):
+class RecipientRefused(BusError):
+    code = "delivery.refused"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.NEVER
+    public_reason = "The agency refused the request."
+    xroad = "Server.ServerProxy.ServiceFailed"
+
+
+class RecipientHttpRefused(RecipientRefused):
+    code = "delivery.http-refused"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.NEVER
+    public_reason = "The agency refused the request by its HTTP status, without a fault."
+    xroad = "Server.ServerProxy.ServiceFailed.HttpError"
+
+
+class ServiceFault(RecipientRefused):
     """The agency's service answered with a SOAP fault, which goes on as it came."""
 
     code = "delivery.service-fault"
@@ -127,7 +143,7 @@ class ServiceFault(BusError):
         """`fault_code`: `soap:Client` for a code of SOAP 1.1 itself, else without prefix.
         `detail_content`: what the fault's detail holds, exclusive canonical XML, or nothing."""
         # Our log keeps the code alone: the agency's sentence may repeat what was asked.
-        super().__init__(f"SOAP fault {fault_code}", subject=fault_code)
+        super().__init__(f"SOAP fault {fault_code}", public_detail=fault_string, subject=fault_code)
         self.fault_string = fault_string
         self.actor = actor
         self.detail_content = detail_content
@@ -138,14 +154,6 @@ class ServiceFault(BusError):
         return self.subject
 
 
-class RecipientRefused(BusError):
-    code = "delivery.refused"
-    blame = Blame.RECIPIENT
-    recovery = Recovery.NEVER
-    public_reason = "The agency refused the request."
-    xroad = "Server.ServerProxy.ServiceFailed"
-
-
 class AnswerInvalid(BusError):
     code = "delivery.answer-invalid"
     blame = Blame.RECIPIENT
@@ -154,7 +162,7 @@ class AnswerInvalid(BusError):
     xroad = "Server.ServerProxy.ServiceFailed.InvalidBody"
 
 
-class AnswerNotSoap(BusError):
+class AnswerNotSoap(AnswerInvalid):
     code = "delivery.answer-not-soap"
     blame = Blame.RECIPIENT
     recovery = Recovery.OPERATOR
@@ -162,7 +170,7 @@ class AnswerNotSoap(BusError):
     xroad = "Server.ServerProxy.ServiceFailed.InvalidSoap"
 
 
-class AnswerContentTypeInvalid(BusError):
+class AnswerContentTypeInvalid(AnswerInvalid):
     code = "delivery.answer-content-type"
     blame = Blame.RECIPIENT
     recovery = Recovery.OPERATOR
@@ -170,7 +178,7 @@ class AnswerContentTypeInvalid(BusError):
     xroad = "Server.ServerProxy.ServiceFailed.InvalidContentType"
 
 
-class AnswerHeaderMissing(BusError):
+class AnswerHeaderMissing(AnswerInvalid):
     code = "delivery.answer-header-missing"
     blame = Blame.RECIPIENT
     recovery = Recovery.OPERATOR
@@ -178,7 +186,7 @@ class AnswerHeaderMissing(BusError):
     xroad = "Server.ServerProxy.ServiceFailed.MissingHeader"
 
 
-class AnswerFieldMissing(BusError):
+class AnswerFieldMissing(AnswerInvalid):
     code = "delivery.answer-field-missing"
     blame = Blame.RECIPIENT
     recovery = Recovery.OPERATOR
@@ -186,7 +194,7 @@ class AnswerFieldMissing(BusError):
     xroad = "Server.ServerProxy.ServiceFailed.MissingHeaderField"
 
 
-class AnswerBodyMissing(BusError):
+class AnswerBodyMissing(AnswerInvalid):
     code = "delivery.answer-body-missing"
     blame = Blame.RECIPIENT
     recovery = Recovery.OPERATOR
@@ -194,7 +202,7 @@ class AnswerBodyMissing(BusError):
     xroad = "Server.ServerProxy.ServiceFailed.MissingBody"
 
 
-class AnswerBodyInvalid(BusError):
+class AnswerBodyInvalid(AnswerInvalid):
     code = "delivery.answer-body-invalid"
     blame = Blame.RECIPIENT
     recovery = Recovery.OPERATOR
@@ -202,7 +210,7 @@ class AnswerBodyInvalid(BusError):
     xroad = "Server.ServerProxy.ServiceFailed.InvalidBody"
 
 
-class AnswerInconsistent(BusError):
+class AnswerInconsistent(AnswerInvalid):
     code = "delivery.answer-inconsistent"
     blame = Blame.RECIPIENT
     recovery = Recovery.OPERATOR

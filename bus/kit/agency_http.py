@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,15 +12,26 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.exceptions import (
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
 from urllib3.response import BaseHTTPResponse
 
 from bus.core.errors import (
     ContentTypeInvalid,
     MimeInvalid,
-    RecipientRefused,
+    RecipientBrokeOff,
+    RecipientHostUnknown,
+    RecipientHttpError,
+    RecipientHttpRefused,
     RecipientTimeout,
     RecipientUnavailable,
+    RecipientUntrusted,
     SoapMissing,
     SpoolUnavailable,
     TooLarge,
@@ -98,8 +111,8 @@ class AgencyHttp:
     def send(self, request: AgencyRequest, deadline: Deadline) -> AgencyReply:
         """Send and read the whole reply, whatever its status.
 
-        Raises RecipientUnavailable (no connection, broken off, more than the bound),
-        RecipientTimeout.
+        Raises RecipientUnavailable (no connection, more than the bound; RecipientHostUnknown,
+        RecipientUntrusted, RecipientBrokeOff say why), RecipientTimeout.
         """
         wait_seconds = deadline.remaining_seconds()
         try:
@@ -129,7 +142,7 @@ class AgencyHttp:
         except (requests.Timeout, ReadTimeoutError) as error:
             raise RecipientTimeout("no reply in time") from error
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise RecipientUnavailable(type(error).__name__) from error
+            raise _unavailable(error) from error
 
     def _read(self, raw: BaseHTTPResponse, deadline: Deadline) -> bytes:
         # BUG: a reply head that trickles in byte by byte restarts the socket's timeout with each
@@ -186,6 +199,41 @@ def _chunks(raw: BaseHTTPResponse, deadline: Deadline) -> Iterator[bytes]:
         yield chunk
 
 
+_WHY_UNAVAILABLE: tuple[tuple[type[Exception], type[RecipientUnavailable]], ...] = (
+    (NameResolutionError, RecipientHostUnknown),
+    (socket.gaierror, RecipientHostUnknown),
+    (SSLError, RecipientUntrusted),
+    (ssl.SSLError, RecipientUntrusted),
+    (NewConnectionError, RecipientUnavailable),
+    (ProtocolError, RecipientBrokeOff),
+    (ConnectionResetError, RecipientBrokeOff),
+)
+"""What an error in the chain of causes says; the first row that fits."""
+
+
+def _unavailable(error: Exception) -> RecipientUnavailable:
+    causes = list(_causes(error))
+    for kind, found in _WHY_UNAVAILABLE:
+        if any(isinstance(cause, kind) for cause in causes):
+            return found(type(error).__name__)
+    return RecipientUnavailable(type(error).__name__)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error with everything that it was raised for; requests keeps some as an argument."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        inner = [getattr(one, "reason", None), *one.args]
+        waiting += [part for part in inner if isinstance(part, BaseException)]
+        waiting += [one.__cause__, one.__context__]
+
+
 def agency_address(text: str) -> str:
     """An address as the operator set it; raise ValueError unless http or https with a host."""
     parts = urlsplit(text)
@@ -197,14 +245,14 @@ def agency_address(text: str) -> str:
 def check_status(status: int) -> None:
     """Raise what a status other than 2xx means, where the reply says no more.
 
-    Raises RecipientRefused (4xx: the agency understood and said no) and RecipientUnavailable
+    Raises RecipientHttpRefused (4xx: the agency understood and said no) and RecipientHttpError
     (408, 425, 429, 5xx, and redirects, which are never followed).
     """
     if 200 <= status < 300:
         return
     if 400 <= status < 500 and status not in _TRY_LATER:
-        raise RecipientRefused(f"HTTP status {status}")
-    raise RecipientUnavailable(f"HTTP status {status}")
+        raise RecipientHttpRefused(f"HTTP status {status}")
+    raise RecipientHttpError(f"HTTP status {status}")
 
 
 def public_message(text: str) -> str:

@@ -14,10 +14,12 @@ from typing import ClassVar
 from lxml import etree
 
 from bus.core.errors import (
+    AnswerInvalid,
     PayloadRejected,
     RecipientRefused,
     RecipientTimeout,
     RecipientUnavailable,
+    ServiceFault,
 )
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.xml import parse_xml
@@ -28,12 +30,14 @@ __all__ = [
     "Adapter",
     "AdapterSettings",
     "Answer",
+    "AnswerInvalid",
     "Attachment",
     "PayloadRejected",
     "Query",
     "RecipientRefused",
     "RecipientTimeout",
     "RecipientUnavailable",
+    "ServiceFault",
     "ServiceId",
     "SubsystemId",
     "attachment_of_bytes",
@@ -100,7 +104,9 @@ class Adapter(ABC):
         """Ask the agency and give its answer.
 
         Raises PayloadRejected (the request cannot be said in the agency's form),
-        RecipientUnavailable, RecipientTimeout, RecipientRefused (the agency said no for good).
+        RecipientUnavailable, RecipientTimeout, RecipientRefused (the agency said no for good),
+        ServiceFault (it said no in a SOAP fault, which goes on to whoever asks), AnswerInvalid
+        (what came back is no answer).
         """
 
     def close(self) -> None:  # noqa: B027 - most adapters hold nothing that must be closed

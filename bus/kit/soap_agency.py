@@ -16,32 +16,19 @@ import zeep
 from lxml import etree
 from zeep.exceptions import ValidationError
 
-from bus.core.errors import (
-    ForbiddenXml,
-    NotWellFormed,
-    PayloadRejected,
-    RecipientRefused,
-    RecipientUnavailable,
-    TooLarge,
-)
+from bus.core.errors import PayloadRejected
 from bus.core.xml import parse_xml
 from bus.kit.agency_http import (
     AgencyHttp,
     AgencyReply,
     AgencyRequest,
     agency_address,
-    check_status,
-    public_message,
 )
 from bus.kit.clock import Deadline
 from bus.kit.contract import Answer
+from bus.kit.soap_reply import read_reply
 from bus.protocols.mime.write import XOP_NAMESPACE, write_related
 from signing.attachments import Attachment
-
-SOAP_NAMESPACE = "http://schemas.xmlsoap.org/soap/envelope/"
-_ENVELOPE = etree.QName(SOAP_NAMESPACE, "Envelope").text
-_BODY = etree.QName(SOAP_NAMESPACE, "Body").text
-_FAULT = etree.QName(SOAP_NAMESPACE, "Fault").text
 
 
 class _Transport(zeep.Transport):
@@ -112,8 +99,9 @@ class SoapAgency:
         """Call an operation, with attachments; give the element of the answer's Body, and its own.
 
         They go as MTOM if the Body holds an xop:Include, as SOAP with Attachments otherwise.
-        Raises PayloadRejected (zeep cannot write these fields), RecipientRefused (a fault, or a
-        4xx), RecipientUnavailable (5xx without a fault, no SOAP, too large), RecipientTimeout.
+        Raises PayloadRejected (zeep cannot write these fields), ServiceFault (the service's own
+        fault, which goes on to whoever asks), RecipientHttpError, AnswerInvalid (no SOAP answer;
+        each kind of it has a class), RecipientUnavailable, RecipientTimeout.
         """
         client, service = self._thread_client()
         client.transport.deadline = deadline
@@ -142,41 +130,8 @@ class SoapAgency:
 
 
 def read_soap_reply(reply: AgencyReply) -> etree._Element:
-    """The one element of the Body of a SOAP 1.1 reply.
-
-    Raises RecipientRefused (a fault, or a 4xx), RecipientUnavailable (anything else that is not
-    an answer).
-    """
-    # (1) A fault comes with status 500 (SOAP 1.1 §6.2), so the body is read before the status.
-    content = _body_content(reply)
-    if content is not None and content.tag == _FAULT:
-        raise _refusal(content)
-    # (2) Without a fault the status decides.
-    check_status(reply.status)
-    # (3) A 2xx without a SOAP body is not the service we know.
-    if content is None:
-        raise RecipientUnavailable(f"no SOAP 1.1 reply in {len(reply.body)} bytes")
+    """The one element of the Body of a SOAP reply, alone; raises as `bus.kit.soap_reply`."""
+    payload = read_reply(reply).payload
     # The element leaves with a tree of its own: the agency's envelope goes no further.
-    raw = etree.tostring(content, encoding="UTF-8", xml_declaration=False, with_tail=False)
+    raw = etree.tostring(payload, encoding="UTF-8", xml_declaration=False, with_tail=False)
     return parse_xml(raw, bytes_max=len(raw))
-
-
-def _body_content(reply: AgencyReply) -> etree._Element | None:
-    """The element in the Body, or None where the reply is no SOAP 1.1 with exactly one."""
-    try:
-        envelope = parse_xml(reply.body, bytes_max=len(reply.body))
-    except (NotWellFormed, ForbiddenXml, TooLarge):
-        return None
-    body = envelope.find(_BODY) if envelope.tag == _ENVELOPE else None
-    if body is None or len(body) != 1:
-        return None
-    return body[0]
-
-
-def _refusal(fault: etree._Element) -> RecipientRefused:
-    # SOAP 1.1 §4.4: faultcode and faultstring are unqualified. Our log keeps the code alone, for
-    # the agency's sentence may repeat what was asked.
-    code = public_message(fault.findtext("faultcode") or "no code")
-    return RecipientRefused(
-        f"SOAP fault {code}", public_detail=public_message(fault.findtext("faultstring") or "")
-    )

@@ -15,6 +15,7 @@ from running_agencies import RunningAgency, free_port, population_settings, quer
 import schemas
 from adapters.population.adapter import PopulationAdapter, plain_name, upper_name
 from bus.kit.contract import (
+    AnswerInvalid,
     PayloadRejected,
     RecipientRefused,
     RecipientTimeout,
@@ -165,7 +166,7 @@ def test_a_number_of_another_birth_year_is_rejected(data_dir: Path) -> None:
     ("mode", "error"),
     [
         ("down", RecipientUnavailable),
-        ("garbage", RecipientUnavailable),
+        ("garbage", AnswerInvalid),
         ("refuse", RecipientRefused),
     ],
 )

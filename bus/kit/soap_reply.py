@@ -1,0 +1,155 @@
+"""Read the SOAP reply of an agency's service, 1.1 or 1.2: a fault of its own, or one element.
+
+The checks, in order (SOAP = SOAP 1.1, SOAP12 = SOAP 1.2 Part 1, MESS = X-Road Message Protocol):
+
+ (1) A fault is the service's own word, whatever its HTTP status. SOAP §4.4, §6.2; SOAP12 §5.4.
+ (2) Without a fault the HTTP status must be one of success.
+ (3) The Content-Type is one of SOAP, in a charset that is taken. SOAP §6; MESS §2.5.
+ (4) It is a SOAP Envelope. SOAP §4.
+ (5) Its Body holds one element. MESS §2.3.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+from bus.core import errors
+from bus.core.xml import parse_xml
+from bus.kit.agency_http import AgencyReply, check_status
+from bus.protocols.soap_xroad.names import LIENTHONG, SOAP_BY_ENVELOPE, SoapNames
+from bus.protocols.soap_xroad.plain import to_utf8
+from bus.protocols.soap_xroad.write import escape
+from signing.canonical import canonicalise
+
+FAULT_TEXT_CHARACTERS_MAX = 1000
+FAULT_DETAIL_BYTES_MAX = 64 * 1024
+"""Of a longer detail nothing goes on: cut XML is none."""
+_FAULT_CODE_CHARACTERS_MAX = 128
+_MEDIA_TYPES = frozenset({"", "text/xml", "application/xml", "application/soap+xml"})
+_CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
+_CODE_OF_SOAP_1_2 = {"Sender": "soap:Client", "Receiver": "soap:Server"}
+"""What SOAP 1.1 says for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoapReply:
+    """A reply that is no fault."""
+
+    header: etree._Element | None = field(repr=False)
+    """None: the reply has no Header."""
+    payload: etree._Element = field(repr=False)
+    """The one element of the Body."""
+
+
+def read_reply(reply: AgencyReply) -> SoapReply:
+    """Read a reply whole.
+
+    Raises ServiceFault, RecipientHttpRefused, RecipientHttpError, AnswerContentTypeInvalid,
+    AnswerNotSoap, AnswerBodyMissing, AnswerBodyInvalid.
+    """
+    root = _root(reply)
+    soap = None if root is None else SOAP_BY_ENVELOPE.get(root.tag)
+    # (1)
+    if root is not None and soap is not None:
+        fault = root.find(f"{soap.body}/{soap.fault}")
+        if fault is not None:
+            raise service_fault(fault, soap)
+    # (2)
+    check_status(reply.status)
+    # (3)
+    media_type = reply.content_type.partition(";")[0].strip().lower()
+    if media_type not in _MEDIA_TYPES:
+        raise errors.AnswerContentTypeInvalid(f"Content-Type {media_type[:64]}")
+    # (4)
+    if root is None or soap is None:
+        raise errors.AnswerNotSoap(f"{len(reply.body)} bytes that are no SOAP message")
+    # (5)
+    body = root.find(soap.body)
+    if body is None:
+        raise errors.AnswerBodyMissing
+    if len(body) != 1:
+        raise errors.AnswerBodyInvalid(f"{len(body)} elements in the Body")
+    return SoapReply(root.find(soap.header), body[0])
+
+
+def service_fault(fault: etree._Element, soap: SoapNames) -> errors.ServiceFault:
+    """A service's own fault: its code, its words, its actor, its detail, within bounds."""
+    code, reason, actor, detail = _PARTS[soap.version](fault, soap)
+    return errors.ServiceFault(
+        code[:_FAULT_CODE_CHARACTERS_MAX],
+        _printable(reason),
+        actor=_printable(actor),
+        detail_content=b"" if detail is None else _detail_content(detail),
+    )
+
+
+def _parts_1_1(
+    fault: etree._Element, soap: SoapNames
+) -> tuple[str, str, str, etree._Element | None]:
+    element = fault.find("faultcode")
+    reason, actor = fault.findtext("faultstring") or "", fault.findtext("faultactor") or ""
+    return _code(element, soap), reason, actor, fault.find("detail")
+
+
+def _parts_1_2(
+    fault: etree._Element, soap: SoapNames
+) -> tuple[str, str, str, etree._Element | None]:
+    name = f"{{{soap.version}}}%s"
+    values = [
+        element
+        for element in fault.iter(name % "Value")
+        if element.getparent() is not None and name % "Detail" not in _ancestors(element)
+    ]
+    own = _code(values[0] if values else None, soap).rpartition(":")[2]
+    # The innermost subcode says most; where there is none, SOAP's own code stands.
+    code = _code(values[-1], soap) if len(values) > 1 else _CODE_OF_SOAP_1_2.get(own, f"soap:{own}")
+    reason = fault.findtext(f"{name % 'Reason'}/{name % 'Text'}") or ""
+    actor = fault.findtext(name % "Role") or ""
+    return code, reason, actor, fault.find(name % "Detail")
+
+
+_PARTS = {
+    soap.version: parts
+    for soap, parts in zip(SOAP_BY_ENVELOPE.values(), (_parts_1_1, _parts_1_2), strict=True)
+}
+
+
+def _ancestors(element: etree._Element) -> set[str]:
+    return {str(ancestor.tag) for ancestor in element.iterancestors()}
+
+
+def _code(element: etree._Element | None, soap: SoapNames) -> str:
+    """A code without prefix; with `soap:` if it is one of SOAP itself."""
+    text = "" if element is None else (element.text or "").strip()
+    prefix, _, name = text.rpartition(":")
+    if element is None or not name:
+        return "soap:Server"
+    is_soaps = bool(prefix) and element.nsmap.get(prefix) == soap.version
+    return _printable(f"soap:{name}" if is_soaps else name)
+
+
+def _detail_content(detail: etree._Element) -> bytes:
+    """What stands in a detail, canonical; without what only a hub may say there."""
+    text = escape((detail.text or "").strip()).encode()
+    children = (child for child in detail if etree.QName(child).namespace != LIENTHONG)
+    content = text + b"".join(canonicalise(child) for child in children)
+    return content if len(content) <= FAULT_DETAIL_BYTES_MAX else b""
+
+
+def _root(reply: AgencyReply) -> etree._Element | None:
+    charset = _CHARSET.search(reply.content_type)
+    try:
+        raw = to_utf8(reply.body, charset[1] if charset else "")
+        return parse_xml(raw, bytes_max=len(raw))
+    except errors.ContentTypeInvalid as error:
+        raise errors.AnswerContentTypeInvalid("a charset that is not taken") from error
+    except (errors.NotWellFormed, errors.ForbiddenXml):
+        return None
+
+
+def _printable(text: str) -> str:
+    line = " ".join(text.split())[:FAULT_TEXT_CHARACTERS_MAX]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
