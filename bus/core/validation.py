@@ -86,7 +86,7 @@ def validate(
     schema = schema_of(authorised.service, schemas)
     payload = authorised.verified.envelope.payload
     _require_name(payload, schema, authorised.service.id.service_code, errors.PayloadInvalid)
-    attachments = authorised.verified.envelope.attachments
+    attachments = authorised.verified.attachments
     if attachments or authorised.service.attachments is not None:
         require_allowed(authorised.service.attachments, attachments)
         check_references(payload, attachments)

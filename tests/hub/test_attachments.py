@@ -1,0 +1,323 @@
+"""What stands beside an envelope is proved, recorded and delivered with it, or nothing is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running_hub import OpenHub, RunningHub, opened
+from sending_attachments import (
+    content,
+    nation_with_attachments,
+    pdf,
+    post,
+    proved,
+    send,
+    signed,
+    taken_apart,
+)
+
+from bus.core import errors
+from bus.core.log_entries import Event
+from bus.edge.key_store import read_symmetric_key
+from bus.edge.log_audit import AuditKeys, audit_log
+from bus.edge.log_files import ATTACHMENTS
+from bus.kit.contract import Answer, Query, attachment_of_bytes
+from bus.protocols.mime.write import write_related
+from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
+from signing.attachments import Attachment
+from tests.nation import ANSWER, SAMPLE, SmallNation, payload, request
+
+XOP = "http://www.w3.org/2004/08/xop/include"
+
+
+@pytest.fixture(scope="module")
+def taking(nation: SmallNation, tmp_path_factory: pytest.TempPathFactory) -> SmallNation:
+    return nation_with_attachments(nation, tmp_path_factory.mktemp("routes"))
+
+
+@pytest.fixture
+def hub(taking: SmallNation, tmp_path: Path) -> Iterator[OpenHub]:
+    with opened(taking, tmp_path) as one:
+        yield one
+
+
+def files_of(running: RunningHub) -> list[Path]:
+    return [one for one in (running.log_folder / ATTACHMENTS).rglob("*") if one.is_file()]
+
+
+def audit(nation: SmallNation, folder: Path) -> list[str]:
+    """What the auditor finds in a log, with the read key."""
+    keys = AuditKeys(read_key=read_symmetric_key(nation.settings.log.read_key))
+    report = audit_log(folder, keys).report
+    return [str(finding) for finding in report.findings]
+
+
+def test_attachments_reach_the_agency_and_come_back_signed_and_recorded(
+    taking: SmallNation, hub: OpenHub, tmp_path: Path
+) -> None:
+    async def story(running: RunningHub) -> None:
+        large = pdf(bytes(range(256)) * 2000)
+        given = [large, attachment_of_bytes(b"a\nb", content_id="t", media_type="text/plain")]
+        back = (pdf(b"%PDF back", "back"), pdf(b"", "empty"))
+        running.agency.script = lambda _: Answer(payload(ANSWER), back)
+        soap = signed(taking, given)
+
+        answer = await send(running, soap, given)
+
+        assert isinstance(answer, VerifiedAnswer), answer
+        (query,) = running.agency.asked
+        assert [content(one) for one in query.attachments] == [content(one) for one in given]
+        assert [content(one) for one in answer.attachments] == [b"%PDF back", b""]
+        received, outcome = running.leaves()[-2:]
+        assert (received.event, outcome.event) == (Event.RECEIVED, Event.OUTCOME)
+        assert {one.name for one in files_of(running)} == {
+            leaf.stored.hex() for leaf in (received, outcome) if leaf.stored
+        }
+
+    hub.tell(story)
+    assert audit(taking, tmp_path / "log") == []
+
+
+def test_a_copy_gets_the_first_answer_with_its_attachments(
+    taking: SmallNation, hub: OpenHub
+) -> None:
+    async def story(running: RunningHub) -> None:
+        running.agency.script = lambda _: Answer(payload(ANSWER), (pdf(b"back"),))
+        soap = signed(taking, [pdf()])
+
+        first = await post(running, write_related(soap, [pdf()]))
+        second = await post(running, write_related(soap, [pdf()]))
+
+        assert second.body == first.body
+        assert len(running.agency.asked) == 1
+        assert len(files_of(running)) == 2
+
+    hub.tell(story)
+
+
+def test_the_same_id_with_another_attachment_is_refused(taking: SmallNation, hub: OpenHub) -> None:
+    async def story(running: RunningHub) -> None:
+        for body, expected in ((b"first", None), (b"second", "message-id.conflict")):
+            found = await send(running, signed(taking, [pdf(body)]), [pdf(body)])
+            code = found.fault.code if isinstance(found, VerifiedFault) else None
+            assert code == expected
+
+    hub.tell(story)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ([], "signature.malformed"),
+        ([pdf(), pdf(b"2", "b")][:1], "signature.malformed"),
+        ([pdf(b"changed"), pdf(b"2", "b")], "signature.digest-mismatch"),
+        ([pdf(b"2"), pdf(b"%PDF-1.7 \x00\xff", "b")], "signature.digest-mismatch"),
+        ([pdf(), pdf(b"2", "b"), pdf(b"3", "c")], "signature.coverage"),
+    ],
+    ids=["all left out", "one left out", "one changed", "swapped", "one more"],
+)
+def test_attachments_that_are_not_the_signed_ones_are_refused(
+    taking: SmallNation, hub: OpenHub, sent: list[Attachment], code: str
+) -> None:
+    async def story(running: RunningHub) -> None:
+        soap = signed(taking, [pdf(), pdf(b"2", "b")])
+        if not sent:
+            reply = await running.post(soap)
+            found = running.proved(reply, soap)
+        else:
+            found = await send(running, soap, sent)
+        assert isinstance(found, VerifiedFault)
+        assert found.fault.code == code
+        assert not running.agency.asked
+
+    hub.tell(story)
+
+
+def test_an_attachment_that_stands_twice_is_refused(taking: SmallNation, hub: OpenHub) -> None:
+    async def story(running: RunningHub) -> None:
+        soap = signed(taking, [pdf()])
+        reply = await post(running, write_related(soap, [pdf(), pdf()]))
+        assert b"envelope.mime" in reply.body
+        assert not running.agency.asked
+
+    hub.tell(story)
+
+
+def test_a_refused_message_keeps_what_its_attachments_were_and_is_judged_again(
+    taking: SmallNation, hub: OpenHub, tmp_path: Path
+) -> None:
+    async def story(running: RunningHub) -> None:
+        large = pdf(bytes(300_000))
+        await send(running, signed(taking, [pdf()]), [large])
+        leaf = running.leaves()[-1]
+        (file,) = files_of(running)
+        assert (leaf.event, leaf.stored) == (Event.REFUSED, bytes.fromhex(file.name))
+        assert file.stat().st_size < 2000
+
+    hub.tell(story)
+    assert audit(taking, tmp_path / "log") == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "sent", "code"),
+    [
+        ("", [pdf()], "attachment.not-allowed"),
+        ("\n    attachments: {max: 1}", [pdf(), pdf(b"2", "b")], "attachment.not-allowed"),
+        ("\n    attachments: {bytes_max: 3}", [pdf(b"1234")], "attachment.not-allowed"),
+        ("\n    attachments: {types: [text/plain]}", [pdf()], "attachment.not-allowed"),
+        ("\n    attachments: {}", [pdf()], None),
+    ],
+)
+def test_a_service_takes_what_its_rule_says(
+    nation: SmallNation, tmp_path: Path, rule: str, sent: list[Attachment], code: str | None
+) -> None:
+    async def story(running: RunningHub) -> None:
+        found = await send(running, signed(ruled, sent), sent)
+        assert code == (found.fault.code if isinstance(found, VerifiedFault) else None)
+
+    ruled = nation_with_attachments(nation, tmp_path, rule)
+    with opened(ruled, tmp_path) as hub:
+        hub.tell(story)
+
+
+def test_an_answer_with_attachments_that_its_rule_does_not_allow_is_no_answer(
+    nation: SmallNation, tmp_path: Path
+) -> None:
+    async def story(running: RunningHub) -> None:
+        running.agency.script = lambda _: Answer(payload(ANSWER), (pdf(),))
+        raw = request(running.nation)
+        found = running.proved(await running.post(raw), raw)
+        assert isinstance(found, VerifiedFault)
+        assert found.fault.code == errors.AnswerInvalid.code
+
+    with opened(nation, tmp_path) as hub:
+        hub.tell(story)
+
+
+def test_a_full_spool_is_told_as_a_fault_for_a_while(nation: SmallNation, tmp_path: Path) -> None:
+    async def story(running: RunningHub) -> None:
+        sent = [pdf(bytes(200_000))]
+        reply = await post(running, write_related(signed(ruled, sent), sent))
+        assert (reply.status, b"attachment.spool-unavailable" in reply.body) == (503, True)
+        assert running.hub.spool.bytes_in_use == 0
+
+    ruled = nation_with_attachments(nation, tmp_path)
+    routes = ruled.settings.routes
+    limit = "\nlimits:\n  spool_bytes_max: 100000\n"
+    routes.write_text(routes.read_text().replace("\nlimits:\n", limit))
+    with opened(ruled, tmp_path) as hub:
+        hub.tell(story)
+
+
+def test_nothing_stays_in_the_spool_when_an_exchange_is_done(
+    taking: SmallNation, hub: OpenHub
+) -> None:
+    async def story(running: RunningHub) -> None:
+        sent = [pdf(bytes(300_000))]
+        running.agency.script = lambda _: Answer(payload(ANSWER))
+        assert isinstance(await send(running, signed(taking, sent), sent), VerifiedAnswer)
+        running.agency.asked.clear()
+        assert running.hub.spool.bytes_in_use == 0
+        assert list((taking.settings.spool).iterdir()) == []
+
+    hub.tell(story)
+
+
+# --- the log ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def written(taking: SmallNation, tmp_path: Path) -> tuple[Path, int]:
+    """A log with one exchange of 600 kB beside it, and the index of its received entry."""
+
+    async def story(running: RunningHub) -> int:
+        sent = [pdf(bytes(600_000))]
+        assert isinstance(await send(running, signed(taking, sent), sent), VerifiedAnswer)
+        return len(running.leaves()) - 2
+
+    with opened(taking, tmp_path) as hub:
+        index = hub.tell(story)
+    return tmp_path / "log", index
+
+
+@pytest.mark.parametrize("place", [0, 40, 95, 300_000, -1])
+def test_a_changed_byte_of_a_stored_file_is_found_and_its_entry_named(
+    taking: SmallNation, written: tuple[Path, int], place: int
+) -> None:
+    folder, index = written
+    (file,) = [one for one in (folder / ATTACHMENTS).rglob("*") if one.is_file()]
+    raw = bytearray(file.read_bytes())
+    raw[place] ^= 1
+    file.write_bytes(raw)
+
+    findings = audit(taking, folder)
+
+    assert [one.split(":")[0] for one in findings] == [f"entry {index}"]
+
+
+def test_a_missing_file_and_a_file_too_many_are_found(
+    taking: SmallNation, written: tuple[Path, int]
+) -> None:
+    folder, index = written
+    (file,) = [one for one in (folder / ATTACHMENTS).rglob("*") if one.is_file()]
+    file.replace(file.with_name(hashlib.sha256(b"other").hexdigest()))
+
+    findings = audit(taking, folder)
+
+    assert f"entry {index}" in findings[0]
+    assert "missing" in findings[0]
+    assert "a file that no entry names" in findings[1]
+
+
+def test_what_a_killed_hub_left_half_done_is_put_in_order_at_the_next_start(
+    taking: SmallNation, written: tuple[Path, int], tmp_path: Path
+) -> None:
+    folder, _ = written
+    (file,) = [one for one in (folder / ATTACHMENTS).rglob("*") if one.is_file()]
+    # As a hub leaves it that was killed after the commit, ...
+    file.replace(file.with_name(file.name + ".open"))
+    # ... before it, and while it wrote.
+    file.with_name("0" * 64 + ".open").write_bytes(b"no entry")
+    (folder / ATTACHMENTS / "half.new").write_bytes(b"half")
+    assert audit(taking, folder) == []
+
+    with opened(taking, tmp_path):
+        assert [one for one in (folder / ATTACHMENTS).rglob("*") if one.is_file()] == [file]
+    assert audit(taking, folder) == []
+
+
+# --- references ------------------------------------------------------------------------------
+
+
+def test_a_fault_answers_a_message_with_attachments_under_its_own_digest(
+    taking: SmallNation, hub: OpenHub
+) -> None:
+    async def story(running: RunningHub) -> None:
+        def away(_: Query) -> Answer:
+            raise errors.RecipientUnavailable
+
+        running.agency.script = away
+        sent = [pdf()]
+        soap = signed(taking, sent)
+        reply = await post(running, write_related(soap, sent))
+        assert taken_apart(reply) is None
+        found = proved(running, reply, soap, sent)
+        assert isinstance(found, VerifiedFault)
+        assert found.fault.code == "delivery.recipient-unavailable"
+
+    hub.tell(story)
+
+
+def test_a_body_with_a_reference_to_nothing_is_refused(taking: SmallNation, hub: OpenHub) -> None:
+    async def story(running: RunningHub) -> None:
+        assert b"<SoDinhDanh>" in SAMPLE or b":SoDinhDanh>" in SAMPLE
+        body = SAMPLE.replace(b"</", f'<x:Include xmlns:x="{XOP}" href="cid:no"/></'.encode(), 1)
+        sent = [pdf()]
+        found = await send(running, signed(taking, sent, body=body), sent)
+        assert isinstance(found, VerifiedFault)
+        assert found.fault.code == "attachment.reference"
+
+    hub.tell(story)
