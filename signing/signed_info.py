@@ -8,7 +8,6 @@ bytes: a canonical form has one reading.
 
 from __future__ import annotations
 
-import binascii
 import re
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,7 +16,7 @@ from lxml import etree
 
 from signing import names
 from signing.canonical import EXCLUSIVE, Canonicalisation, canonicalise
-from signing.elements import base64_of, only_child
+from signing.elements import base64_bytes, base64_of, only_child
 from signing.errors import AlgorithmForbidden, SignatureMalformed
 from signing.inlined_parts import CONTENT_ID_SCHEME
 from signing.policy import SignaturePolicy
@@ -58,9 +57,10 @@ class SignedInfo:
 
 def read_signed_info(element: etree._Element, policy: SignaturePolicy) -> SignedInfo:
     """Read ds:SignedInfo. Raises SignatureMalformed, AlgorithmForbidden."""
-    canonical = canonicalise(element)
+    method = only_child(element, names.CANONICALIZATION_METHOD)
+    canonical = canonicalise(element, _canonicalisation(method, policy, "SignedInfo"))
     plain = _read_plain(canonical, policy)
-    return plain if plain is not None else _read_tree(element, policy)
+    return plain if plain is not None else _read_tree(element, canonical, policy)
 
 
 # --- the plain shape -------------------------------------------------------------------------
@@ -68,79 +68,127 @@ def read_signed_info(element: etree._Element, policy: SignaturePolicy) -> Signed
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """The plain shape under one prefix for the namespace of XML Signature."""
+    """What stands between the facts of the plain shape, under one prefix for XML Signature.
 
-    start: re.Pattern[bytes]
-    reference: re.Pattern[bytes]
+    In a canonical form `<` and the quotes of attributes stand for themselves only, so that what
+    is found between these pieces is what a parser would find there.
+    """
+
+    declaration: bytes
+    canonicalisation: bytes
+    canonicalisation_end: bytes
+    method: bytes
+    method_end: bytes
+    reference: bytes
+    transform: bytes
+    transform_end: bytes
+    digest: bytes
+    reference_end: bytes
     end: bytes
 
 
 def _shape(prefix: str) -> _Shape:
     tag, declared = (f"{prefix}:", f"xmlns:{prefix}") if prefix else ("", "xmlns")
-    exclusive = re.escape(names.EXCLUSIVE_C14N)
-    start = (
-        rf'<{tag}SignedInfo {declared}="{re.escape(names.DS)}">'
-        rf'\s*<{tag}CanonicalizationMethod Algorithm="{exclusive}"></{tag}CanonicalizationMethod>'
-        rf'\s*<{tag}SignatureMethod Algorithm="([^"&<]+)"></{tag}SignatureMethod>\s*'
+    pieces = (
+        f' {declared}="{names.DS}"',
+        f'<{tag}CanonicalizationMethod Algorithm="',
+        f"</{tag}CanonicalizationMethod>",
+        f'<{tag}SignatureMethod Algorithm="',
+        f'"></{tag}SignatureMethod>',
+        f'<{tag}Reference URI="#',
+        f'"><{tag}Transforms><{tag}Transform Algorithm="{names.EXCLUSIVE_C14N}">',
+        f'</{tag}Transform></{tag}Transforms><{tag}DigestMethod Algorithm="',
+        f'"></{tag}DigestMethod><{tag}DigestValue>',
+        f"</{tag}DigestValue></{tag}Reference>",
+        f"</{tag}SignedInfo>",
     )
-    reference = (
-        rf'<{tag}Reference URI="#([^"&<]+)">\s*<{tag}Transforms>'
-        rf'\s*<{tag}Transform Algorithm="{exclusive}"></{tag}Transform>\s*</{tag}Transforms>'
-        rf'\s*<{tag}DigestMethod Algorithm="([^"&<]+)"></{tag}DigestMethod>'
-        rf"\s*<{tag}DigestValue>([A-Za-z0-9+/]+={{0,2}})</{tag}DigestValue>\s*</{tag}Reference>\s*"
-    )
-    return _Shape(
-        re.compile(start.encode()), re.compile(reference.encode()), f"</{tag}SignedInfo>".encode()
-    )
+    return _Shape(*(piece.encode() for piece in pieces))
 
 
 _SHAPES = {
-    f"<{prefix}:SignedInfo ".encode() if prefix else b"<SignedInfo ": _shape(prefix)
+    f"<{prefix}:SignedInfo".encode() if prefix else b"<SignedInfo": _shape(prefix)
     for prefix in ("ds", "", "dsig")
 }
+_TAGS_ABOVE_MAX = 4
+"""Tags of CanonicalizationMethod with one parameter."""
+_GAP = re.compile(rb">[ \t\n]+<")
+_PREFIX_LIST = re.compile(
+    rb'<(\w+):InclusiveNamespaces xmlns:\1="'
+    + re.escape(names.EXCLUSIVE_C14N.encode())
+    + rb'" PrefixList="([^"&]*)"></\1:InclusiveNamespaces>'
+)
 
 
 def _read_plain(canonical: bytes, policy: SignaturePolicy) -> SignedInfo | None:
     """SignedInfo in the plain shape and within the policy; None: look at the tree."""
-    shape = _SHAPES.get(canonical[: canonical.find(b" ") + 1])
-    start = shape.start.match(canonical) if shape else None
-    if shape is None or start is None:
+    shape = _SHAPES.get(canonical[: canonical.find(b" ")])
+    if shape is None:
         return None
-    references: list[Reference] = []
-    position = start.end()
-    while found := shape.reference.match(canonical, position):
-        reference = _plain_reference(found, policy)
-        if reference is None or len(references) >= policy.references_max:
+    compact = _GAP.sub(b"><", canonical) if b"\n" in canonical else canonical
+    head, *found = compact.removesuffix(shape.end).split(shape.reference)
+    start, _, method = head.partition(shape.method)
+    tag, _, above = start.partition(b">")
+    algorithm = method.removesuffix(shape.method_end).decode()
+    if (
+        shape.declaration not in tag
+        or not _is_canonicalisation(above, shape)
+        or algorithm not in policy.signature_algorithms
+        or len(found) > policy.references_max
+    ):
+        return None
+    references = []
+    for text in found:
+        reference = _plain_reference(text, shape, policy)
+        if reference is None:
             return None
         references.append(reference)
-        position = found.end()
-    algorithm = start[1].decode()
-    is_whole = canonical[position:] == shape.end and references
-    if not is_whole or algorithm not in policy.signature_algorithms:
-        return None
-    return SignedInfo(algorithm, tuple(references), canonical)
+    return SignedInfo(algorithm, tuple(references), canonical) if references else None
 
 
-def _plain_reference(found: re.Match[bytes], policy: SignaturePolicy) -> Reference | None:
-    digest_algorithm = found[2].decode()
-    if digest_algorithm not in policy.digest_algorithms:
+def _is_canonicalisation(above: bytes, shape: _Shape) -> bool:
+    """Above the SignatureMethod stands CanonicalizationMethod, with its parameter or without."""
+    return (
+        above.startswith(shape.canonicalisation)
+        and above.endswith(shape.canonicalisation_end)
+        and above.count(b"<") <= _TAGS_ABOVE_MAX
+    )
+
+
+def _plain_reference(text: bytes, shape: _Shape, policy: SignaturePolicy) -> Reference | None:
+    identifier, _, rest = text.partition(shape.transform)
+    prefix_list, _, rest = rest.partition(shape.transform_end)
+    digest_algorithm, _, rest = rest.partition(shape.digest)
+    digest_text, end, rest = rest.partition(shape.reference_end)
+    algorithm = digest_algorithm.decode()
+    is_plain = identifier and end and not rest and algorithm in policy.digest_algorithms
+    if not is_plain or b'"' in identifier or b"&" in identifier:
         return None
+    by = _plain_canonicalisation(prefix_list)
     try:
-        digest_value = binascii.a2b_base64(found[3], strict_mode=True)
-    except binascii.Error:
+        digest_value = base64_bytes(digest_text)
+    except ValueError:
         return None
-    return Reference(found[1].decode(), digest_algorithm, digest_value)
+    if by is None:
+        return None
+    return Reference(identifier.decode(), algorithm, digest_value, Covers.ELEMENT, by)
+
+
+def _plain_canonicalisation(prefix_list: bytes) -> Canonicalisation | None:
+    if not prefix_list:
+        return EXCLUSIVE
+    found = _PREFIX_LIST.fullmatch(prefix_list)
+    prefixes = tuple(found[2].decode().split()) if found else ()
+    if found is None or len(prefixes) > _PREFIXES_MAX:
+        return None
+    return Canonicalisation(names.EXCLUSIVE_C14N, prefixes)
 
 
 # --- any other shape -------------------------------------------------------------------------
 
 
-def _read_tree(element: etree._Element, policy: SignaturePolicy) -> SignedInfo:
-    method = only_child(element, names.CANONICALIZATION_METHOD)
-    by = _canonicalisation(method, policy, "SignedInfo")
+def _read_tree(element: etree._Element, canonical: bytes, policy: SignaturePolicy) -> SignedInfo:
     algorithm = _signature_algorithm(element, policy)
-    references = _read_references(element, policy)
-    return SignedInfo(algorithm, references, canonicalise(element, by))
+    return SignedInfo(algorithm, _read_references(element, policy), canonical)
 
 
 def _signature_algorithm(element: etree._Element, policy: SignaturePolicy) -> str:

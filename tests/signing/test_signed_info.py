@@ -46,7 +46,7 @@ def plain(text: str) -> signed_info.SignedInfo | None:
 
 def tree(text: str) -> signed_info.SignedInfo:
     element = etree.fromstring(text)
-    return signed_info._read_tree(element, POLICY)
+    return signed_info._read_tree(element, canonicalise(element), POLICY)
 
 
 @pytest.mark.parametrize("prefix", ["ds", "dsig", ""])
@@ -62,22 +62,46 @@ def test_the_plain_shape_reads_as_the_tree_does(prefix: str, gap: str) -> None:
     assert [one.id for one in found.references] == ["body", "timestamp"]
 
 
+def with_prefixes(prefixes: str, more: str = "", text: str = "") -> str:
+    return (text or reference()).replace(
+        "/></ds:Transforms>",
+        f'><e:InclusiveNamespaces xmlns:e="{names.EXCLUSIVE_C14N}" PrefixList="{prefixes}"{more}/>'
+        "</ds:Transform></ds:Transforms>",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "prefixes"),
+    [
+        (info(reference(), attributes=' Id="si" xmlns:other="urn:x"'), ()),
+        (info(reference(digest=DIGEST[:20] + "\n" + DIGEST[20:])), ()),
+        (info(with_prefixes("soap xs")), ("soap", "xs")),
+        (info(with_prefixes("")), ()),
+        (info(with_prefixes("#default")), ("#default",)),
+    ],
+    ids=["an Id", "wrapped digest", "prefix list", "empty prefix list", "default prefix"],
+)
+def test_what_common_clients_add_is_still_the_plain_shape(
+    text: str, prefixes: tuple[str, ...]
+) -> None:
+    found = plain(text)
+
+    assert found is not None
+    assert prefixes == found.references[0].canonicalisation.prefixes
+    assert found == tree(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         info(reference("sig:"), "sig"),
-        info(reference(), attributes=' Id="si"'),
         info(reference().replace("URI=", 'Type="x" URI=')),
-        info(reference(digest=DIGEST[:20] + "\n" + DIGEST[20:])),
-        info(
-            reference().replace(
-                "/></ds:Transforms>",
-                f'><e:InclusiveNamespaces xmlns:e="{names.EXCLUSIVE_C14N}" PrefixList="soap"/>'
-                "</ds:Transform></ds:Transforms>",
-            )
-        ),
+        info(reference().replace('URI="#body"', 'URI="#body" Type="x"')),
+        info(reference(uri="#b&amp;c")),
+        info(with_prefixes("a&#9;b")),
+        info(with_prefixes("a", ' Id="x"')),
     ],
-    ids=["other prefix", "an Id", "a Type", "wrapped digest", "prefix list"],
+    ids=["other prefix", "an Id", "a Type", "an escaped Id", "an escaped prefix", "another list"],
 )
 def test_any_other_sound_shape_is_read_from_the_tree(text: str) -> None:
     assert plain(text) is None
@@ -99,7 +123,13 @@ def test_any_other_sound_shape_is_read_from_the_tree(text: str) -> None:
         (info(reference(method=SHA1)), AlgorithmForbidden),
         (info(reference(), algorithm=RSA_SHA1), AlgorithmForbidden),
         (info(reference().replace(names.EXCLUSIVE_C14N, XSLT)), AlgorithmForbidden),
-        (info(reference()).replace(names.EXCLUSIVE_C14N, INCLUSIVE, 1), AlgorithmForbidden),
+        (info(with_prefixes(" ".join(f"p{n}" for n in range(33)))), SignatureMalformed),
+        (info(reference(uri="#")), SignatureMalformed),
+        (
+            info(reference()).replace("<ds:SignatureMethod", "<ds:X/><ds:SignatureMethod"),
+            SignatureMalformed,
+        ),
+        (info(reference()).replace("<ds:Canon", "<ds:X/><ds:Canon", 1), SignatureMalformed),
     ],
 )
 def test_what_the_policy_or_the_form_forbids_is_refused_whatever_the_shape(
@@ -107,6 +137,13 @@ def test_what_the_policy_or_the_form_forbids_is_refused_whatever_the_shape(
 ) -> None:
     assert plain(text) is None
     with pytest.raises(error):
+        signed_info.read_signed_info(etree.fromstring(text), POLICY)
+
+
+def test_another_canonicalisation_is_refused_before_anything_is_read() -> None:
+    text = info(reference()).replace(names.EXCLUSIVE_C14N, INCLUSIVE, 1)
+
+    with pytest.raises(AlgorithmForbidden, match="SignedInfo must be canonicalised"):
         signed_info.read_signed_info(etree.fromstring(text), POLICY)
 
 
