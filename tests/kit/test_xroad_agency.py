@@ -287,7 +287,7 @@ HTML = b"<html>moved</html>"
 OTHER_ID = f'<S:Header><xrd:id xmlns:xrd="{XROAD}">m-666</xrd:id></S:Header>'
 BAD_REPLIES: list[tuple[Callable[[], Provider], type[errors.BusError]]] = [
     (lambda: Provider(HTML, status=502), errors.RecipientHttpError),
-    (lambda: Provider(envelope(ANSWER), status=404), errors.RecipientHttpError),
+    (lambda: Provider(envelope(ANSWER), status=404), errors.RecipientHttpRefused),
     (lambda: Provider(HTML, content_type="text/html"), errors.AnswerContentTypeInvalid),
     (lambda: Provider(HTML), errors.AnswerNotSoap),
     (lambda: Provider(b""), errors.AnswerNotSoap),
