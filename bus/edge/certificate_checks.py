@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,14 +22,13 @@ EXPIRY_WARNING_DAYS = (7, 30, 60)
 
 
 def read_trust_store(trust: TrustSettings) -> TrustStore:
-    """The anchors and intermediates of a deployment. Raises ConfigurationError."""
-    anchors = read_certificates(trust.anchors)
-    intermediates = read_certificates(trust.intermediates)
+    """What a deployment believes and knows. Raises ConfigurationError."""
+    anchors, intermediates, certificates = (
+        [certificate.public_bytes(Encoding.DER) for certificate in read_certificates(files)]
+        for files in (trust.anchors, trust.intermediates, trust.certificates)
+    )
     try:
-        return TrustStore(
-            [certificate.public_bytes(Encoding.DER) for certificate in anchors],
-            [certificate.public_bytes(Encoding.DER) for certificate in intermediates],
-        )
+        return TrustStore(anchors, intermediates, certificates)
     except CertificateRejected as error:
         raise ConfigurationError([Problem(str(trust.anchors[0]), "", str(error))]) from error
 
@@ -37,7 +36,7 @@ def read_trust_store(trust: TrustSettings) -> TrustStore:
 def anchor_problems(trust: TrustSettings, now: datetime) -> list[Problem]:
     """Anchors and intermediates that are not valid at `now`."""
     problems = []
-    for path, certificate in _authorities(trust):
+    for path, certificate in authorities(trust):
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
             message = f"not valid now: {_validity(certificate)}"
             problems.append(Problem(str(path), "", message))
@@ -45,10 +44,10 @@ def anchor_problems(trust: TrustSettings, now: datetime) -> list[Problem]:
 
 
 def anchor_warnings(trust: TrustSettings, now: datetime) -> list[Problem]:
-    """Anchors and intermediates that expire soon."""
+    """Anchors, intermediates and known certificates that expire soon."""
     return [
         warning
-        for path, certificate in _authorities(trust)
+        for path, certificate in (*authorities(trust), *_certificates(trust.certificates))
         for warning in expiry_warnings(path, certificate, now)
     ]
 
@@ -90,8 +89,13 @@ def expiry_warnings(path: Path, certificate: x509.Certificate, now: datetime) ->
     return []
 
 
-def _authorities(trust: TrustSettings) -> Iterator[tuple[Path, x509.Certificate]]:
-    for path in (*trust.anchors, *trust.intermediates):
+def authorities(trust: TrustSettings) -> Iterator[tuple[Path, x509.Certificate]]:
+    """Every anchor and intermediate, with its file. Raises ConfigurationError."""
+    yield from _certificates((*trust.anchors, *trust.intermediates))
+
+
+def _certificates(paths: Iterable[Path]) -> Iterator[tuple[Path, x509.Certificate]]:
+    for path in paths:
         for certificate in read_certificates([path]):
             yield path, certificate
 
