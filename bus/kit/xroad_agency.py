@@ -25,6 +25,9 @@ from signing.names import SOAP11
 HEADER_BLOCKS = ("client", "service", "userId", "id", "issue", "protocolVersion")
 """Every block that is known here; one that the query has no value for is left out."""
 _XML_CONTENT_TYPE = "text/xml; charset=utf-8"
+_PREFIXES = {"soapenv": SOAP11, "xro": XROAD, "iden": IDENTIFIERS}
+"""Any would do; but fastapi-xroad-soap looks into the start tag of the Envelope, which must be the
+first of the text, and takes every other prefix there for one of the payload's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,7 @@ class XRoadAgency:
     def request(self, query: Query) -> bytes:
         """The envelope that is sent for a query."""
         form = self._form
-        envelope = etree.Element(
-            f"{{{SOAP11}}}Envelope", nsmap={"soap": SOAP11, "xrd": XROAD, "id": IDENTIFIERS}
-        )
+        envelope = etree.Element(f"{{{SOAP11}}}Envelope", nsmap=_PREFIXES)
         header = etree.SubElement(envelope, f"{{{SOAP11}}}Header")
         self._write_blocks(header, query)
         body = etree.SubElement(envelope, f"{{{SOAP11}}}Body")
@@ -103,7 +104,7 @@ class XRoadAgency:
         if form.namespace is not None or not form.qualifies_children:
             _rename(payload, form.namespace, qualifies_children=form.qualifies_children)
         body.append(payload)
-        return etree.tostring(envelope, xml_declaration=True, encoding="UTF-8")
+        return etree.tostring(envelope, xml_declaration=False, encoding="UTF-8")
 
     def read(self, query: Query, reply: AgencyReply) -> etree._Element:
         """The answer in a reply to a query; raises as `call`."""
