@@ -9,9 +9,10 @@ from pathlib import Path
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import SubsystemId
 from bus.core.limits import Limits
-from bus.core.nation import FaultStyle, Grant, Member, Nation, Service
+from bus.core.nation import AttachmentRule, FaultStyle, Grant, Member, Nation, Service
 from bus.edge.routes_checks import cross_problems
 from bus.edge.routes_form import (
+    AttachmentsForm,
     GrantForm,
     MemberForm,
     RoutesForm,
@@ -107,7 +108,15 @@ def _service(form: ServiceForm) -> Service:
         timeout_seconds=form.timeout_seconds,
         is_enabled=form.enabled,
         notice=form.notice or "",
+        attachments=_attachment_rule(form.attachments),
+        answer_attachments=_attachment_rule(form.answer_attachments),
     )
+
+
+def _attachment_rule(form: AttachmentsForm | None) -> AttachmentRule | None:
+    if form is None:
+        return None
+    return AttachmentRule(form.max, form.bytes_max, frozenset(form.types))
 
 
 def _grants(forms: Iterable[GrantForm]) -> Iterator[Grant]:

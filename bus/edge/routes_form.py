@@ -39,6 +39,7 @@ ORGAN_CODE_CHARACTERS_MAX = 35
 
 _SCHEMA_PATH = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.xsd\Z")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+_MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+\Z")
 _ADAPTER_ID = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 
 SIGNATURE_ALGORITHM_NAMES = {
@@ -104,6 +105,11 @@ AdapterIdText = Annotated[
     str,
     matching(_ADAPTER_ID, "the name of a folder below the adapters' folder as population"),
     pattern_schema(_ADAPTER_ID),
+]
+MediaTypeText = Annotated[
+    str,
+    matching(_MEDIA_TYPE, "a media type in lower case as application/pdf"),
+    pattern_schema(_MEDIA_TYPE),
 ]
 SignatureAlgorithmName = Literal[
     "rsa-sha256",
@@ -212,6 +218,17 @@ class MemberForm(SettingsForm):
     """What its signatures may look like, where it differs from the top-level `signatures`."""
 
 
+class AttachmentsForm(SettingsForm):
+    """What may stand beside the messages of a service."""
+
+    max: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = 1
+    """Most attachments beside one message."""
+    bytes_max: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = Limits().attachment_bytes_max
+    """Largest attachment, in bytes."""
+    types: Annotated[list[MediaTypeText], Field(default_factory=list)]
+    """Media types, such as `application/pdf`; without them, any."""
+
+
 class ServiceForm(SettingsForm):
     """A service of an agency."""
 
@@ -231,6 +248,10 @@ class ServiceForm(SettingsForm):
     """false switches it off: senders get route.service-disabled."""
     notice: SettingText | None = None
     """Told to senders while it is switched off."""
+    attachments: AttachmentsForm | None = None
+    """What requests may bring beside them; without it, nothing."""
+    answer_attachments: AttachmentsForm | None = None
+    """What answers may bring beside them; without it, nothing."""
 
 
 class GrantForm(SettingsForm):
