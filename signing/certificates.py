@@ -16,7 +16,6 @@ from typing import Any, TypeVar, cast
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.errors import PathBuildingError, ValidationError
@@ -25,6 +24,7 @@ from pyhanko_certvalidator.path import ValidationPath
 from signing.algorithms import PublicKey
 from signing.errors import CertificateRejected
 from signing.known_certificates import CERTIFICATE_BYTES_MAX, KnownCertificates
+from signing.public_keys import signing_key
 
 CERTIFICATES_KEPT_MAX = 4096
 """Validated certificates kept in memory."""
@@ -120,13 +120,9 @@ class TrustStore:
         path = self._path(certificate, now)
         # (2) An end entity that may sign. RFC 5280 §4.2.1.3, §4.2.1.9, §4.2.1.12.
         _require_signing_use(certificate)
-        # (3) A key of a kind that signatures can be made with.
+        # (3) A key of a kind that signatures can be made with, by its holder alone.
         parsed = x509.load_der_x509_certificate(der)
-        public_key = parsed.public_key()
-        if not isinstance(
-            public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
-        ):
-            raise CertificateRejected("the key must be RSA, P-256, P-384 or Ed25519")
+        public_key = signing_key(parsed)
         validities = [link["tbs_certificate"]["validity"] for link in _links(path)]
         return ValidatedCertificate(
             digest=digest,

@@ -492,7 +492,7 @@ TOKENS.add(
 TOKENS.add(
     "the client's token in KeyInfo, an attacker's key in X509Data",
     "Two ways to a key in one KeyInfo.",
-    "signature.value-invalid",
+    "signature.malformed",
     lambda stage: stage.signed(
         hand=Hand(stage.hand("h26-rsa").key, stage.hand().certificate),
         key_info=token_reference()
@@ -527,17 +527,37 @@ for _name, _place in {
         every_stack=True,
     )
 
-for _name, _old, _new in (
-    ("a PKCS #7 ValueType", names.X509_V3, names.X509_V3.replace("X509v3", "PKCS7")),
-    ("a PKIPath ValueType", names.X509_V3, names.X509_V3.replace("X509v3", "X509PKIPathv1")),
-    ("an X.509 v1 ValueType", names.X509_V3, names.X509_V3.replace("X509v3", "X509v1")),
-    ("an empty ValueType", names.X509_V3, ""),
-    ("a hexadecimal EncodingType", names.BASE64_BINARY, names.BASE64_BINARY[:-12] + "HexBinary"),
+for _name, _old, _new, _code in (
+    (
+        "a PKCS #7 ValueType",
+        names.X509_V3,
+        names.X509_V3.replace("X509v3", "PKCS7"),
+        "certificate.rejected",
+    ),
+    (
+        "a PKIPath ValueType",
+        names.X509_V3,
+        names.X509_V3.replace("X509v3", "X509PKIPathv1"),
+        "certificate.rejected",
+    ),
+    (
+        "an X.509 v1 ValueType",
+        names.X509_V3,
+        names.X509_V3.replace("X509v3", "X509v1"),
+        "signature.malformed",
+    ),
+    ("an empty ValueType", names.X509_V3, "", "signature.malformed"),
+    (
+        "a hexadecimal EncodingType",
+        names.BASE64_BINARY,
+        names.BASE64_BINARY[:-12] + "HexBinary",
+        "signature.malformed",
+    ),
 ):
     TOKENS.add(
         f"a token of {_name}",
         "Says that the certificate is to be read in another way.",
-        "signature.malformed",
+        _code,
         lambda stage, old=_old, new=_new: stage.signed(
             token=token(stage.hand().certificate).replace(f'"{old}"', f'"{new}"')
         ),

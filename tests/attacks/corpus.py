@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks import cases_signature, cases_wrapping
+from tests.attacks import cases_algorithms, cases_signature, cases_wrapping
 from tests.attacks.cases import Case, Group
 
 GROUPS: tuple[Group, ...] = (
@@ -11,6 +11,10 @@ GROUPS: tuple[Group, ...] = (
     cases_signature.STRIPPED,
     cases_signature.TOKENS,
     cases_signature.VALUES,
+    cases_algorithms.ALGORITHMS,
+    cases_algorithms.WEAK_KEYS,
+    cases_algorithms.TRANSFORMS,
+    cases_algorithms.REFERENCES,
 )
 
 CASES: dict[str, Case] = {}

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from lxml import etree
 
 from signing import names
-from signing.algorithms import default_algorithm, sign_bytes
 from signing.names import DS, EXCLUSIVE_C14N, WSSE, WSU
-from signing.policy import DIGEST_SHA256
+from signing.policy import DIGEST_SHA256, ECDSA_SHA256, ED25519, RSA_SHA256
 from tests.attacks.source import Source, at_end, identifier_of, out, with_attribute
 from tests.nation import NOW
 
@@ -54,7 +56,23 @@ class Hand:
     certificate: bytes = field(repr=False)
 
     def algorithm(self) -> str:
-        return default_algorithm(self.key)
+        if isinstance(self.key, rsa.RSAPrivateKey):
+            return RSA_SHA256
+        return ECDSA_SHA256 if isinstance(self.key, ec.EllipticCurvePrivateKey) else ED25519
+
+    def sign(self, data: bytes) -> bytes:
+        """By this very algorithm, on P-256 for an elliptic curve."""
+        if isinstance(self.key, rsa.RSAPrivateKey):
+            return self.key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+        if isinstance(self.key, ec.EllipticCurvePrivateKey):
+            return raw_ecdsa(self.key.sign(data, ec.ECDSA(hashes.SHA256())), 32)
+        return bytes(self.key.sign(data))
+
+
+def raw_ecdsa(value: bytes, width: int) -> bytes:
+    """r and s, each of this many bytes, of a value in DER."""
+    r, s = decode_dss_signature(value)
+    return r.to_bytes(width, "big") + s.to_bytes(width, "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +96,7 @@ class Plan:
     """How to sign. Every default is right."""
 
     hand: Hand
-    algorithm: str = ""
+    algorithm: str | None = None
     canonicalisation: str = EXCLUSIVE_C14N
     canonicalisation_content: str = ""
     method_content: str = ""
@@ -96,6 +114,7 @@ class Plan:
     timestamp: str | None = None
     """By default created now, for five minutes."""
     in_signed_info: str = ""
+    signed_info_attributes: str = ""
     in_signature: str = ""
     in_security: str = ""
     security_attributes: str = ""
@@ -109,7 +128,7 @@ def forge(raw: bytes, plan: Plan) -> bytes:
     """The message with a security header made by the plan, in place of its own."""
     unsigned, ids = _prepared(raw)
     references = _references(plan, ids)
-    algorithm = plan.algorithm or plan.hand.algorithm()
+    algorithm = plan.hand.algorithm() if plan.algorithm is None else plan.algorithm
     draft = _with_security(unsigned, plan, algorithm, references, {})
     digests = {
         place: ref.digest if ref.digest is not None else _digest(draft, ref)
@@ -117,7 +136,7 @@ def forge(raw: bytes, plan: Plan) -> bytes:
     }
     draft = _with_security(unsigned, plan, algorithm, references, digests)
     canonical = _canonical_signed_info(draft, plan)
-    sign = plan.signer or (lambda hand, name, data: sign_bytes(hand.key, name, data))
+    sign = plan.signer or (lambda hand, _, data: hand.sign(data))
     return draft.replace(_NO_VALUE, plan.value_text(sign(plan.hand, algorithm, canonical)), 1)
 
 
@@ -198,7 +217,7 @@ def _with_security(
         + (token(plan.hand.certificate) if plan.token is None else plan.token)
         + plan.more_tokens
         + (timestamp() if plan.timestamp is None else plan.timestamp)
-        + f'<ads:Signature xmlns:ads="{DS}"><ads:SignedInfo>'
+        + f'<ads:Signature xmlns:ads="{DS}"><ads:SignedInfo{plan.signed_info_attributes}>'
         f'<ads:CanonicalizationMethod Algorithm="{plan.canonicalisation}">'
         f"{plan.canonicalisation_content}</ads:CanonicalizationMethod>"
         f'<ads:SignatureMethod Algorithm="{algorithm}">{plan.method_content}</ads:SignatureMethod>'
