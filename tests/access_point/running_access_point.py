@@ -162,9 +162,15 @@ class ServedHub:
 
 @contextmanager
 def served_hub(nation: SmallNation, folder: Path) -> Iterator[ServedHub]:
-    """A hub over a log in `folder`, behind a real socket."""
+    """A hub over a log in `folder`, behind a real socket. LOOKUP takes attachments there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    routes = folder / "routes.yaml"
+    service, rule = f"- id: {LOOKUP}\n", "    attachments: {max: 2}\n    answer_attachments: {max: 1}\n"
+    text = nation.settings.routes.read_text()
+    assert service in text
+    routes.write_text(text.replace(service, service + rule))
     log = replace(nation.settings.log, folder=folder / "log", guard=folder / "guard")
-    settings = replace(nation.settings, log=log, show_precise_faults=True)
+    settings = replace(nation.settings, routes=routes, log=log, show_precise_faults=True)
     agency, clock = ScriptedAgency(), SetClock()
 
     async def open_application(stack: contextlib.AsyncExitStack) -> Any:
