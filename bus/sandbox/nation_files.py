@@ -226,7 +226,14 @@ def _hub_values(prepared: PreparedNation, nation: Nation, hub_port: int) -> dict
             "read_key": "keys/log-read.key",
             "pseudonym_key": "keys/log-pseudonym.key",
         },
-        "trust": {"anchors": ["trust/ca.crt"]},
+        "trust": {
+            "anchors": ["trust/ca.crt"],
+            # Whoever only names its certificate is known by it.
+            "certificates": [
+                _signer_values(prepared, subsystem)["certificate"]
+                for subsystem in sorted(prepared.signers)
+            ],
+        },
         "revocation": _revocation_values(prepared),
         "hub_signer": _signer_values(prepared, nation.hub),
         "signers": {
