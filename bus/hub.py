@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import hashlib
+import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,7 +18,7 @@ from bus.core import errors
 from bus.core.canonical_json import canonical_json
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
-from bus.core.log_entries import Event, Pseudonyms, build_leaf
+from bus.core.log_entries import Event, Pseudonyms, build_leaf, read_leaf
 from bus.core.metaservices import METASERVICE_ADAPTER
 from bus.core.nation import Nation
 from bus.core.pipeline import Rules
@@ -27,7 +29,9 @@ from bus.edge.adapter_folder import open_adapter, read_adapter_folder
 from bus.edge.attachment_files import AttachmentFiles
 from bus.edge.certificate_checks import read_trust_store
 from bus.edge.clock import now as read_clock
+from bus.edge.exchange_figures import ExchangeFigures
 from bus.edge.hub_settings import HubSettings
+from bus.edge.hub_status import HubStatus, StatusSource, named_certificates
 from bus.edge.judge_process import Judges
 from bus.edge.key_store import (
     read_ed25519_key,
@@ -41,6 +45,7 @@ from bus.edge.routes_file import read_nation
 from bus.edge.sealing import Sealer
 from bus.edge.service_descriptions import ServiceDescriptions
 from bus.edge.sqlite_log import SqliteLog
+from bus.edge.timestamping import Timestamper, read_timestamp_trust
 from bus.exchange import Equipment, Exchanges, report_broken
 from bus.kit.contract import Adapter
 from bus.kit.spool import Spool, open_spool
@@ -116,8 +121,10 @@ class Hub:
         revocation: RevocationStage,
         descriptions: ServiceDescriptions,
         clock: Callable[[], datetime],
+        status: StatusSource,
     ) -> None:
         """Use `open_hub`."""
+        self.figures = status.figures
         self.spool = spool
         self.limits: Limits = rules.nation.limits
         self._settings = settings
@@ -129,10 +136,14 @@ class Hub:
         self._revocation = revocation
         self._clock = clock
         self._descriptions = descriptions
+        self._status = status
+        self._timestamper = status.timestamper
 
     async def answer(self, raw: bytes, attachments: tuple[Attachment, ...] = ()) -> Reply:
         """The reply to a request and what came beside it; its outcome is on disk."""
-        return await self._exchanges.answer(raw, attachments)
+        if self._timestamper is not None and self._timestamper.is_overdue(self._clock()):
+            return await self.refuse_unread(errors.TimestampsOverdue(), raw=raw)
+        return await self._counted(self._exchanges.answer(raw, attachments))
 
     async def refuse_unread(
         self,
@@ -142,7 +153,22 @@ class Hub:
         soap_version: SoapVersion | None = None,
     ) -> Reply:
         """The reply to a request that was not read, in the version that its head names."""
-        return await self._exchanges.refuse_unread(error, raw=raw, soap_version=soap_version)
+        refused = self._exchanges.refuse_unread(error, raw=raw, soap_version=soap_version)
+        return await self._counted(refused)
+
+    async def _counted(self, exchange: Awaitable[Reply]) -> Reply:
+        start = time.perf_counter()
+        self.figures.in_work += 1
+        try:
+            reply = await exchange
+        finally:
+            self.figures.in_work -= 1
+        self.figures.count(reply.outcome, time.perf_counter() - start)
+        return reply
+
+    def status(self) -> HubStatus:
+        """How the hub is now."""
+        return self._status.read()
 
     def services(self) -> Mapping[str, str]:
         """Titles by service id."""
@@ -164,6 +190,8 @@ class Hub:
             await self._log.append(LogWrite(build_leaf(Event.STOPPED, self._clock())))
         await self._revocation.close()
         await self._log.close()
+        if self._timestamper is not None:
+            await asyncio.to_thread(self._timestamper.close)
         await self._judges.close()
 
 
@@ -189,10 +217,11 @@ async def open_hub(
         ruled.rules, schemas=settings.schemas, public_url=settings.public_url
     )
     metaservices = MetaserviceCalls(nation, descriptions)
+    hub_signer = read_succession(settings.hub_signer)
     signers = {str(member): read_succession(of) for member, of in settings.signers.items()}
     _require_signers(settings, nation, signers)
     telling = Telling(
-        hub_signer=read_succession(settings.hub_signer),
+        hub_signer=hub_signer,
         receipt_key=SigningKey(settings.log.origin + RECEIPT_NAME, log_key),
         style=nation.faults,
         show_precise_faults=settings.show_precise_faults,
@@ -223,11 +252,26 @@ async def open_hub(
             new_id=lambda: str(uuid.uuid4()),
         )
     )
+    timestamper = _timestamper(settings, clock)
+    status = StatusSource(
+        settings=settings,
+        log=log,
+        timestamper=timestamper,
+        certificates=named_certificates(settings, hub_signer, signers),
+        agencies=tuple(agencies),
+        judges=judges,
+        figures=ExchangeFigures(),
+        clock=clock,
+        more={},
+        started_at=time.monotonic(),
+    )
     try:
         await store.recover(log.names_attachments)
         await _begin(log, exchanges, ruled, clock)
         if judge_process:
             await judges.start(JUDGE_MODULE, settings.file)
+        if timestamper is not None:
+            timestamper.start(pending_since=await _stands_unstamped_since(log, timestamper))
     except BaseException:
         await revocation.close()
         await judges.close()
@@ -244,7 +288,27 @@ async def open_hub(
         revocation,
         descriptions,
         clock,
+        status,
     )
+
+
+def _timestamper(settings: HubSettings, clock: Callable[[], datetime]) -> Timestamper | None:
+    """Who stamps the log; None: nobody was named. Raises ConfigurationError, LogUnavailable."""
+    if settings.timestamps is None:
+        return None
+    trust = read_timestamp_trust(settings.timestamps)
+    try:
+        return Timestamper(settings.log.folder, settings.timestamps, trust, clock=clock)
+    except OSError as error:
+        raise errors.LogUnavailable(f"{error.filename}: {error.strerror}") from error
+
+
+async def _stands_unstamped_since(log: SqliteLog, timestamper: Timestamper) -> datetime | None:
+    """When the first entry was written that has no timestamp; None: not known, or none."""
+    first = timestamper.state.last_size
+    if first == 0 or first >= log.size:
+        return None
+    return read_leaf((await log.read(first)).leaf).time
 
 
 async def _begin(

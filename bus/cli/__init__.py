@@ -22,6 +22,7 @@ _COMMANDS: Mapping[str, str] = {
     "log": "bus.cli.log:log",
     "sandbox": "bus.cli.sandbox:sandbox",
     "serve": "bus.cli.serve:serve",
+    "status": "bus.cli.status:status",
 }
 """Loaded when asked for, so that one command does not wait for the imports of all."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import click
@@ -10,7 +11,8 @@ import structlog
 from bus.cli.exit_codes import SERVE_EXIT_CODES, telling_errors
 from bus.edge.http_door import HttpDoor
 from bus.edge.hub_settings import HubSettings, read_hub_settings
-from bus.edge.serve import DRAIN_SECONDS_MAX, listen, run, serve_http
+from bus.edge.operations_door import OperationsDoor
+from bus.edge.serve import DRAIN_SECONDS_MAX, Door, listen, run, serve_doors
 from bus.edge.telemetry import LEVELS, configure_telemetry
 from bus.hub import open_hub
 
@@ -50,11 +52,19 @@ def serve(settings_path: Path, log_level: str, drain_seconds: int) -> None:
 
 
 async def _serve(settings: HubSettings, drain_seconds: int) -> None:
-    with listen(settings.listen, settings.file) as door:
+    with contextlib.ExitStack() as sockets:
+        door = sockets.enter_context(listen(settings.listen, settings.file))
+        operations = None
+        if settings.operations is not None:
+            socket = listen(settings.operations, settings.file, key="operations")
+            operations = sockets.enter_context(socket)
         hub = await open_hub(settings, judge_process=settings.judge_process)
         try:
             _log.info("hub.serving", address=settings.public_url)
-            await serve_http(HttpDoor(hub), door, drain_seconds_max=drain_seconds)
+            doors = [Door(HttpDoor(hub), door)]
+            if operations is not None:
+                doors.append(Door(OperationsDoor(hub), operations))
+            await serve_doors(doors, drain_seconds_max=drain_seconds)
         finally:
             await hub.close()
             _log.info("hub.closed")

@@ -24,6 +24,11 @@ from bus.edge.signer_settings import (
     signer_files,
     signer_problems,
 )
+from bus.edge.timestamp_settings import (
+    TimestampForm,
+    TimestampSettings,
+    timestamp_settings,
+)
 from bus.kit.settings_form import (
     SettingsForm,
     SettingText,
@@ -91,6 +96,10 @@ class HubSettings:
     revocation: RevocationSettings
     judge_process: bool = True
     show_precise_faults: bool = False
+    timestamps: TimestampSettings | None = None
+    """None: no authority stamps the log."""
+    operations: ListenAddress | None = None
+    """None: nobody listens for operators."""
 
 
 # --- the form ----------------------------------------------------------------------------------
@@ -112,6 +121,15 @@ class ListenForm(SettingsForm):
     host: SettingText = "127.0.0.1"
     """The address to listen on."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    """The port to listen on."""
+
+
+class OperationsForm(SettingsForm):
+    """Where operators ask how the hub is; apart from the doors for messages."""
+
+    host: SettingText = "127.0.0.1"
+    """The address to listen on; what is told there is not for strangers."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 8081
     """The port to listen on."""
 
 
@@ -174,6 +192,10 @@ class HubForm(SettingsForm):
     """false keeps all work in one process; true lets a second one share the verifying."""
     show_precise_faults: bool = False
     """true tells unproved senders why they were refused: for a sandbox only."""
+    timestamps: TimestampForm | None = None
+    """Who stamps the log with trusted time; without it, nobody."""
+    operations: OperationsForm | None = None
+    """Where operators ask for status and metrics; without it, nowhere."""
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -262,6 +284,10 @@ def _settings(form: HubForm, file: Path) -> HubSettings:
         revocation=revocation_settings(form.revocation, base),
         judge_process=form.judge_process,
         show_precise_faults=form.show_precise_faults,
+        timestamps=timestamp_settings(form.timestamps, base),
+        operations=(
+            ListenAddress(form.operations.host, form.operations.port) if form.operations else None
+        ),
     )
 
 

@@ -87,6 +87,11 @@ class Judges:
         """Of the process beside; None while there is none to be asked."""
         return self._process.pid if self._process and self._transport else None
 
+    @property
+    def was_started(self) -> bool:
+        """There was a process beside, whether it still works or not."""
+        return self._process is not None
+
     async def start(self, module: str, settings_file: Path) -> None:
         """Start `python -m module settings_file` as the process beside; it is ready then."""
         ours, theirs = socket.socketpair()

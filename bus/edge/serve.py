@@ -31,7 +31,7 @@ _COLLECTOR_THRESHOLDS = (20_000, 20, 20)
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
-def listen(address: ListenAddress, file: Path) -> socket.socket:
+def listen(address: ListenAddress, file: Path, *, key: str = "listen") -> socket.socket:
     """The socket of a door; `file` names the address. Raises ConfigurationError: it is not to be
     had."""
     host, port = address.host, address.port
@@ -41,7 +41,7 @@ def listen(address: ListenAddress, file: Path) -> socket.socket:
     except OSError as error:
         reason = error.strerror or str(error)
         message = f"cannot listen on {host} port {port}: {reason}"
-        raise ConfigurationError([Problem(str(file), "listen", message)]) from error
+        raise ConfigurationError([Problem(str(file), key, message)]) from error
 
 
 @dataclass(frozen=True, slots=True)

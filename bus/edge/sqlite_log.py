@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ class SqliteLog:
             self._publisher = Publisher(folder, publishing, key, guard)
             self._publisher.recover(self._writer.size)
             self._publisher.publish(self._writer.size)
+            self._published_at = time.monotonic()
             self._resources = resources.pop_all()
         self._publisher_thread = threading.Thread(
             target=self._publish, name="log-publisher", daemon=True
@@ -102,6 +104,11 @@ class SqliteLog:
     def published_size(self) -> int:
         """Entries under the last signed checkpoint."""
         return self._publisher.published_size
+
+    @property
+    def checkpoint_age_seconds(self) -> float:
+        """Since the last checkpoint was published."""
+        return time.monotonic() - self._published_at
 
     @property
     def trouble(self) -> str:
@@ -191,6 +198,7 @@ class SqliteLog:
             self._publish_failure = str(error)
             return
         self._publish_failure = ""
+        self._published_at = time.monotonic()
 
     def _shut(self) -> None:
         self._writer.drain()
