@@ -203,13 +203,21 @@ def read_access_point_settings(path: Path) -> AccessPointSettings:
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         raise ConfigurationError([Problem(str(path), "", message)]) from error
-    document = read_yaml(raw, file=str(path))
+    return access_point_settings_of(raw, path.absolute())
+
+
+def access_point_settings_of(text: bytes, file: Path) -> AccessPointSettings:
+    """Read settings that stand in a text; `file` says where its relative paths start.
+
+    Raises ConfigurationError.
+    """
+    document = read_yaml(text, file=str(file))
     form, problems = check_form(document, AccessPointForm)
     if form is not None:
         problems = in_order(problems + list(_cross_problems(document, form)))
     if form is None or problems:
         raise ConfigurationError(problems)
-    return access_point_settings(form, path.absolute())
+    return _settings(form, file)
 
 
 def access_point_json_schema() -> dict[str, Any]:
@@ -250,8 +258,7 @@ def _cross_problems(document: YamlDocument, form: AccessPointForm) -> Iterator[P
             yield document.problem(path, "has no meaning without `tls`")
 
 
-def access_point_settings(form: AccessPointForm, file: Path) -> AccessPointSettings:
-    """The values that a sound form says, with paths from the folder of `file`."""
+def _settings(form: AccessPointForm, file: Path) -> AccessPointSettings:
     base = file.parent
     member = MemberId.parse(form.member)
     listen = ListenAddress(form.listen.host, form.listen.port)

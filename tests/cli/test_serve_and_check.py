@@ -26,11 +26,11 @@ SECONDS_MAX = 60
 @pytest.fixture
 def prepared(tmp_path: Path) -> PreparedNation:
     """A nation on free ports; nothing runs."""
-    from bus.sandbox.programs import free_ports
+    from bus.sandbox.programs import AGENCIES, free_ports
 
     ports = free_ports(0)
-    hub_port = ports.pop("hub")
-    return prepare_nation(tmp_path, now=NOW, hub_port=hub_port, agency_ports=ports)
+    agency_ports = {agency: ports[agency] for agency in AGENCIES}
+    return prepare_nation(tmp_path, now=NOW, hub_port=ports["hub"], agency_ports=agency_ports)
 
 
 def _serve(settings: Path) -> list[str]:
