@@ -76,6 +76,10 @@ class HubProcess:
         )
         assert self._line() == OPENING
 
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
+
     def port(self) -> int:
         """Wait until it takes requests."""
         return int(self._line())

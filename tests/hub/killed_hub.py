@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from bus.bench.citizen_answer import FixedCitizen
@@ -34,7 +35,8 @@ class RememberingAgency(FixedCitizen):
     def answer(self, query: Query) -> Answer:
         # One write for each line: what a killed process has written stays written.
         os.write(self._asked, f"{query.message_id}\n".encode())
-        return super().answer(query)
+        # What came beside a message goes back beside its answer.
+        return replace(super().answer(query), attachments=query.attachments)
 
 
 def main(settings_file: str, asked_file: str, *judging: str) -> None:

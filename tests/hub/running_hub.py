@@ -15,6 +15,7 @@ from bus.core.log_entries import Leaf, read_leaf
 from bus.edge.http_door import HttpDoor
 from bus.edge.key_store import read_ed25519_key
 from bus.edge.log_reader import open_log_reader
+from bus.edge.revocation_settings import RevocationSettings
 from bus.hub import Hub, open_hub
 from bus.kit.contract import Adapter, Answer, Query
 from bus.protocols.soap_xroad.parse import parse
@@ -171,11 +172,20 @@ class OpenHub:
 
 @contextmanager
 def opened(
-    nation: SmallNation, folder: Path, *, shows_precise_faults: bool = True
+    nation: SmallNation,
+    folder: Path,
+    *,
+    shows_precise_faults: bool = True,
+    revocation: RevocationSettings | None = None,
 ) -> Iterator[OpenHub]:
     """A hub over a log in `folder`."""
     log = replace(nation.settings.log, folder=folder / "log", guard=folder / "guard")
-    settings = replace(nation.settings, log=log, show_precise_faults=shows_precise_faults)
+    settings = replace(
+        nation.settings,
+        log=log,
+        show_precise_faults=shows_precise_faults,
+        revocation=revocation or nation.settings.revocation,
+    )
     agency, clock = ScriptedAgency(), SetClock()
     adapters = {"population": agency, "business_registry": agency}
     with asyncio.Runner() as loop:

@@ -30,13 +30,17 @@ RULE = """
 
 def nation_with_attachments(nation: SmallNation, folder: Path, rule: str = RULE) -> SmallNation:
     """The small nation, but its look-up takes and gives attachments."""
-    text = nation.settings.routes.read_text()
-    before, start, after = text.partition(f"- id: {LOOKUP}\n")
-    line = "timeout_seconds: 10"
     routes = folder / "routes.yaml"
-    routes.write_text(before + start + after.replace(line, line + rule, 1))
+    routes.write_text(allow_attachments(nation.settings.routes.read_text(), rule))
     settings = replace(nation.settings, routes=routes, spool=folder / "spool")
     return replace(nation, settings=settings, rules=read_rules(settings).rules)
+
+
+def allow_attachments(routes: str, rule: str = RULE) -> str:
+    """The text of routes.yaml with a rule for the look-up."""
+    before, start, after = routes.partition(f"- id: {LOOKUP}\n")
+    line = "timeout_seconds: 10"
+    return before + start + after.replace(line, line + rule, 1)
 
 
 def pdf(content: bytes = b"%PDF-1.7 \x00\xff", content_id: str = "a@x") -> Attachment:
