@@ -23,12 +23,16 @@ class AuthorisedMessage:
 def authorise(verified: VerifiedEnvelope, nation: Nation) -> AuthorisedMessage:
     """Find the service and the sender's grant for it.
 
-    Raises SecurityServerInvalid, RecipientUnknown, ServiceUnknown, AccessDenied, ServiceDisabled.
+    Raises SecurityServerInvalid, RecipientUnknown, RouteSuspended, ServiceUnknown, AccessDenied,
+    ServiceDisabled.
     """
     _check_security_server(verified, nation)
     asked = verified.envelope.service
-    if asked.provider.member not in nation.members:
+    provider = nation.members.get(asked.provider.member)
+    if provider is None:
         raise errors.RecipientUnknown(f"member {asked.provider.member} is not registered")
+    if provider.maintenance:
+        raise errors.RouteSuspended(public_detail=provider.maintenance)
     service = find_service(asked, nation)
     grant = find_grant(verified.envelope.client, service, nation)
     if grant is None:

@@ -42,6 +42,8 @@ class Member:
     """QCVN 102:2016: `000.00.00.H41`."""
     certificate_subject: str
     subsystems: tuple[SubsystemId, ...]
+    maintenance: str = ""
+    """Told to senders while the agency takes no requests; empty: it takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,7 @@ class Nation:
     member_by_organ_code: Mapping[str, MemberId] = field(repr=False)
     """Both forms of the organ code lead here."""
     subsystems: frozenset[SubsystemId] = field(repr=False)
+    """Who may ask: every subsystem, and every member itself."""
     member_policies: Mapping[MemberId, MemberPolicy] = field(repr=False, default_factory=dict)
     """Members with a policy of their own."""
 

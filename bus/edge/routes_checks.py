@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from bus.core.errors import Problem
+from bus.core.metaservices import RESERVED_SERVICE_CODES
 from bus.edge.routes_form import ORGAN_CODE_CHARACTERS_MAX
 from bus.kit.settings_form import did_you_mean, section_items
 from bus.kit.yaml_document import KeyPath, YamlDocument
@@ -100,7 +101,11 @@ class _Check:
 
     def _service_problems(self, service: _Item) -> Iterator[Problem]:
         for name in service.texts("id"):
-            yield from self._subsystem_problems(name.path, name.text.rsplit("/", 2)[0])
+            provider, _, code = name.text.rpartition("/")[0].rpartition("/")
+            yield from self._subsystem_problems(name.path, provider.removesuffix("/"))
+            if code in RESERVED_SERVICE_CODES:
+                message = f"{code} is the name of a metaservice, which every provider has"
+                yield self.document.problem(name.path, message)
         if service.values.get("enabled", True) is True:
             for notice in service.texts("notice"):
                 message = "a notice is told only while the service is switched off (enabled: false)"
@@ -116,6 +121,8 @@ class _Check:
                 yield self.document.problem(service.path, message)
 
     def _subsystem_problems(self, path: KeyPath, subsystem: str) -> Iterator[Problem]:
+        if subsystem in self.member_by_id:
+            return
         member, _, code = subsystem.rpartition("/")
         if member not in self.member_by_id:
             message = f"the member {member} is not registered."

@@ -82,7 +82,9 @@ def _nation(form: RoutesForm, raw: bytes) -> Nation:
             for code in (member.organ_code, member.organ_code_2016)
         },
         subsystems=frozenset(
-            subsystem for member in members.values() for subsystem in member.subsystems
+            client
+            for member in members.values()
+            for client in (SubsystemId(member.id, ""), *member.subsystems)
         ),
     )
 
@@ -95,6 +97,7 @@ def _member(form: MemberForm) -> Member:
         organ_code_2016=form.organ_code_2016,
         certificate_subject=form.certificate_subject or str(form.id),
         subsystems=tuple(SubsystemId(form.id, code) for code in form.subsystems),
+        maintenance=form.maintenance or "",
     )
 
 

@@ -16,6 +16,7 @@ from bus.core.identifiers import (
     IDENTIFIER_PART,
     ORGAN_CODE_2016,
     ORGAN_CODE_2020,
+    IdentifierInvalid,
     MemberId,
     ServiceId,
     SubsystemId,
@@ -70,21 +71,35 @@ DIGEST_ALGORITHM_NAMES = {
 
 
 def _identifier_schema(shape: str) -> WithJsonSchema:
+    """`[part]` may be empty; `[/part]` may be missing."""
     part = IDENTIFIER_PART.pattern.removesuffix(r"\Z")
-    pattern = "^" + "/".join([part] * len(shape.split("/"))) + "$"
-    return WithJsonSchema({"type": "string", "pattern": pattern, "description": shape})
+    words = re.sub(r"[a-z]+", "part", shape)
+    pattern = words.replace("[", "(").replace("]", ")?").replace("part", part)
+    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", "description": shape})
+
+
+def _subsystem_only(text: str) -> SubsystemId:
+    subsystem = SubsystemId.parse(text)
+    if not subsystem.subsystem_code:
+        raise IdentifierInvalid(f"{text!r}: expected instance/class/code/subsystem")
+    return subsystem
 
 
 MemberIdText = Annotated[
     MemberId, parsed_by(MemberId.parse), _identifier_schema("instance/class/code")
 ]
 SubsystemIdText = Annotated[
-    SubsystemId, parsed_by(SubsystemId.parse), _identifier_schema("instance/class/code/subsystem")
+    SubsystemId, parsed_by(SubsystemId.parse), _identifier_schema("instance/class/code[/subsystem]")
+]
+HubIdText = Annotated[
+    SubsystemId,
+    parsed_by(_subsystem_only),
+    _identifier_schema("instance/class/code/subsystem"),
 ]
 ServiceIdText = Annotated[
     ServiceId,
     parsed_by(ServiceId.parse),
-    _identifier_schema("instance/class/code/subsystem/service/version"),
+    _identifier_schema("instance/class/code/[subsystem]/service/[version]"),
 ]
 OrganCodeText = Annotated[
     str,
@@ -210,10 +225,12 @@ class MemberForm(SettingsForm):
     """Its organ code of Decision 20/2020: `H41`."""
     organ_code_2016: OrganCode2016Text
     """Its organ code of QCVN 102:2016: `000.00.00.H41`."""
-    subsystems: Annotated[list[IdentifierPartText], Field(min_length=1)]
-    """The codes of its systems."""
+    subsystems: Annotated[list[IdentifierPartText], Field(min_length=1, default_factory=list)]
+    """The codes of its systems. The agency itself may ask and be asked, too."""
     certificate_subject: SettingText | None = None
     """organizationIdentifier (OID 2.5.4.97) in its certificates; without it, the member's id."""
+    maintenance: SettingText | None = None
+    """While it stands, the agency's services rest, and senders are told this text."""
     signatures: MemberSignaturesForm | None = None
     """What its signatures may look like, where it differs from the top-level `signatures`."""
 
@@ -310,7 +327,7 @@ class RoutesForm(SettingsForm):
 
     instance: IdentifierPartText
     """The X-Road instance; every id starts with it."""
-    hub: SubsystemIdText
+    hub: HubIdText
     """The subsystem that is this hub."""
     members: Annotated[list[MemberForm], Field(min_length=1)]
     """The agencies."""
