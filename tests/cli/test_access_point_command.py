@@ -1,0 +1,175 @@
+"""`lienthong access-point` as an operator runs it: settings in, exchanges through, codes out."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.access_point.running_access_point import plain_request, request_hash
+from tests.cli.running import described, lienthong, lienthong_process, told
+
+SECONDS_MAX = 60
+CLIENT = "VN/GOV/H41/motcua"
+
+
+def subsystem(sandbox: Path) -> dict[str, Any]:
+    return next(one for one in described(sandbox)["subsystems"] if one["id"] == CLIENT)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port: int = door.getsockname()[1]
+        return port
+
+
+def short_form(sandbox: Path, evidence: Path, port: int) -> list[str]:
+    values = described(sandbox)
+    signer = subsystem(sandbox)
+    return [
+        *("--member", "VN/GOV/H41", "--system", "motcua", "--listen", f"127.0.0.1:{port}"),
+        *("--hub", values["hub_url"], "--hub-member", values["hub"].rpartition("/")[0]),
+        *("--log-key", values["log_verifier_key"], "--anchor", values["trust_anchor"]),
+        *("--key", signer["key"], "--certificate", signer["certificate"]),
+        *("--evidence", str(evidence)),
+    ]
+
+
+@contextmanager
+def running(*arguments: str, url: str) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-m", "bus.cli", "access-point", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        try:
+            deadline = time.monotonic() + SECONDS_MAX
+            while not is_answering(url):
+                assert process.poll() is None, process.stderr and process.stderr.read()
+                assert time.monotonic() < deadline, "the access point does not answer"
+                time.sleep(0.02)
+            yield process
+        finally:
+            process.kill()
+
+
+def is_answering(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def sample(sandbox: Path) -> bytes:
+    services = described(sandbox)["services"]
+    path = next(one["sample_request"] for one in services if "TraCuuThongTin" in one["id"])
+    return Path(path).read_bytes()
+
+
+def ask(url: str, raw: bytes) -> bytes:
+    headers = {"Content-Type": "text/xml", "SOAPAction": '""'}
+    request = urllib.request.Request(url, raw, headers)
+    with urllib.request.urlopen(request, timeout=SECONDS_MAX) as reply:
+        answer: bytes = reply.read()
+        return answer
+
+
+def test_the_sandbox_runs_an_access_point_for_each_sending_agency(sandbox: Path) -> None:
+    raw = plain_request(str(uuid.uuid4()), body=sample(sandbox))
+
+    answer = ask(subsystem(sandbox)["access_point"], raw)
+
+    served = [one["id"] for one in described(sandbox)["subsystems"] if one["access_point"]]
+    assert request_hash(raw).encode() in answer
+    assert b"TraCuuThongTinCongDanResponse" in answer
+    assert served == ["VN/GOV/G22/dichvucong", "VN/GOV/H17/motcua", "VN/GOV/H24/motcua", CLIENT]
+
+
+def test_the_sandbox_tells_where_they_are(sandbox: Path) -> None:
+    parts = json.loads(lienthong("sandbox", "status", "--json", folder=sandbox).stdout)["parts"]
+
+    states = {part["name"]: part["state"] for part in parts}
+    told_urls = [part["what"] for part in parts if part["name"] == "access point"]
+    assert states["access-points"] == "running"
+    assert any(subsystem(sandbox)["access_point"] in what and CLIENT in what for what in told_urls)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_options_alone_start_an_access_point_and_a_signal_ends_it(
+    sandbox: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    raw = plain_request(str(uuid.uuid4()), body=sample(sandbox))
+
+    with running(*short_form(sandbox, tmp_path / "evidence", port), url=url) as process:
+        answer = ask(url, raw)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=SECONDS_MAX)
+
+    events = [json.loads(line)["event"] for line in errors.splitlines()]
+    assert request_hash(raw).encode() in answer
+    assert (
+        process.returncode,
+        events,
+    ) == (0, ["access-point.serving", "access-point.answered", "access-point.closed"])
+
+
+def test_one_process_serves_several_access_points(sandbox: Path) -> None:
+    urls = [one["access_point"] for one in described(sandbox)["subsystems"] if one["access_point"]]
+
+    assert len(set(urls)) == 4
+    assert all(is_answering(url) for url in urls)
+
+
+def test_settings_that_are_wrong_end_it_with_2(tmp_path: Path) -> None:
+    file = tmp_path / "access-point.yaml"
+    file.write_text("member: VN/GOV/H41\nsistems: {}\n")
+
+    result = lienthong_process("access-point", "--config", file)
+
+    lines = result.stderr.decode().splitlines()
+    assert result.returncode == 2
+    assert len(lines) >= 5
+    assert all(line.startswith(str(file)) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--member", "VN/GOV/H41"), "missing: --system"),
+        ((), "Give --config, or the options that are missing"),
+        (("--config", "x.yaml", "--member", "VN/GOV/H41"), "there is no such file|cannot be read"),
+    ],
+)
+def test_options_that_say_half_of_it_are_told(arguments: tuple[str, ...], words: str) -> None:
+    result = lienthong("access-point", *arguments)
+
+    assert result.returncode == 2
+    assert re.search(words, told(result))
+
+
+def test_files_and_options_do_not_mix(sandbox: Path, tmp_path: Path) -> None:
+    file = sandbox / "access-points" / "VN-GOV-H41-motcua.yaml"
+
+    mixed = lienthong("access-point", "--config", file, "--member", "VN/GOV/H41")
+    no_port = lienthong(
+        "access-point",
+        *short_form(sandbox, tmp_path, 1)[:5],
+        "x",
+        *short_form(sandbox, tmp_path, 1)[6:],
+    )
+
+    assert (mixed.returncode, no_port.returncode) == (2, 2)
+    assert "not in both" in told(mixed)
+    assert "HOST:PORT" in told(no_port)
