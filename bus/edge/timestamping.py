@@ -34,8 +34,8 @@ from signing.timestamps import (
 
 LOOK_SECONDS = 1.0
 """How often the newest checkpoint is looked at."""
-RETRY_SECONDS = 15
-"""After a failure the authority is asked again so much later."""
+RETRY_SECONDS_MAX = 16
+"""After failures the authority is asked again 1, 2, 4, 8 seconds later, at last this much."""
 LAST_TRY_SECONDS_MAX = 5
 """How long a hub that closes waits for a timestamp of its last checkpoint."""
 
@@ -138,6 +138,8 @@ class Timestamper:
         self._asked_at: datetime | None = None
         self._ask_from: datetime | None = None
         """When the authority was asked last, and from when on it may be asked again."""
+        self._failures = 0
+        """One after the other, bounded."""
         self._was_overdue = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="timestamper", daemon=True)
@@ -203,11 +205,14 @@ class Timestamper:
         try:
             stamped = self._stamped(note, size)
         except (TimestampFailed, TimestampInvalid, OSError) as error:
-            self._ask_from = now + timedelta(seconds=RETRY_SECONDS)
-            _log.error("timestamp.pending", size=size, detail=str(error))
+            wait_seconds = min(2**self._failures, RETRY_SECONDS_MAX)
+            self._failures = min(self._failures + 1, RETRY_SECONDS_MAX)
+            self._ask_from = now + timedelta(seconds=wait_seconds)
+            _log.warning("timestamp.pending", size=size, detail=str(error))
             self.state = replace(self.state, failure=str(error))
             return
         self._ask_from = now + timedelta(seconds=self._settings.interval_seconds)
+        self._failures = 0
         if self.state.failure:
             _log.warning("timestamp.recovered", size=size)
         offset = (now - stamped.time).total_seconds()

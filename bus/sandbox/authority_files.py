@@ -7,11 +7,12 @@ from pathlib import Path
 from bus.sandbox.authority import Authority, StatusSources
 from bus.sandbox.revocation_register import RevocationRegister
 from bus.sandbox.status_authority import Responder
-from signing.keys import load_certificate, load_private_key
+from signing.keys import Signer, load_certificate, load_private_key, load_signer
 
 HOST = "127.0.0.1"
 OCSP_PATH = "/ocsp"
 CRL_PATH = "/ca.crl"
+TIME_PATH = "/time"
 
 
 class AuthorityFiles:
@@ -22,6 +23,10 @@ class AuthorityFiles:
         self.anchor = folder / "trust" / "ca.crt"
         self.responder_key = folder / "authority" / "ocsp.key"
         self.responder_certificate = folder / "authority" / "ocsp.crt"
+        self.time_anchor = folder / "trust" / "time.crt"
+        """The root of the time authority: apart from the one of messages."""
+        self.time_key = folder / "authority" / "time.key"
+        self.time_certificate = folder / "authority" / "time.crt"
         self.named_port = folder / "authority" / "port"
         """The port that certificates name; absent when they name none."""
         self._register = folder / "authority" / "revoked.json"
@@ -36,6 +41,10 @@ class AuthorityFiles:
             load_private_key(self.responder_key.read_bytes()),
             load_certificate(self.responder_certificate.read_bytes()),
         )
+
+    def time_signer(self) -> Signer:
+        """What timestamps are signed with. Raises KeyUnusable."""
+        return load_signer(self.time_key.read_bytes(), self.time_certificate.read_bytes())
 
     def register(self) -> RevocationRegister:
         """What is revoked."""

@@ -24,8 +24,10 @@ from bus.sandbox.agency_http_server import (
     send_reply,
     text_reply,
 )
-from bus.sandbox.authority_files import CRL_PATH, HOST, OCSP_PATH, AuthorityFiles
+from bus.sandbox.authority_files import CRL_PATH, HOST, OCSP_PATH, TIME_PATH, AuthorityFiles
 from bus.sandbox.status_authority import CRL_TYPE, OCSP_REPLY_TYPE, StatusAuthority
+from bus.sandbox.timestamp_authority import REPLY_TYPE, answer_timestamp_request
+from signing.keys import Signer
 
 HEALTH_PATH = "/_health"
 FAULT_PATH = "/_fault"
@@ -95,12 +97,21 @@ def status_routes(authority: StatusAuthority) -> list[Route]:
     return [Route("POST", OCSP_PATH, ocsp), Route("GET", CRL_PATH, crl)]
 
 
+def time_routes(signer: Signer) -> list[Route]:
+    """The service that tells what time it is, signed (RFC 3161 §3.4)."""
+
+    def stamp(request: HttpRequest, now: datetime) -> HttpReply:
+        return HttpReply(200, REPLY_TYPE, answer_timestamp_request(request.body, signer, now))
+
+    return [Route("POST", TIME_PATH, stamp)]
+
+
 def make_server(folder: Path, clock: Callable[[], datetime]) -> AuthorityServer:
     """The services of the authority whose files lie in a sandbox's folder."""
     files = AuthorityFiles(folder)
     status = StatusAuthority(files.authority(), files.responder(), files.register())
     # Further services of the authority are further routes.
-    routes = [*status_routes(status)]
+    routes = [*status_routes(status), *time_routes(files.time_signer())]
     return AuthorityServer({route.path: route for route in routes}, clock)
 
 

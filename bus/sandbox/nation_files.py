@@ -23,7 +23,7 @@ from bus.core.nation import Nation
 from bus.edge.routes_file import read_nation
 from bus.edge.signer_settings import SignerFiles
 from bus.sandbox.authority import Authority, Holder, KeyKind, StatusSources
-from bus.sandbox.authority_files import OCSP_PATH, AuthorityFiles, authority_url
+from bus.sandbox.authority_files import OCSP_PATH, TIME_PATH, AuthorityFiles, authority_url
 from bus.sandbox.business_registry_agency import TOKEN_PATH
 from bus.sandbox.population_agency import SERVICE_PATH
 
@@ -62,7 +62,9 @@ class PreparedNation:
     agencies: Mapping[str, AgencyAccount]
     """By adapter id."""
     authority_port: int = 0
-    """Where the authority tells what is revoked; 0: nowhere."""
+    """Where the authority tells what is revoked and what time it is; 0: nowhere."""
+    operations_port: int = 0
+    """Where the hub tells operators how it is; 0: nowhere."""
 
 
 def reference_routes() -> Path:
@@ -79,13 +81,14 @@ def prepare_nation(
     hub_port: int,
     agency_ports: Mapping[str, int],
     authority_port: int = 0,
+    operations_port: int = 0,
     routes: Path | None = None,
 ) -> PreparedNation:
     """Write what is missing below `folder`, and hub.yaml; a hub can start from it.
 
     `agency_ports` names a port for each adapter id. The authority tells at `authority_port` which
-    certificates are revoked; 0: nobody tells, and the hub does not ask. Raises ConfigurationError
-    when routes.yaml is not sound.
+    certificates are revoked, and stamps the log; 0: nobody tells, and the hub does not ask.
+    Raises ConfigurationError when routes.yaml is not sound.
     """
     for name in ("keys", "trust", "state", "log", "authority"):
         (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -95,6 +98,7 @@ def prepare_nation(
     authority = _authority(folder, now)
     sources = _status_sources(folder, authority, authority_port, now)
     signers = _subsystem_signers(folder, nation, authority, sources, now)
+    _time_authority(folder, now)
     _log_keys(folder / "keys")
     agencies = {
         adapter: AgencyAccount(port, HUB_ACCOUNT, _secret(folder, adapter))
@@ -110,6 +114,7 @@ def prepare_nation(
         signers=signers,
         agencies=agencies,
         authority_port=authority_port,
+        operations_port=operations_port,
     )
     text = yaml.safe_dump(
         _hub_values(prepared, nation, hub_port), sort_keys=False, allow_unicode=True
@@ -129,6 +134,18 @@ def _authority(folder: Path, now: datetime) -> Authority:
     _write(key_path, authority.key_pem(), mode=0o600)
     _write(anchor_path, authority.certificate_pem(), mode=0o644)
     return authority
+
+
+def _time_authority(folder: Path, now: datetime) -> None:
+    """A root of its own, whose key nobody keeps, and the key that stamps."""
+    files = AuthorityFiles(folder)
+    if files.time_key.is_file() and files.time_certificate.is_file():
+        return
+    root = Authority.create("Lien Thong Sandbox Time Root", now)
+    issued = root.issue_for_time("Lien Thong Sandbox Time", now)
+    _write(files.time_anchor, root.certificate_pem(), mode=0o644)
+    _write(files.time_key, issued.key_pem, mode=0o600)
+    _write(files.time_certificate, issued.certificate_pem, mode=0o644)
 
 
 def _status_sources(
@@ -245,7 +262,22 @@ def _hub_values(prepared: PreparedNation, nation: Nation, hub_port: int) -> dict
             for adapter, account in prepared.agencies.items()
         },
         "show_precise_faults": True,
+        **_time_values(prepared),
+        **_operations_values(prepared),
     }
+
+
+def _time_values(prepared: PreparedNation) -> dict[str, Any]:
+    if not prepared.authority_port:
+        return {}
+    url = f"{authority_url(prepared.authority_port)}{TIME_PATH}"
+    return {"timestamps": {"url": url, "anchors": ["trust/time.crt"]}}
+
+
+def _operations_values(prepared: PreparedNation) -> dict[str, Any]:
+    if not prepared.operations_port:
+        return {}
+    return {"operations": {"host": HUB_HOST, "port": prepared.operations_port}}
 
 
 def _revocation_values(prepared: PreparedNation) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from bus.sandbox.processes import Program
 from bus.sandbox.run_state import run_folder
 
 AUTHORITY = "authority"
+OPERATIONS = "operations"
 AGENCIES = ("business_registry", "population")
 HUB_PORT_USUAL = 8080
 
@@ -34,7 +35,7 @@ def free_ports(hub_port: int, *, authority_port: int = 0) -> dict[str, int]:
     found = {}
     held = []
     try:
-        for name in (AUTHORITY, *AGENCIES, *port_names(), "hub"):
+        for name in (AUTHORITY, *AGENCIES, *port_names(), OPERATIONS, "hub"):
             wanted = usual.get(name, 0)
             door = socket.socket()
             held.append(door)

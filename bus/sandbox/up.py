@@ -29,6 +29,7 @@ from bus.sandbox.processes import Program, end, identify, start
 from bus.sandbox.programs import (
     AGENCIES,
     AUTHORITY,
+    OPERATIONS,
     NotStarted,
     agency_program,
     answers,
@@ -90,6 +91,7 @@ class RunningSandbox:
             hub_port=ports["hub"],
             agency_ports={agency: ports[agency] for agency in AGENCIES},
             authority_port=ports[AUTHORITY],
+            operations_port=ports[OPERATIONS],
         )
         self._start(authority_program(nation))
         for agency in AGENCIES:
