@@ -2,8 +2,9 @@
 
 For each received or refused entry whose payload can be read, and whose rules are in the log, the
 message is judged again by those rules as of the entry's time: sender's signature, certificate,
-member, grant, schema. What comes out must be what the entry says. Then the recorded answer is
-verified: the agency's signature, or the hub's under a fault, and that it answers this very message.
+member, grant, schema, and revocation by the evidence that was recorded before. What comes out must
+be what the entry says. Then the recorded answer is verified: the agency's signature, or the hub's
+under a fault, and that it answers this very message.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from bus.core.log_entries import Event, Leaf
 from bus.core.log_verification import DATABASE_FILE, Finding
 from bus.core.pipeline import Parse, Refusal, Rules, judge
 from bus.core.ports import StoredEntry
+from bus.core.recorded_evidence import EvidenceMissing, RecordedEvidence
 from bus.core.routing import RoutedMessage
 from signing.attachments import Attachment
 
@@ -63,6 +65,7 @@ _NOT_FROM_CONTENT = frozenset(
         errors.HubInternal,
         errors.LogUnavailable,
         errors.LogCorrupt,
+        errors.RevocationUnknown,
     )
 )
 """Verdicts that no message alone leads to: what came before it, or the hub's own state, did."""
@@ -126,11 +129,14 @@ class Replay:
     skipped: Counter[str] = field(default_factory=Counter)
     """Decisions that could not be made again, by reason."""
     _open: OpenRequests = field(default_factory=OpenRequests, init=False, repr=False)
+    _evidence: RecordedEvidence = field(default_factory=RecordedEvidence, init=False, repr=False)
 
     def examine(self, entry: StoredEntry, leaf: Leaf, raw: bytes | None) -> Iterator[Finding]:
         """Compare one entry with what its message leads to now."""
         if leaf.event is Event.OUTCOME:
             yield from self._examine_outcome(entry.index, leaf, raw)
+        if leaf.event is Event.EVIDENCE:
+            self._evidence.add(leaf, raw)
         if leaf.event not in (Event.RECEIVED, Event.REFUSED):
             return
         if leaf.verdict in _NOT_FROM_CONTENT:
@@ -151,11 +157,28 @@ class Replay:
         if found.verdict == errors.LogCorrupt.code:
             self.skipped["the content of its attachments was not kept"] += 1
             return
+        told = _decision_in(leaf)
+        try:
+            found = self._by_evidence(told, again, rules, leaf.time)
+        except EvidenceMissing:
+            self.skipped["the evidence of revocation cannot be read"] += 1
+            return
         self.repeated += 1
         self.proved += found.signer is not None
         if leaf.event is Event.RECEIVED:
             self._open.add(entry.index, raw, rules, leaf)
-        yield from _differences(entry.index, _decision_in(leaf), found)
+        yield from _differences(entry.index, told, found)
+
+    def _by_evidence(
+        self, told: Decision, again: RoutedMessage | Refusal, rules: Rules, time: datetime
+    ) -> Decision:
+        """What the message leads to by the evidence before it. Raises EvidenceMissing."""
+        found = []
+        for outcome in self._evidence.outcomes(again, rules, time):
+            found.append(_decision_of(outcome))
+            if found[-1] == told:
+                return told
+        return found[0]
 
     def _attachments_of(self, leaf: Leaf) -> tuple[Attachment, ...] | None:
         """What lies beside an entry's payload; None: it cannot be read, and that was counted."""

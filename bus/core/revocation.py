@@ -16,9 +16,9 @@ class RevocationCheck(StrEnum):
     """Of which certificates the status must be known."""
 
     REQUIRED = "required"
-    """Of each; one that names no source, and that no configured source speaks of, is refused."""
+    """Of each; one about which nobody can be asked is refused."""
     WHERE_NAMED = "where-named"
-    """Of each that names a responder or a CRL, or that a configured source speaks of."""
+    """Of each that names a responder or a CRL, and of all if the operator named a source."""
     NONE = "none"
     """Of none: a revoked certificate is taken like any other."""
 

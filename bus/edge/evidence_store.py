@@ -44,6 +44,8 @@ class EvidenceStore:
         """Keep the one piece that `proved` rests on. The caller knows that it is the newest."""
         (piece,) = proved.evidence
         suffix = ".ocsp" if piece.is_ocsp else ".crl"
+        if self._kept.get((piece.about, suffix)) == piece:
+            return
         if len(self._kept) >= KEPT_MAX:
             self._kept.pop(next(iter(self._kept)))
         self._kept[piece.about, suffix] = piece

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -27,8 +26,14 @@ from signing.revocation import (
 )
 
 FETCHING_THREADS = 8
+FAILING_TOLD_MAX = 1024
+"""Sources of which is remembered how they fail."""
+PATHS_KEPT_MAX = 4096
+"""Certificates of which is remembered what they hang on."""
 
 _log = structlog.get_logger()
+_EVER = datetime.min.replace(tzinfo=UTC)
+
 Found = TypeVar("Found")
 
 
@@ -46,6 +51,10 @@ class EvidenceInquiry:
         self._links: dict[bytes, tuple[Link, ...]] = {}
         self._verifying = ThreadPoolExecutor(1, thread_name_prefix="revocation-verify")
         self._fetching = ThreadPoolExecutor(FETCHING_THREADS, thread_name_prefix="revocation-fetch")
+        self._failing: dict[str, str] = {}
+        """How a source failed the last time."""
+        self._new_until: dict[tuple[str, bytes], datetime] = {}
+        """Until when what a place gave about a subject need not be asked again."""
         self._flights: dict[tuple[str, bytes], asyncio.Future[Evidence]] = {}
 
     async def at_hand(self, certificate: bytes, now: datetime) -> Status:
@@ -72,16 +81,18 @@ class EvidenceInquiry:
 
     def _path_links(self, certificate: bytes, now: datetime) -> tuple[Link, ...]:
         if certificate not in self._links:
+            if len(self._links) >= PATHS_KEPT_MAX:
+                self._links.pop(next(iter(self._links)))
             self._links[certificate] = path_links(self._trust.path(certificate, now))
         return self._links[certificate]
 
     def _status(self, certificate: bytes, now: datetime) -> Status:
         links = self._path_links(certificate, now)
-        where_named_only = self._settings.policy.where_named_only
-        if not where_named_only:
-            for link in links:
-                if not self._sources.has_any(link):
-                    return Unknown(f"nobody can be asked about {link.name}")
+        # A source that the operator named speaks of every certificate.
+        where_named_only = self._settings.policy.where_named_only and not self._sources.is_named
+        for link in links if not where_named_only else ():
+            if not self._sources.has_any(link):
+                return Unknown(f"nobody can be asked about {link.name}")
         return revocation_status(
             self._trust,
             certificate,
@@ -90,10 +101,10 @@ class EvidenceInquiry:
             where_named_only=where_named_only,
         )
 
-    def _take(self, certificate: bytes, link: Link, piece: Evidence, now: datetime) -> None:
+    def _take(self, certificate: bytes, link: Link, piece: Evidence, now: datetime) -> datetime:
         """Keep a piece that proves something, counts now, and is not older than what is kept.
 
-        Raises SourceFailed.
+        Gives until when it counts. Raises SourceFailed.
         """
         path = self._trust.path(certificate, now)
         kept = self._store.about([link.digest, link.issuer_digest])
@@ -105,6 +116,7 @@ class EvidenceInquiry:
         if now > found.next_update:
             raise SourceFailed(f"it counted until {found.next_update.isoformat()}")
         self._store.keep(found)
+        return found.next_update
 
     async def _verify(self, work: Callable[[], Found]) -> Found:
         return await asyncio.get_running_loop().run_in_executor(self._verifying, work)
@@ -113,16 +125,32 @@ class EvidenceInquiry:
 
     async def _fetch_link(self, certificate: bytes, link: Link, now: datetime) -> None:
         """The first source that proves something ends the asking."""
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(2 * self._settings.fetch_seconds):
-                for address in self._sources.ocsp_addresses(link):
-                    ask = partial(self._sources.ask, address, link)
-                    if await self._try(address, ask, link.digest, certificate, link, now):
-                        return
-                for place in self._sources.crl_places(link):
-                    ask = partial(self._sources.crl, place, link)
-                    if await self._try(str(place), ask, link.issuer_digest, certificate, link, now):
-                        return
+                if not await self._fetch_response(certificate, link, now):
+                    await self._fetch_list(certificate, link, now)
+        except TimeoutError:
+            self._tell_failed(f"whoever speaks of {link.name}", link, "no answer in time")
+
+    async def _fetch_response(self, certificate: bytes, link: Link, now: datetime) -> bool:
+        for address in self._sources.ocsp_addresses(link):
+            ask = partial(self._sources.ask, address, link)
+            if await self._try(address, ask, link.digest, certificate, link, now):
+                return True
+        return False
+
+    async def _fetch_list(self, certificate: bytes, link: Link, now: datetime) -> None:
+        for place in self._sources.crl_places(link):
+            # A list speaks of many certificates: it is not fetched for each of them.
+            key = (str(place), link.issuer_digest)
+            if now < self._new_until.get(key, _EVER):
+                return
+            ask = partial(self._sources.crl, place, link)
+            until = await self._try(str(place), ask, link.issuer_digest, certificate, link, now)
+            if until is not None:
+                refresh = timedelta(seconds=self._settings.refresh_seconds)
+                self._new_until[key] = min(until, now + refresh)
+                return
 
     async def _try(
         self,
@@ -132,20 +160,27 @@ class EvidenceInquiry:
         certificate: bytes,
         link: Link,
         now: datetime,
-    ) -> bool:
-        """Whether the source at `place` proved something newer."""
+    ) -> datetime | None:
+        """Until when what the source at `place` proved counts; None: it proved nothing newer."""
         try:
             piece = await self._shared(place, subject, ask)
-            await self._verify(lambda: self._take(certificate, link, piece, now))
+            until = await self._verify(lambda: self._take(certificate, link, piece, now))
         except (SourceFailed, CertificateRejected) as error:
-            _log.warning(
-                "revocation.source-failed",
-                source=place,
-                certificate=link.digest.hex(),
-                reason=str(error),
-            )
-            return False
-        return True
+            self._tell_failed(place, link, str(error))
+            return None
+        if self._failing.pop(place, None) is not None:
+            _log.warning("revocation.source-works", source=place)
+        return until
+
+    def _tell_failed(self, place: str, link: Link, reason: str) -> None:
+        """Once for each way in which a source fails: it is asked every few seconds."""
+        if self._failing.get(place) == reason:
+            return
+        if len(self._failing) >= FAILING_TOLD_MAX:
+            self._failing.clear()
+        self._failing[place] = reason
+        name = link.digest.hex()
+        _log.warning("revocation.source-failed", source=place, certificate=name, reason=reason)
 
     async def _shared(self, place: str, subject: bytes, ask: Callable[[], Evidence]) -> Evidence:
         """One question at a time to one source about one certificate, or one issuer."""
@@ -155,5 +190,10 @@ class EvidenceInquiry:
             loop = asyncio.get_running_loop()
             flight = asyncio.ensure_future(loop.run_in_executor(self._fetching, ask))
             self._flights[key] = flight
-            flight.add_done_callback(lambda _: self._flights.pop(key, None))
+            flight.add_done_callback(lambda done: self._land(key, done))
         return await asyncio.shield(flight)
+
+    def _land(self, key: tuple[str, bytes], done: asyncio.Future[Evidence]) -> None:
+        del self._flights[key]
+        if not done.cancelled():
+            done.exception()  # told to whoever still waits

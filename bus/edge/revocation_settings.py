@@ -47,7 +47,7 @@ class RevocationForm(SettingsForm):
 
     check: Literal["required", "where-named", "none"] = "required"
     """`required`: a certificate of unknown status is refused; `where-named`: unless it names
-    neither responder nor CRL; `none`: nothing is asked."""
+    neither responder nor CRL and none is named here; `none`: nothing is asked."""
     grace_seconds: Annotated[int, Field(ge=0, le=7 * 86400)] = GRACE_SECONDS_DEFAULT
     """For so long after its window the last good evidence still counts when there is none newer."""
     refresh_seconds: Annotated[int, Field(ge=1, le=86400)] = REFRESH_SECONDS_DEFAULT

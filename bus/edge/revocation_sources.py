@@ -34,6 +34,11 @@ class RevocationSources:
         self._ocsp = AgencyHttp(reply_bytes_max=OCSP_BYTES_MAX)
         self._crl = AgencyHttp(reply_bytes_max=CRL_BYTES_MAX)
 
+    @property
+    def is_named(self) -> bool:
+        """Whether the operator named a source, for whatever certificate."""
+        return bool(self._settings.ocsp_url or self._settings.crls)
+
     def ocsp_addresses(self, link: Link) -> tuple[str, ...]:
         """Who is asked about a certificate by OCSP."""
         return (self._settings.ocsp_url,) if self._settings.ocsp_url else link.ocsp_urls

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -16,6 +15,7 @@ from typing import Protocol
 import structlog
 
 from bus.core.errors import BusError
+from signing.errors import CertificateRejected
 from signing.revocation import Evidence, Revoked, Status, Unknown
 
 CERTIFICATES_WATCHED_MAX = 4096
@@ -26,6 +26,10 @@ RETRY = timedelta(seconds=5)
 TURN_SECONDS = 1.0
 """How often is looked whose status must be asked anew."""
 ASKING_AT_ONCE_MAX = 8
+RECORDED_KEPT_MAX = 65536
+"""Pieces of evidence that are not recorded again; an older one would be, which does no harm."""
+TURNS_MAX = 8
+"""So often a status is looked at again because others recorded evidence meanwhile."""
 _EXPIRED = datetime.min.replace(tzinfo=UTC)
 
 _log = structlog.get_logger()
@@ -81,8 +85,9 @@ class RevocationWatch:
         self._refresh = timedelta(seconds=refresh_seconds)
         self._watched: dict[bytes, _Watched] = {}
         self._asking: dict[bytes, asyncio.Task[Status]] = {}
-        self._recorded: set[bytes] = set()
-        """Digests of evidence that this run has put into the log."""
+        self._recorded: dict[bytes, None] = {}
+        """Digests of evidence that this run has put into the log, the oldest first."""
+        self._times_recorded = 0
         self._slots = asyncio.Semaphore(ASKING_AT_ONCE_MAX)
         self._background: set[asyncio.Task[None]] = set()
 
@@ -107,27 +112,39 @@ class RevocationWatch:
         return await asyncio.shield(task)
 
     async def _ask(self, digest: bytes, certificate: bytes, now: datetime) -> Status:
+        recorded = self._times_recorded
         status = await self._inquiry.at_hand(certificate, now)
         if not _counts(status, now):
             async with self._slots:
                 await self._inquiry.fetch(certificate, now)
+            recorded = self._times_recorded
             status = await self._inquiry.at_hand(certificate, now)
-        await self._record_new(digest, certificate, status)
+        # What others recorded meanwhile counts for this certificate, too.
+        for _ in range(TURNS_MAX):
+            recorded += await self._record_new(status)
+            if recorded == self._times_recorded:
+                break
+            recorded = self._times_recorded
+            status = await self._inquiry.at_hand(certificate, now)
         self._publish(digest, certificate, status)
         return status
 
-    async def _record_new(self, digest: bytes, certificate: bytes, status: Status) -> None:
-        if isinstance(status, Unknown):
-            return
-        new = [piece for piece in status.evidence if piece.digest not in self._recorded]
+    async def _record_new(self, status: Status) -> int:
+        """How many pieces of evidence were put into the log."""
+        evidence = () if isinstance(status, Unknown) else status.evidence
+        new = [piece for piece in evidence if piece.digest not in self._recorded]
         # Whoever hangs on the same authority must not decide by less than the log says from here.
         subjects = {piece.about for piece in new}
-        for other in self._watched.values():
+        for other in self._watched.values() if new else ():
             if subjects & self._inquiry.subjects(other.der):
                 other.ask_from = _EXPIRED
+        self._times_recorded += len(new)
         for piece in new:
             await self._record(piece)
-            self._recorded.add(piece.digest)
+            if len(self._recorded) >= RECORDED_KEPT_MAX:
+                del self._recorded[next(iter(self._recorded))]
+            self._recorded[piece.digest] = None
+        return len(new)
 
     def _publish(self, digest: bytes, certificate: bytes, status: Status) -> None:
         now = self._clock()
@@ -155,7 +172,15 @@ class RevocationWatch:
         while True:
             await asyncio.sleep(TURN_SECONDS)
             for digest in self.due():
-                self._spawn(self.refresh(digest))
+                self._spawn(self._refresh_quietly(digest))
+
+    async def _refresh_quietly(self, digest: bytes) -> None:
+        try:
+            await self.refresh(digest)
+        except CertificateRejected:  # its time is over: its messages are refused by that
+            self._watched.pop(digest, None)
+        except BusError as error:  # the log cannot be written: messages are refused by that
+            _log.warning("revocation.not-recorded", reason=error.detail)
 
     def due(self) -> list[bytes]:
         """Certificates to be asked about now; each is due again later."""
@@ -170,7 +195,10 @@ class RevocationWatch:
         return found
 
     async def refresh(self, digest: bytes) -> None:
-        """Ask anew; messages go on by what is known until something else is."""
+        """Ask anew; messages go on by what is known until something else is.
+
+        Raises CertificateRejected, LogUnavailable.
+        """
         watched, now = self._watched[digest], self._clock()
         async with self._slots:
             await self._inquiry.fetch(watched.der, now)
@@ -178,8 +206,7 @@ class RevocationWatch:
         if self._says_nothing_new(watched.status, found, now):
             return
         watched.ask_from = _EXPIRED
-        with suppress(BusError):  # the log cannot be written: messages are refused by that
-            await self.find(digest, watched.der, now)
+        await self.find(digest, watched.der, now)
 
     def _says_nothing_new(self, known: Status, found: Status, now: datetime) -> bool:
         """Evidence that says the same again need not fill the log before it is needed."""
