@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -254,9 +254,15 @@ def open_access_point(
 ) -> AccessPoint:
     """Open everything that settings name. Raises ConfigurationError."""
     known = read_known_hub(settings.hub_files, settings.hub.member)
+    known = replace(known, certificate_subjects=settings.certificate_subjects)
     limits = settings.limits
     systems = {one.id: _system(one) for one in settings.systems.values()}
     spool = open_spool(settings.evidence / "spool", bytes_max=limits.reading().spool_bytes_max)
+    try:
+        link = HubLink(settings.hub, spool)
+    except FileNotFoundError as error:
+        problem = errors.Problem(str(settings.file), "hub.authority_file", str(error))
+        raise errors.ConfigurationError([problem]) from error
     store = ExchangeStore.open(
         settings.evidence, StoreBounds(limits.receipts_max, limits.rejected_answers_max)
     )
@@ -264,7 +270,7 @@ def open_access_point(
         Equipment(
             systems=systems,
             is_tls=settings.tls is not None,
-            link=HubLink(settings.hub, spool),
+            link=link,
             spool=spool,
             known=known,
             store=store,

@@ -1,4 +1,4 @@
-"""The command `lienthong check`: tell before the start whether a hub can start."""
+"""The command `lienthong check`: tell before the start whether a program can start."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import click
 
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND
 from bus.core.errors import Problem
+from bus.edge.access_point_readiness import check_access_point
 from bus.edge.clock import now
-from bus.edge.readiness import check_readiness
+from bus.edge.readiness import Readiness, check_readiness
 
 
 @click.command(epilog=f"{EXIT_CODES} Warnings alone are 0.")
@@ -20,14 +21,25 @@ from bus.edge.readiness import check_readiness
     "--settings",
     "settings_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
     help="hub.yaml of the deployment.",
+)
+@click.option(
+    "--access-point",
+    "access_point_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Settings of an access point, in place of a hub's.",
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_context
-def check(context: click.Context, settings_path: Path, *, as_json: bool) -> None:
+def check(
+    context: click.Context,
+    settings_path: Path | None,
+    access_point_path: Path | None,
+    *,
+    as_json: bool,
+) -> None:
     """Check settings, routes, adapters, schemas, keys and log; every problem at once."""
-    readiness = check_readiness(settings_path, now=now())
+    readiness = _readiness(settings_path, access_point_path)
     if as_json:
         found = {
             "ready": readiness.is_ready,
@@ -43,6 +55,14 @@ def check(context: click.Context, settings_path: Path, *, as_json: bool) -> None
         count = len(readiness.problems)
         click.echo("ready" if readiness.is_ready else f"not ready: {count} problems")
     context.exit(DONE if readiness.is_ready else FOUND)
+
+
+def _readiness(settings_path: Path | None, access_point_path: Path | None) -> Readiness:
+    if settings_path is not None and access_point_path is None:
+        return check_readiness(settings_path, now=now())
+    if access_point_path is not None and settings_path is None:
+        return check_access_point(access_point_path, now=now())
+    raise click.UsageError("Give one of --settings and --access-point.")
 
 
 def _values(problems: Iterable[Problem]) -> list[dict[str, Any]]:

@@ -6,19 +6,24 @@ import json
 
 import click
 
+from bus.edge.access_point_settings import access_point_json_schema
 from bus.edge.hub_settings import hub_json_schema
 from bus.edge.routes_file import routes_json_schema
 
-_SCHEMAS = {"routes": routes_json_schema, "hub": hub_json_schema}
+_SCHEMAS = {
+    "routes": routes_json_schema,
+    "hub": hub_json_schema,
+    "access-point": access_point_json_schema,
+}
 
 
 @click.group()
 def config() -> None:
-    """What routes.yaml and hub.yaml may say."""
+    """What routes.yaml, hub.yaml and the settings of an access point may say."""
 
 
 @config.command()
 @click.argument("file", type=click.Choice(list(_SCHEMAS)), default="routes")
 def schema(file: str) -> None:
-    """Print the JSON Schema (draft 2020-12) of routes.yaml or hub.yaml, for editors."""
+    """Print the JSON Schema (draft 2020-12) of a configuration file, for editors."""
     click.echo(json.dumps(_SCHEMAS[file](), ensure_ascii=False, indent=2))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
 from bus.core.errors import (
@@ -21,8 +20,9 @@ from bus.core.faults import Fault
 from bus.core.identifiers import MemberId, ServiceId, SubsystemId
 from bus.core.limits import Limits
 from bus.core.receipts import receipt_key_of
+from bus.edge.certificate_checks import read_trust_store
 from bus.edge.clock import now as read_clock
-from bus.edge.key_store import read_certificates
+from bus.edge.hub_settings import TrustSettings
 from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest
 from bus.kit.clock import Deadline
 from bus.kit.spool import Spool
@@ -38,7 +38,6 @@ from bus.protocols.soap_xroad.verify_answer import (
 )
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
 from signing.attachments import Attachment
-from signing.certificates import TrustStore
 from signing.keys import Signer
 from signing.signed_note import KeyTextInvalid, VerifyingKey
 
@@ -208,12 +207,8 @@ class HubFiles:
 
 def read_known_hub(files: HubFiles, member: MemberId) -> KnownHub:
     """Read what a client must know of a hub. Raises ConfigurationError."""
-    anchors, intermediates = (
-        [one.public_bytes(Encoding.DER) for one in read_certificates(paths)]
-        for paths in (files.anchors, files.intermediates)
-    )
     return KnownHub(
-        trust=TrustStore(anchors, intermediates),
+        trust=read_trust_store(TrustSettings(files.anchors, files.intermediates)),
         member=member,
         receipt_key=receipt_key_of(read_verifying_key(files.checkpoint_key)),
     )

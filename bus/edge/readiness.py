@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TypeVar
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import MemberId
 from bus.core.nation import Nation, Service
+from bus.edge.access_point_settings import is_loopback
 from bus.edge.adapter_folder import open_adapter, read_adapter_folder
 from bus.edge.certificate_checks import (
     anchor_problems,
@@ -174,12 +174,12 @@ class _Check:
         self._made(lambda: read_symmetric_key(log.read_key))
         self._made(lambda: read_symmetric_key(log.pseudonym_key))
         for folder, key in ((log.folder, "folder"), (log.guard.parent, "guard")):
-            reason = _why_not_writable(folder)
+            reason = why_not_writable(folder)
             if reason:
                 self._hub_problem(("log", key), f"{folder} cannot be written: {reason}")
 
     def _check_exposure(self) -> None:
-        if self.settings.show_precise_faults and not _is_loopback(self.settings.listen.host):
+        if self.settings.show_precise_faults and not is_loopback(self.settings.listen.host):
             message = "strangers are told why they were refused: for a sandbox only"
             path = ("show_precise_faults",)
             self.warnings.append(self.settings_document.problem(path, message))
@@ -201,7 +201,7 @@ def _adapter_problems(
         yield routes.problem(path, f"the adapter {service.adapter} does not carry {named}")
 
 
-def _why_not_writable(folder: Path) -> str:
+def why_not_writable(folder: Path) -> str:
     """Why no file can be made in a folder (or in the nearest one that exists); empty if it can."""
     while not folder.exists():
         folder = folder.parent
@@ -210,13 +210,6 @@ def _why_not_writable(folder: Path) -> str:
             return ""
     except OSError as error:
         return error.strerror or type(error).__name__
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _compiled(path: Path) -> CompiledSchema:
