@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 
 from asn1crypto import x509 as asn1_x509
@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 from pyhanko_certvalidator import CertificateValidator, ValidationContext
+from pyhanko_certvalidator.authority import CertTrustAnchor
 from pyhanko_certvalidator.errors import PathBuildingError, ValidationError
 from pyhanko_certvalidator.path import ValidationPath
 
@@ -86,6 +87,11 @@ class TrustStore:
         Raises CertificateRejected.
         """
         self.anchor_certificates = [_load(der) for der in anchors]
+        # What an anchor says of the paths below it holds: RFC 5937 §3.
+        self._bounded_anchors = [
+            CertTrustAnchor(anchor, derive_default_quals_from_cert=True)
+            for anchor in self.anchor_certificates
+        ]
         self.intermediate_certificates = [_load(der) for der in intermediates]
         self._validated: dict[bytes, ValidatedCertificate] = {}
         self.anchors = tuple(anchors)
@@ -142,10 +148,11 @@ class TrustStore:
             certificate,
             intermediate_certs=self.intermediate_certificates,
             validation_context=ValidationContext(
-                trust_roots=self.anchor_certificates,
+                trust_roots=self._bounded_anchors,
                 moment=now,
                 allow_fetching=False,
                 revocation_mode="soft-fail",
+                time_tolerance=timedelta(),
             ),
         )
         try:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from signing.names import BINARY_SECURITY_TOKEN
 from tests.attacks.forge import Hand, Plan, forge
+from tests.attacks.keys import corpus_signer
 from tests.attacks.source import Source
-from tests.attacks.valid_messages import ValidMessage, corpus_signer
+from tests.attacks.valid_messages import ValidMessage
 from tests.certificates import Issuer, make_certificate
 from tests.nation import NOW, SmallNation, der
 
@@ -36,6 +38,10 @@ class Stage:
     @property
     def source(self) -> Source:
         return Source(self.valid.raw)
+
+    @property
+    def has_token(self) -> bool:
+        return bool(self.source.all(BINARY_SECURITY_TOKEN))
 
     @property
     def other(self) -> ValidMessage:
@@ -80,6 +86,8 @@ class Case:
     make: Make = field(repr=False)
     every_stack: bool = False
     """Made from every valid message, not from one."""
+    needs_token: bool = False
+    """Only from messages that carry their certificate as a token."""
     later: timedelta = timedelta()
     """How long after the moment of capture it is sent."""
 

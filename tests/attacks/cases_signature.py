@@ -90,6 +90,7 @@ for _name, _find, _code in (
         _code,
         without(_find),
         every_stack=True,
+        needs_token=_name == "the token",
     )
 
 for _name, _find, _code in (
@@ -107,6 +108,7 @@ for _name, _find, _code in (
         _code,
         emptied(_find),
         every_stack=True,
+        needs_token=_name == "the token",
     )
 
 for _name, _find, _code in (
@@ -127,6 +129,7 @@ for _name, _find, _code in (
         _code,
         doubled(_find),
         every_stack=True,
+        needs_token=_name == "the token",
     )
 
 
@@ -525,6 +528,7 @@ for _name, _place in {
         token_elsewhere(_place),
         source="WSS X.509 Token Profile 1.1.1 §3.2",
         every_stack=True,
+        needs_token=True,
     )
 
 for _name, _old, _new, _code in (

@@ -478,6 +478,7 @@ IDS.add(
         )
     ),
     every_stack=True,
+    needs_token=True,
 )
 IDS.add(
     "an Id in an unsigned block that nobody refers to, twice",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks import cases_algorithms, cases_signature, cases_wrapping
+from tests.attacks import cases_algorithms, cases_certificates, cases_signature, cases_wrapping
 from tests.attacks.cases import Case, Group
 
 GROUPS: tuple[Group, ...] = (
@@ -15,6 +15,8 @@ GROUPS: tuple[Group, ...] = (
     cases_algorithms.WEAK_KEYS,
     cases_algorithms.TRANSFORMS,
     cases_algorithms.REFERENCES,
+    cases_certificates.CERTIFICATES,
+    cases_certificates.SUBJECTS,
 )
 
 CASES: dict[str, Case] = {}

@@ -29,6 +29,8 @@ def stages(
     """The messages of a case, each with what it was made from."""
     for message in valid.values():
         stage = Stage(corpus, message, valid)
+        if case.needs_token and not stage.has_token:
+            continue
         yield stage, case.make(stage)
         if not case.every_stack:
             return

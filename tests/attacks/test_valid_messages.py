@@ -12,7 +12,8 @@ from bus.core.pipeline import judge
 from bus.core.routing import RoutedMessage
 from bus.protocols.soap_xroad.parse import parse
 from tests.attacks.cases import Stage
-from tests.attacks.valid_messages import FOLDER, ValidMessage, valid_messages
+from tests.attacks.keys import FOLDER
+from tests.attacks.valid_messages import ValidMessage, valid_messages
 from tests.nation import CLIENT, LOOKUP, SmallNation
 
 NAMES = sorted(valid_messages())

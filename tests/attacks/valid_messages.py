@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from signing.keys import Signer, load_certificate, load_private_key, make_signer
-from tests.nation import NOW, SmallNation, make_small_nation
+from cryptography.hazmat.primitives.serialization import Encoding
 
-FOLDER = Path(__file__).with_name("valid")
-KEYS = FOLDER / "keys"
-CAPTURED_AT = NOW
-"""The moment that the stacks were told it is."""
+from bus.hub import read_rules
+from tests.attacks.authorities import SECOND_ROOT, authorities, intermediates
+from tests.attacks.keys import FOLDER, key_file
+from tests.nation import SmallNation, make_small_nation
+
+NAMED_CERTIFICATES = ("h41-rsa", "h41-p256")
+"""Of senders that name theirs in messages without sending it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,24 @@ def valid_messages() -> dict[str, ValidMessage]:
 
 
 def corpus_nation(folder: Path) -> SmallNation:
-    """The small nation of the tests under the authority of the corpus."""
+    """The small nation of the tests under the authority of the corpus, and the ones beside it."""
     for name, path in (("authority.key", "authority/ca.key"), ("authority.crt", "trust/ca.crt")):
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        shutil.copyfile(KEYS / f"EXAMPLE-ONLY-{name}", target)
-    return make_small_nation(folder)
-
-
-def corpus_signer(name: str) -> Signer:
-    """A signer whose key is in the repository: `h41-rsa`, `h41-p256` or `h26-rsa`."""
-    key = load_private_key((KEYS / f"EXAMPLE-ONLY-{name}.key").read_bytes())
-    certificate = load_certificate((KEYS / f"EXAMPLE-ONLY-{name}.crt").read_bytes())
-    return make_signer(key, certificate)
+        shutil.copyfile(key_file(name), target)
+    nation = make_small_nation(folder)
+    trust = nation.settings.trust
+    second_root = folder / "trust" / "second-root.crt"
+    second_root.write_bytes(authorities()[SECOND_ROOT].certificate.public_bytes(Encoding.PEM))
+    between = folder / "trust" / "between.crt"
+    between.write_bytes(b"".join(one.public_bytes(Encoding.PEM) for one in intermediates()))
+    settings = replace(
+        nation.settings,
+        trust=replace(
+            trust,
+            anchors=(*trust.anchors, second_root),
+            intermediates=(*trust.intermediates, between),
+            certificates=tuple(key_file(f"{name}.crt") for name in NAMED_CERTIFICATES),
+        ),
+    )
+    return replace(nation, settings=settings, rules=read_rules(settings).rules)

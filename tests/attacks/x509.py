@@ -19,23 +19,26 @@ ORGANIZATION_IDENTIFIER = "2.5.4.97"
 Change = Callable[[x509.TbsCertificate], None]
 
 
-def altered(stage: Stage, change: Change, key: Any = None) -> Hand:
-    """A certificate of the corpus's authority, with a change made before it was signed."""
+def altered(
+    stage: Stage,
+    change: Change,
+    key: Any = None,
+    *,
+    patch: Callable[[bytes], bytes] = lambda signed: signed,
+) -> Hand:
+    """A certificate of the corpus's authority, with a change made before it was signed.
+
+    `patch` changes its DER besides, where nothing else writes what is wanted.
+    """
     key = key or ec.generate_private_key(ec.SECP256R1())
     issuer = stage.nation.issuer
     certificate = x509.Certificate.load(der(make_certificate(issuer, key.public_key(), NOW)))
     tbs = certificate["tbs_certificate"]
     change(tbs)
-    signed = tbs.dump(force=True)
+    signed = patch(tbs.dump(force=True))
     value = issuer.key.sign(signed, ec.ECDSA(hashes.SHA256()))
-    whole = x509.Certificate(
-        {
-            "tbs_certificate": x509.TbsCertificate.load(signed),
-            "signature_algorithm": algos.SignedDigestAlgorithm({"algorithm": "sha256_ecdsa"}),
-            "signature_value": value,
-        }
-    )
-    return Hand(key, whole.dump(force=True))
+    algorithm = algos.SignedDigestAlgorithm({"algorithm": "sha256_ecdsa"}).dump()
+    return Hand(key, _der(0x30, signed + algorithm + core.OctetBitString(value).dump()))
 
 
 def with_public_key(info: bytes) -> Change:

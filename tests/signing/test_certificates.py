@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa, x25
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bus.sandbox.authority import Authority
 from signing import certificates
 from signing.certificates import CERTIFICATE_BYTES_MAX, TrustStore
 from signing.errors import CertificateRejected
+from signing.keys import load_private_key
 from tests.certificates import AUTHORITY, DAY, ENCIPHERING, Issuer, make_certificate, make_root
 from tests.nation import NOW, der
 
@@ -30,6 +32,9 @@ BETWEEN = Issuer(
     _BETWEEN_KEY,
     make_certificate(ROOT, _BETWEEN_KEY.public_key(), NOW, name="between", usage=AUTHORITY),
 )
+
+
+SECOND = timedelta(seconds=1)
 
 
 def store(*intermediates: x509.Certificate) -> TrustStore:
@@ -164,6 +169,24 @@ def test_an_expired_intermediate_leads_nowhere() -> None:
 
     with pytest.raises(CertificateRejected, match="expired"):
         store(expired).validate(leaf(BETWEEN), NOW)
+
+
+def test_what_an_anchor_says_of_the_paths_below_it_holds() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    authority = Authority.create("issues end entities only", NOW)
+    anchor = Issuer(load_private_key(authority.key_pem()), authority.certificate)
+    between = make_certificate(anchor, key.public_key(), NOW, name="one", usage=AUTHORITY)
+    trust = TrustStore([der(anchor.certificate)], [der(between)])
+
+    assert trust.validate(leaf(anchor), NOW).subject_identifier == "VN/GOV/H41"
+    with pytest.raises(CertificateRejected, match="path length"):
+        trust.validate(leaf(Issuer(key, between)), NOW)
+
+
+@pytest.mark.parametrize("validity", [{"valid_until": -SECOND}, {"valid_from": SECOND}])
+def test_a_second_out_of_its_time_is_out_of_its_time(validity: dict[str, timedelta]) -> None:
+    with pytest.raises(CertificateRejected):
+        store().validate(leaf(**validity), NOW)
 
 
 def test_an_end_entity_issues_nothing() -> None:

@@ -32,7 +32,8 @@ import schemas
 from bus.edge.payload_schemas import read_schema
 from bus.protocols.soap_xroad.wsdl import write_wsdl
 from signing import names
-from tests.attacks.valid_messages import CAPTURED_AT, FOLDER, KEYS, corpus_nation, corpus_signer
+from tests.attacks.keys import CAPTURED_AT, FOLDER, KEYS, corpus_signer
+from tests.attacks.valid_messages import corpus_nation
 from tests.nation import LOOKUP
 
 HERE = Path(__file__).parent

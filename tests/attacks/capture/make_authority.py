@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bus.sandbox.authority import Authority, Holder, KeyKind
-from tests.attacks.valid_messages import CAPTURED_AT, KEYS
+from tests.attacks.keys import CAPTURED_AT, KEYS
 from tests.nation import CLIENT, OTHER_CLIENT
 
 HOLDERS = {
