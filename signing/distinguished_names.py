@@ -108,7 +108,7 @@ def _oid(kind: str) -> str:
 def _value(found: re.Match[str]) -> str:
     if found["hex"] is not None:
         return _decoded(bytes.fromhex(found["hex"]))
-    text = found["quoted"] if found["quoted"] is not None else found["plain"].rstrip()
+    text = found["quoted"] if found["quoted"] is not None else found["plain"]
     return _ESCAPED.sub(_unescaped, text)
 
 

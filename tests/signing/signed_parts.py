@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 from bus.core.xml import parse_xml
 from signing import names
+from signing.attachment_transforms import ReadXml
+from signing.attachments import Attachment
 from signing.certificates import TrustStore
 from signing.policy import SignaturePolicy
 from signing.sign import CanonicalPart, security_header
-from signing.verify import SignedPart, VerifiedSignature, verify_signature
+from signing.verify import PolicyOf, SignedPart, VerifiedSignature, verify_signature
 from tests.nation import NOW, SmallNation
 
 MINUTES = timedelta(minutes=5)
@@ -27,13 +29,27 @@ def signed_message(nation: SmallNation) -> bytes:
     return b"<e><h>" + ROUTE.canonical + security + b"</h>" + BODY.canonical + b"</e>"
 
 
-def verify(raw: bytes, nation: SmallNation, policy: SignaturePolicy = POLICY) -> VerifiedSignature:
+def verify(
+    raw: bytes,
+    nation: SmallNation,
+    policy: SignaturePolicy | PolicyOf = POLICY,
+    *,
+    known: Sequence[bytes] = (),
+    now: datetime = NOW,
+    attachments: Sequence[Attachment] = (),
+    read_xml: ReadXml | None = None,
+) -> VerifiedSignature:
     """Require what stands at the positions of Body and route: that they are the last children."""
     root = parse_xml(raw, bytes_max=len(raw))
     security = root.find(f".//{names.SECURITY}")
     assert security is not None
     required = [SignedPart("Body", root[-1]), SignedPart("route", root[0][0])]
-    return verify_signature(security, required, policy, TrustStore([nation.anchor]), NOW)
+    trust = TrustStore([nation.anchor], (), known)
+    if read_xml is None:
+        return verify_signature(security, required, policy, trust, now, attachments=attachments)
+    return verify_signature(
+        security, required, policy, trust, now, attachments=attachments, read_xml=read_xml
+    )
 
 
 def swap(old: str, new: str, count: int = -1) -> Change:

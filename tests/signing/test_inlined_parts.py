@@ -1,0 +1,132 @@
+"""A part of an optimised message may be signed with its binary content in its place (XOP)."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+
+import pytest
+from handmade import (
+    TO_TOKEN,
+    Handmade,
+    Ref,
+    attached,
+    attachment,
+    binary_token,
+    canonical,
+    part,
+    token_reference,
+)
+from lxml import etree
+from signed_parts import verify
+
+from signing import names
+from signing import policy as uri
+from signing.errors import (
+    CoverageInsufficient,
+    DigestMismatch,
+    SignatureMalformed,
+)
+from tests.nation import SmallNation
+
+PDF = b"%PDF-1.7 1234567890"
+
+
+@pytest.fixture(scope="module")
+def plain(nation: SmallNation) -> Handmade:
+    """A message with a token; the tests change it."""
+    signer = nation.client_signers["rsa-2048"]
+    return Handmade(
+        signer, token_reference(TO_TOKEN, 'wsu:Id="str"'), binary_token(signer.certificate_der)
+    )
+
+
+INCLUDE = f'<xop:Include xmlns:xop="{names.XOP}" href="cid:a1@example.vn"/>'
+
+
+def optimised(plain: Handmade, inside: str = INCLUDE) -> Handmade:
+    return replace(plain, body=plain.body.replace("1</x>", f"{inside}</x>"))
+
+
+def as_before(plain: Handmade, content: bytes, digest: str = uri.DIGEST_SHA256) -> Ref:
+    """The Body with base64 in it, as its signer saw it."""
+    text = base64.b64encode(content).decode()
+    body = etree.fromstring(plain.body.replace("1</x>", f"{text}</x>"))
+    return Ref("#body", lambda root: canonical(body), digest=digest)
+
+
+@pytest.mark.parametrize("content", [b"", b"1", b"12", b"123", PDF])
+@pytest.mark.parametrize("piece_bytes", [1, 2, 4, 1000])
+@pytest.mark.parametrize("digest", [uri.DIGEST_SHA256, uri.DIGEST_SHA512])
+def test_a_part_may_be_signed_as_it_was_before_it_was_optimised(
+    content: bytes, piece_bytes: int, digest: str, plain: Handmade, nation: SmallNation
+) -> None:
+    beside = attachment(content, piece_bytes=piece_bytes)
+    parts = [as_before(plain, content, digest), part("route")]
+
+    verified = verify(replace(optimised(plain), parts=parts).raw(), nation, attachments=[beside])
+
+    assert (beside,) == verified.attachments
+    assert b"xop:Include" in verified.canonical_parts["Body"]
+
+
+def test_a_part_may_be_signed_as_it_stands_together_with_its_attachment(
+    plain: Handmade, nation: SmallNation
+) -> None:
+    beside = attachment(PDF)
+    message = replace(optimised(plain), references=[attached("a1@example.vn", PDF)])
+
+    assert (beside,) == verify(message.raw(), nation, attachments=[beside]).attachments
+
+
+def test_a_part_as_it_stands_does_not_cover_what_it_includes(
+    plain: Handmade, nation: SmallNation
+) -> None:
+    with pytest.raises(CoverageInsufficient, match="an attachment is not signed"):
+        verify(optimised(plain).raw(), nation, attachments=[attachment(PDF)])
+
+
+def test_another_content_than_the_signed_one_is_seen(plain: Handmade, nation: SmallNation) -> None:
+    message = replace(optimised(plain), parts=[as_before(plain, PDF), part("route")])
+
+    with pytest.raises(DigestMismatch, match=r"b .line 1. was changed"):
+        verify(message.raw(), nation, attachments=[attachment(PDF[:-1] + b"1")])
+
+
+@pytest.mark.parametrize(
+    ("inside", "reason"),
+    [
+        ("text" + INCLUDE, "only content"),
+        (INCLUDE + "text", "only content"),
+        (INCLUDE + INCLUDE, "only content"),
+        (INCLUDE.replace("/>", "><a/></xop:Include>"), "only content"),
+        (INCLUDE.replace("href", "src"), "only content"),
+        (INCLUDE.replace("a1@", "a2@"), "no attachment of this message"),
+        (INCLUDE.replace("cid:", "file:"), "no attachment of this message"),
+    ],
+)
+def test_an_include_stands_alone_for_one_attachment(
+    inside: str, reason: str, plain: Handmade, nation: SmallNation
+) -> None:
+    message = replace(optimised(plain, inside), parts=[as_before(plain, PDF), part("route")])
+
+    with pytest.raises(SignatureMalformed, match=reason):
+        verify(message.raw(), nation, attachments=[attachment(PDF)])
+
+
+def test_an_include_is_no_part_by_itself(plain: Handmade, nation: SmallNation) -> None:
+    include = INCLUDE.replace("/>", f' xmlns:wsu="{names.WSU}" wsu:Id="include"/>')
+    reference = Ref("#include", lambda root: b"")
+    message = replace(optimised(plain, include), references=[reference])
+
+    with pytest.raises(SignatureMalformed, match="only content"):
+        verify(message.raw(), nation, attachments=[attachment(PDF)])
+
+
+def test_a_changed_part_without_includes_is_a_changed_part(
+    plain: Handmade, nation: SmallNation
+) -> None:
+    raw = replace(plain, references=[attached("a1@example.vn", PDF)]).raw()
+
+    with pytest.raises(DigestMismatch, match="was changed after signing"):
+        verify(raw.replace(b"<x>1", b"<x>2"), nation, attachments=[attachment(PDF)])
