@@ -17,6 +17,7 @@ from pathlib import Path
 import requests
 import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
+from urllib3.exceptions import HTTPError
 
 from bus.core.errors import ConfigurationError, Problem
 from bus.edge.key_store import read_certificates
@@ -98,13 +99,14 @@ def ask_authority(settings: TimestampSettings, request: bytes) -> bytes:
             if reply.status_code != requests.codes.ok:
                 raise TimestampFailed(f"the authority answered {reply.status_code}")
             return _bounded(reply, deadline)
-    except requests.RequestException as error:
+    except (requests.RequestException, HTTPError) as error:
         raise TimestampFailed(f"the authority cannot be asked: {type(error).__name__}") from error
 
 
 def _bounded(reply: requests.Response, deadline: float) -> bytes:
     content = b""
-    for chunk in reply.iter_content(_CHUNK_BYTES):
+    # What has arrived, piece by piece: waiting for a whole chunk would wait past the deadline.
+    while chunk := reply.raw.read1(_CHUNK_BYTES, decode_content=True):
         content += chunk
         if len(content) > TIMESTAMP_BYTES_MAX:
             raise TimestampFailed(f"the authority answered more than {TIMESTAMP_BYTES_MAX} bytes")
