@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from lxml import etree
 
+from adapters.business_registry import documents
 from adapters.business_registry.answers import write_answer
 from bus.kit.agency_http import AgencyHttp
 from bus.kit.clock import Deadline
@@ -50,6 +51,8 @@ class BusinessRegistryAdapter(Adapter):
 
     def answer(self, query: Query) -> Answer:
         service = query.service.service_code
+        if service == documents.SERVICE:
+            return documents.submit_documents(query, self._agency)
         if service not in _CHECKS:
             raise PayloadRejected(f"{service} is no service of this agency")
         asked = {etree.QName(child).localname: child.text or "" for child in query.element()}
@@ -103,4 +106,4 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, str]], None]] = MappingProxyType(
         "tinhTrangHoSo": _check_nothing,
     }
 )
-"""The four calls, and what a schema cannot check of each."""
+"""The calls that ask, and what a schema cannot check of each."""

@@ -90,6 +90,19 @@ def check_references(payload: etree._Element, attachments: Collection[Attachment
             raise AttachmentReferenceInvalid(public_detail="a reference names no attachment")
 
 
+def attachment_named(
+    holder: etree._Element, attachments: Collection[Attachment]
+) -> Attachment | None:
+    """The attachment that an element names, by an xop:Include in it or by its text.
+
+    None: it names none, and its content stands in it.
+    """
+    urls = list(_references(holder))
+    if len(urls) != 1:
+        return None
+    return next((one for one in attachments if one.content_id == _content_id(urls[0])), None)
+
+
 def for_schema(payload: etree._Element) -> etree._Element:
     """The payload as its schema means it: base64 where an Include stands. XOP §4.2.
 

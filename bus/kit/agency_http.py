@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -41,7 +42,6 @@ from bus.kit.clock import Deadline
 from bus.kit.multipart import MultipartIntake, WholeMessage
 from bus.kit.spool import Spool
 from bus.protocols.mime.content_type import MULTIPART_RELATED, parse_content_type
-from bus.protocols.mime.write import RelatedMessage
 from signing.attachments import Attachment
 
 REPLY_BYTES_MAX = 4 * 1024 * 1024
@@ -55,6 +55,31 @@ PUBLIC_MESSAGE_CHARACTERS_MAX = 200
 _TRY_LATER = frozenset({408, 425, 429})
 
 
+class StreamedBody(Protocol):
+    """A body that is sent piece by piece, more than once if need be."""
+
+    def __len__(self) -> int:
+        """How many bytes."""
+        ...
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The bytes, from the start."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentBody:
+    """The content of an attachment as a body of its own."""
+
+    attachment: Attachment
+
+    def __len__(self) -> int:
+        return self.attachment.bytes_count
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self.attachment.chunks()
+
+
 @dataclass(frozen=True, slots=True)
 class AgencyRequest:
     """One request to an agency."""
@@ -63,8 +88,8 @@ class AgencyRequest:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes | RelatedMessage = field(default=b"", repr=False)
-    """A message with attachments is sent piece by piece."""
+    body: bytes | StreamedBody = field(default=b"", repr=False)
+    """A body that is no bytes is sent piece by piece."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from lxml import etree
 
+from bus.core.attachments import attachment_named
 from bus.core.errors import (
     AnswerInvalid,
     PayloadRejected,
@@ -40,6 +41,7 @@ __all__ = [
     "ServiceFault",
     "ServiceId",
     "SubsystemId",
+    "attachment_named",
     "attachment_of_bytes",
     "attachment_of_file",
     "parse_xml",

@@ -7,7 +7,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -16,11 +16,13 @@ from bus.kit.agency_http import (
     AgencyHttp,
     AgencyReply,
     AgencyRequest,
+    AttachmentBody,
     agency_address,
     check_status,
     public_message,
 )
 from bus.kit.clock import Deadline
+from signing.attachments import Attachment
 
 JsonObject = Mapping[str, object]
 
@@ -123,31 +125,47 @@ class RestAgency:
         Raises RecipientRefused (4xx), RecipientUnavailable (5xx, no JSON object, too large),
         RecipientTimeout.
         """
-        token = self._tokens.token(deadline)
-        reply = self._send(path, query, headers, token, deadline)
-        if reply.status == 401:
-            # The agency may end a token before its time; once, a fresh one is tried.
-            self._tokens.discard(token)
-            fresh = self._tokens.token(deadline)
-            reply = self._send(path, query, headers, fresh, deadline)
-        check_status(reply.status)
-        return read_json_object(reply)
+        request = AgencyRequest("GET", self._url(path), headers=headers, query=query)
+        return self._exchange(request, deadline)
 
-    def _send(
+    def post(
         self,
         path: str,
         query: Mapping[str, str],
+        content: Attachment,
+        *,
         headers: Mapping[str, str],
-        token: str,
         deadline: Deadline,
-    ) -> AgencyReply:
+    ) -> JsonObject:
+        """POST an attachment's content, piece by piece; give the JSON object of the answer.
+
+        Raises what `get` raises.
+        """
         request = AgencyRequest(
-            "GET",
-            f"{self._base_url}/{quote(path)}",
-            headers={**headers, "Authorization": f"Bearer {token}", "Accept": "application/json"},
+            "POST",
+            self._url(path),
+            headers={**headers, "Content-Type": content.media_type},
             query=query,
+            body=AttachmentBody(content),
         )
-        return self._http.send(request, deadline)
+        return self._exchange(request, deadline)
+
+    def _url(self, path: str) -> str:
+        return f"{self._base_url}/{quote(path)}"
+
+    def _exchange(self, request: AgencyRequest, deadline: Deadline) -> JsonObject:
+        token = self._tokens.token(deadline)
+        reply = self._send(request, token, deadline)
+        if reply.status == 401:
+            # The agency may end a token before its time; once, a fresh one is tried.
+            self._tokens.discard(token)
+            reply = self._send(request, self._tokens.token(deadline), deadline)
+        check_status(reply.status)
+        return read_json_object(reply)
+
+    def _send(self, request: AgencyRequest, token: str, deadline: Deadline) -> AgencyReply:
+        ours = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        return self._http.send(replace(request, headers={**request.headers, **ours}), deadline)
 
 
 def read_json_object(reply: AgencyReply) -> JsonObject:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
@@ -55,6 +56,11 @@ class HttpRequest:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    """Its first REQUEST_BYTES_MAX bytes."""
+    bytes_count: int = 0
+    """Of the whole body."""
+    sha256: str = ""
+    """Of the whole body, in hex."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,10 @@ class SimulatedAgency(ABC):
     def is_service_call(self, request: HttpRequest) -> bool:
         """Whether the request asks for the service: to such only, a fault applies."""
 
+    def takes_files(self, request: HttpRequest) -> bool:
+        """Whether a request may be of any size: of its body only digest and size count."""
+        return False
+
     @abstractmethod
     def wrong_answer(self) -> HttpReply:
         """An answer that the agency's protocol carries and its schema forbids."""
@@ -102,7 +112,7 @@ class SimulatedAgency(ABC):
         if scope["type"] != "http":
             return
         request = await read_request(scope, receive)
-        if request is None:
+        if request.bytes_count > REQUEST_BYTES_MAX and not self.takes_files(request):
             await send_reply(send, text_reply(413, "too large"))
             return
         await send_reply(send, await self._reply(request))
@@ -146,14 +156,15 @@ def read_fault(request: HttpRequest) -> tuple[FaultSetting | None, HttpReply]:
     return setting, json_reply({"mode": setting.mode, "seconds": setting.seconds})
 
 
-async def read_request(scope: Scope, receive: Receive) -> HttpRequest | None:
-    """The request; None: its body is larger than the bound."""
-    body = bytearray()
+async def read_request(scope: Scope, receive: Receive) -> HttpRequest:
+    """The request; of a large body the first bytes are kept, and its digest."""
+    body, digest, count = bytearray(), hashlib.sha256(), 0
     while True:
         message = await receive()
-        body += message.get("body", b"")
-        if len(body) > REQUEST_BYTES_MAX:
-            return None
+        chunk = message.get("body", b"")
+        digest.update(chunk)
+        count += len(chunk)
+        body += chunk[: REQUEST_BYTES_MAX - len(body)]
         if not message.get("more_body"):
             break
     return HttpRequest(
@@ -162,6 +173,8 @@ async def read_request(scope: Scope, receive: Receive) -> HttpRequest | None:
         dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
         {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]},
         bytes(body),
+        count,
+        digest.hexdigest(),
     )
 
 

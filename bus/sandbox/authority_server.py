@@ -12,6 +12,7 @@ import click
 import uvicorn
 
 from bus.sandbox.agency_http_server import (
+    REQUEST_BYTES_MAX,
     FaultMode,
     FaultSetting,
     HttpReply,
@@ -58,7 +59,8 @@ class AuthorityServer:
         if scope["type"] != "http":
             return
         request = await read_request(scope, receive)
-        reply = text_reply(413, "too large") if request is None else await self._reply(request)
+        is_large = request.bytes_count > REQUEST_BYTES_MAX
+        reply = text_reply(413, "too large") if is_large else await self._reply(request)
         await send_reply(send, reply)
 
     async def _reply(self, request: HttpRequest) -> HttpReply:

@@ -27,6 +27,7 @@ SERVICE_PREFIX = "/apiCSDLDKDN/1.0/"
 TOKEN_LIFE_SECONDS = 600
 SPAN_DAYS_MAX = 5
 ROWS_MAX = 500
+_DOCUMENTS = "taiLieuHoSo"
 _FORGET_TOKENS_PATH = "/_forget_tokens"
 _TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]\Z")
 _NUMBER = re.compile(r"[0-9]{1,7}\Z")
@@ -99,6 +100,8 @@ class BusinessRegistryAgency(SimulatedAgency):
         if request.path == _FORGET_TOKENS_PATH:
             self._token_ends.clear()
             return text_reply(200, "forgotten")
+        if request.path == SERVICE_PREFIX + _DOCUMENTS:
+            return self._take_document(request)
         call = self._calls.get(request.path.removeprefix(SERVICE_PREFIX))
         if call is None or not self.is_service_call(request) or request.method != "GET":
             return text_reply(404, "no such service")
@@ -114,6 +117,29 @@ class BusinessRegistryAgency(SimulatedAgency):
 
     def refusal(self) -> HttpReply:
         return json_reply({"Status": 0, "Message": "Đơn vị không được phép khai thác"})
+
+    def takes_files(self, request: HttpRequest) -> bool:
+        return request.path == SERVICE_PREFIX + _DOCUMENTS
+
+    def _take_document(self, request: HttpRequest) -> HttpReply:
+        """Take one document of a dossier; the same one again has the same number."""
+        if request.method != "POST":
+            return text_reply(405, "documents come by POST")
+        if not self._is_token_good(request.headers.get("authorization", "")):
+            return json_reply({"error": "invalid_token"}, status=401)
+        number, name = request.query.get("in_journal_no", ""), request.query.get("ten", "")
+        try:
+            self._dossier({"in_journal_no": number})
+        except _Refusal as refusal:
+            return json_reply({"Status": 0, "Message": str(refusal)})
+        taken = {
+            "Ten": name,
+            "SoByte": request.bytes_count,
+            "SHA256": request.sha256,
+            "SoTiepNhan": f"TN-{request.sha256[:12]}",
+            "BienNhan": f"BIÊN NHẬN\r\nHồ sơ {number}\r\n{name}: {request.bytes_count} byte\r\n",
+        }
+        return json_reply({"Status": 1, "Message": "", "TaiLieu": taken})
 
     def _give_token(self, request: HttpRequest) -> HttpReply:
         wanted = parse_qs(request.body.decode("latin-1")).get("grant_type")

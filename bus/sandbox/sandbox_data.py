@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ SEED_DEFAULT = 2026
 POPULATION_SERVICES = "VN/GOV/G01/dancu"
 REGISTRY_SERVICES = "VN/GOV/G05/dkdn"
 _POPULATION_NAMESPACE = "http://dancuquocgia.bca"
+_DOCUMENT = "Giấy đề nghị đăng ký doanh nghiệp"
 _REGISTRY_NAMESPACE = "urn:lienthong:dang-ky-doanh-nghiep:1.0"
 
 
@@ -110,10 +112,23 @@ def sample_requests(data_dir: Path) -> dict[str, bytes]:
         f"{POPULATION_SERVICES}/{code}/v1": _element(_POPULATION_NAMESPACE, code, citizen)
         for code in ("TraCuuThongTinCongDan", "XacThucThongTinCongDan", "XacMinhThongTinNhanThan")
     }
-    return requests | {
+    requests |= {
         f"{REGISTRY_SERVICES}/{code}/v1": _element(_REGISTRY_NAMESPACE, code, fields)
         for code, fields in registry.items()
     }
+    documents = _documents(told.journal_number)
+    return requests | {f"{REGISTRY_SERVICES}/nopTaiLieu/v1": documents}
+
+
+def _documents(journal_number: str) -> bytes:
+    """Hand in a document that stands in the request itself."""
+    fields = {"in_journal_no": journal_number}
+    root = etree.fromstring(_element(_REGISTRY_NAMESPACE, "nopTaiLieu", fields))
+    document = etree.SubElement(root, f"{{{_REGISTRY_NAMESPACE}}}TaiLieu")
+    etree.SubElement(document, f"{{{_REGISTRY_NAMESPACE}}}Ten").text = _DOCUMENT
+    content = etree.SubElement(document, f"{{{_REGISTRY_NAMESPACE}}}NoiDung")
+    content.text = b64encode(_DOCUMENT.encode()).decode("ascii")
+    return etree.tostring(root, encoding="UTF-8", xml_declaration=False)
 
 
 def _dossier_days(data_dir: Path) -> tuple[str, str]:

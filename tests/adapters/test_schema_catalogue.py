@@ -23,6 +23,7 @@ HUB_FACING = {
         "danhSachHoSoTrongNgay",
         "danhSachHoSo",
         "tinhTrangHoSo",
+        "nopTaiLieu",
     ],
 }
 
