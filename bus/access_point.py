@@ -20,7 +20,7 @@ from bus.core import errors
 from bus.core.attachments import message_digest
 from bus.core.envelope import SoapVersion
 from bus.core.faults import Fault, fault_of
-from bus.core.identifiers import SubsystemId
+from bus.core.identifiers import MESSAGE_ID_CHARACTERS_MAX, SubsystemId
 from bus.core.limits import Limits
 from bus.core.nation import FaultStyle
 from bus.core.receipts import Receipt
@@ -60,6 +60,7 @@ from signing.keys import SignerInTime
 
 VALID_FOR = timedelta(minutes=5)
 """How long a signed request holds, and how long a repeated one is the same message."""
+_OWN_ID_MAX = MESSAGE_ID_CHARACTERS_MAX - len(".") - len(str(uuid.UUID(int=0)))
 _OLD_WSDL = "/wsdl"
 """Where clients of older X-Road servers ask for a WSDL."""
 _ABOUT_SERVICES = frozenset({"/services", "/listClients"})
@@ -90,6 +91,7 @@ class Equipment:
     limits: Limits
     spool: Spool
     style: FaultStyle
+    renews_message_ids: bool
     public_url: str
     """What stands in descriptions of services as the address to post to."""
     clock: Callable[[], datetime] = read_clock
@@ -191,10 +193,21 @@ class AccessPoint:
             _log.info("access-point.repeated", client=name.client, message_id=name.message_id)
             return kept
         try:
-            signed = sign_plain(request, system.signer.at(now), SigningTime(now, VALID_FOR))
+            signed = sign_plain(
+                request,
+                system.signer.at(now),
+                SigningTime(now, VALID_FOR),
+                message_id=self._renewed_id(request),
+            )
         except SignatureError as error:
             raise errors.SigningFailed(str(error)) from error
         return equipment.store.keep_request(name, signed, now=now, expires=now + VALID_FOR)
+
+    def _renewed_id(self, request: PlainRequest) -> str:
+        """An id that was not used before, for systems that use theirs again; empty: theirs."""
+        if not self._equipment.renews_message_ids:
+            return ""
+        return f"{request.envelope.message_id[:_OWN_ID_MAX]}.{self._equipment.new_id()}"
 
     def _verified(
         self, request: PlainRequest, name: ExchangeName, signed: bytes, answer: AgencyReply
@@ -276,6 +289,7 @@ def open_access_point(
             store=store,
             limits=limits.reading(),
             style=settings.faults,
+            renews_message_ids=settings.renews_message_ids,
             public_url=settings.public_url,
             clock=clock,
         )

@@ -33,6 +33,8 @@ from bus.kit.settings_form import (
 )
 from bus.kit.yaml_document import YamlDocument, read_yaml
 
+PORT_USUAL = 8081
+
 # --- values ----------------------------------------------------------------------------------
 
 
@@ -99,6 +101,7 @@ class AccessPointSettings:
     trust: TrustSettings
     certificate_subjects: Mapping[MemberId, str]
     evidence: Path
+    renews_message_ids: bool
     faults: FaultStyle
     limits: AccessPointLimits = field(repr=False)
 
@@ -170,7 +173,7 @@ class AccessPointForm(SettingsForm):
     """Its systems that may ask here, by subsystem code."""
     signer: SignerForm
     """The agency's key, which signs their requests."""
-    listen: ListenForm = ListenForm()
+    listen: ListenForm = ListenForm(port=PORT_USUAL)
     """Where the systems find it. Without TLS: an address of this machine only."""
     public_url: HttpUrlText | None = None
     """The address under which they reach it; it stands in the WSDL."""
@@ -184,6 +187,8 @@ class AccessPointForm(SettingsForm):
     """organizationIdentifier of members whose certificates say something else than their id."""
     evidence: SettingText
     """The folder of the receipts and of what is kept for repeated requests."""
+    renews_message_ids: bool = False
+    """true for systems that use a message id again: the hub gets an id of its own making."""
     faults: FaultsForm = FaultsForm()
     """How faults are written to the systems."""
     limits: AccessPointLimitsForm = AccessPointLimitsForm()
@@ -284,6 +289,7 @@ def _settings(form: AccessPointForm, file: Path) -> AccessPointSettings:
             MemberId.parse(one): subject for one, subject in form.certificate_subjects.items()
         },
         evidence=base / form.evidence,
+        renews_message_ids=form.renews_message_ids,
         faults=FaultStyle(form.faults.spelling, form.faults.http_status),
         limits=AccessPointLimits(**form.limits.model_dump()),
     )

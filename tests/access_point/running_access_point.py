@@ -165,7 +165,10 @@ def served_hub(nation: SmallNation, folder: Path) -> Iterator[ServedHub]:
     """A hub over a log in `folder`, behind a real socket. LOOKUP takes attachments there."""
     folder.mkdir(parents=True, exist_ok=True)
     routes = folder / "routes.yaml"
-    service, rule = f"- id: {LOOKUP}\n", "    attachments: {max: 2}\n    answer_attachments: {max: 1}\n"
+    service, rule = (
+        f"- id: {LOOKUP}\n",
+        "    attachments: {max: 2}\n    answer_attachments: {max: 1}\n",
+    )
     text = nation.settings.routes.read_text()
     assert service in text
     routes.write_text(text.replace(service, service + rule))

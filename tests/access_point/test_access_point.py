@@ -235,6 +235,27 @@ def test_another_request_under_the_same_id_is_refused(point: RunningAccessPoint)
     assert fault_codes(reply)[1] == "message-id.conflict"
 
 
+def test_an_id_that_a_system_uses_again_is_made_new_where_the_settings_say_so(
+    nation: SmallNation, hub: ServedHub, tmp_path: Path
+) -> None:
+    settings = write_settings(nation, tmp_path, hub.url, renews_message_ids=True)
+    one, other = plain_request("same"), plain_request("same", user_id="VN0999")
+
+    with running_access_point(settings, hub.clock) as point:
+        first, again, second = point.post(one), point.post(one), point.post(other)
+        hub.clock.now = NOW + timedelta(minutes=6)
+        later = point.post(one)
+        kept = [receipt.message_id for receipt in point.store().receipts()]
+
+    ids = [query.message_id for query in hub.agency.asked]
+    assert [reply.status for reply in (first, again, second, later)] == [200] * 4
+    assert len(set(ids)) == len(ids) == 3
+    assert {"same"} == {one.partition(".")[0] for one in ids}
+    assert first.body == again.body
+    assert read(later)[0].findtext("xrd:id", namespaces=NAMES) == "same"
+    assert kept == ["same"] * 3
+
+
 # --- refused here -------------------------------------------------------------------------------
 
 

@@ -54,7 +54,7 @@ def test_paths_start_from_the_folder_of_the_file(tmp_path: Path) -> None:
     assert settings.hub_files.checkpoint_key == tmp_path / "hub.vkey"
     assert (settings.hub.url, settings.public_url) == (
         "http://127.0.0.1:8080",
-        "http://127.0.0.1:8080",
+        "http://127.0.0.1:8081",
     )
 
 

@@ -20,7 +20,7 @@ from lxml import etree
 
 from bus.core import errors
 from bus.core.attachments import message_digest
-from bus.core.envelope import Envelope, SoapVersion
+from bus.core.envelope import Envelope, HeaderBlock, SoapVersion
 from bus.core.faults import UNVERIFIED_CODE, UNVERIFIED_XROAD, Fault
 from bus.core.limits import Limits
 from bus.core.nation import FaultSpelling
@@ -126,13 +126,18 @@ def _own_charset(raw: bytes) -> str:
     return declared[1].decode("ascii") if declared else "utf-8"
 
 
-def sign_plain(request: PlainRequest, signer: Signer, time: SigningTime) -> bytes:
+def sign_plain(
+    request: PlainRequest, signer: Signer, time: SigningTime, *, message_id: str = ""
+) -> bytes:
     """The signed message that says what a plain request says: its header blocks in its order,
     the element of its Body, its attachments.
 
     Blocks of other namespaces than X-Road's stay behind: the hub would not look at them.
+    `message_id` stands in place of the request's, where it is given.
     """
     envelope = request.envelope
+    if message_id:
+        envelope = _under_id(envelope, message_id)
     return write_with_blocks(
         repeated_blocks(envelope),
         envelope.payload,
@@ -141,6 +146,17 @@ def sign_plain(request: PlainRequest, signer: Signer, time: SigningTime) -> byte
         soap_version=envelope.soap_version,
         attachments=[signed_part(one) for one in envelope.attachments],
     )
+
+
+def _under_id(envelope: Envelope, message_id: str) -> Envelope:
+    blocks = []
+    for block in envelope.routing_blocks:
+        element = block.element
+        if element.tag == names.ID:
+            element = deepcopy(element)
+            element.text = message_id
+        blocks.append(HeaderBlock(block.name, element))
+    return replace(envelope, message_id=message_id, routing_blocks=tuple(blocks))
 
 
 def plain_answer(request: PlainRequest, payload: etree._Element) -> bytes:
@@ -183,6 +199,7 @@ def fault_to_client(fault: Fault, request: PlainRequest, spelling: FaultSpelling
     return replace(
         fault,
         xroad_code=spell(known, spelling) if is_respelt else fault.xroad_code,
+        message_id=request.envelope.message_id,
         request_digest=request.digest,
     )
 
