@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -123,12 +123,22 @@ class Exchanges:
         self._equipment = equipment
         self._in_flight: dict[bytes, _Flight] = {}
 
-    async def answer(self, raw: bytes, attachments: tuple[Attachment, ...] = ()) -> Reply:
-        """The reply to a request's bytes. When it returns, its outcome is on disk and synced."""
+    async def answer(
+        self,
+        raw: bytes,
+        attachments: tuple[Attachment, ...] = (),
+        *,
+        soap_version: SoapVersion | None = None,
+    ) -> Reply:
+        """The reply to a request's bytes. When it returns, its outcome is on disk and synced.
+
+        `soap_version` is what the head said: a request that cannot be read is refused in it.
+        """
         now = self._equipment.clock()
         decision = await self._equipment.judge(raw, now, attachments)
         if isinstance(decision, Refusal):
-            return await self._refuse(raw, decision, now, attachments)
+            refusal = replace(decision, soap_version=soap_version)
+            return await self._refuse(raw, refusal, now, attachments)
         return await self._take(decision, now)
 
     async def refuse_unread(
@@ -340,7 +350,7 @@ class Exchanges:
             purpose=authorised.grant.purpose,
             payload=judged.payload,
             timeout_seconds=message.timeout_seconds,
-            attachments=envelope.attachments,
+            attachments=authorised.verified.attachments,
         )
         answer = await self._equipment.agencies[message.adapter].call(query)
         validate_answer(answer.element, message.valid, answer.attachments)

@@ -139,11 +139,20 @@ class Hub:
         self._status = status
         self._timestamper = status.timestamper
 
-    async def answer(self, raw: bytes, attachments: tuple[Attachment, ...] = ()) -> Reply:
+    async def answer(
+        self,
+        raw: bytes,
+        attachments: tuple[Attachment, ...] = (),
+        *,
+        soap_version: SoapVersion | None = None,
+    ) -> Reply:
         """The reply to a request and what came beside it; its outcome is on disk."""
         if self._timestamper is not None and self._timestamper.is_overdue(self._clock()):
-            return await self.refuse_unread(errors.TimestampsOverdue(), raw=raw)
-        return await self._counted(self._exchanges.answer(raw, attachments))
+            overdue = errors.TimestampsOverdue()
+            return await self.refuse_unread(overdue, raw=raw, soap_version=soap_version)
+        return await self._counted(
+            self._exchanges.answer(raw, attachments, soap_version=soap_version)
+        )
 
     async def refuse_unread(
         self,

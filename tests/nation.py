@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
+from bus.core.envelope import SoapVersion
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.pipeline import Rules
 from bus.core.xml import parse_xml
@@ -137,6 +138,7 @@ def request(
     algorithm: str = "",
     user_id: str = "VN0117",
     issue: str = "H41-2026-1",
+    soap_version: SoapVersion = SoapVersion.SOAP_1_1,
 ) -> bytes:
     """A signed request; by default of CLIENT for LOOKUP with the sample as payload."""
     return write_request(
@@ -145,4 +147,5 @@ def request(
         signer or nation.signers[client],
         SigningTime(created, valid_for),
         algorithm=algorithm,
+        soap_version=soap_version,
     )

@@ -141,7 +141,7 @@ class ServiceFault(RecipientRefused):
         detail_content: bytes = b"",
     ) -> None:
         """`fault_code`: `soap:Client` for a code of SOAP 1.1 itself, else without prefix.
-        `detail_content`: what the fault's detail holds, exclusive canonical XML, or nothing."""
+        `detail_content`: what the fault's detail holds, exclusive canonical XML without Ids."""
         # Our log keeps the code alone: the agency's sentence may repeat what was asked.
         super().__init__(f"SOAP fault {fault_code}", public_detail=fault_string, subject=fault_code)
         self.fault_string = fault_string

@@ -50,8 +50,17 @@ class Hub(DescribedHub, Protocol):
     limits: Limits
     spool: Spool
 
-    async def answer(self, raw: bytes, attachments: tuple[Attachment, ...] = ()) -> _Answer:
-        """The reply to a request and what came beside it; its outcome is on disk."""
+    async def answer(
+        self,
+        raw: bytes,
+        attachments: tuple[Attachment, ...] = (),
+        *,
+        soap_version: SoapVersion | None = None,
+    ) -> _Answer:
+        """The reply to a request and what came beside it; its outcome is on disk.
+
+        `soap_version` is what the head names.
+        """
         ...
 
     async def refuse_unread(
@@ -102,11 +111,13 @@ class HttpDoor:
 
     async def _exchange(self, scope: Scope, receive: Receive) -> _Answer:
         try:
-            related = multipart_type(dict(scope["headers"]))
+            related = multipart_type(scope["headers"])
             check_head(scope, is_multipart=related is not None)
             if related is not None:
                 message = await read_multipart(receive, related, self._hub.limits, self._hub.spool)
-                return await self._hub.answer(message.soap, message.attachments)
+                return await self._hub.answer(
+                    message.soap, message.attachments, soap_version=version_of_head(scope)
+                )
             seconds = self._hub.limits.request_read_seconds_max
             async with asyncio.timeout(seconds):
                 raw = await read_body(receive, self._hub.limits.envelope_bytes_max)
@@ -115,7 +126,7 @@ class HttpDoor:
             return await self._hub.refuse_unread(late, soap_version=version_of_head(scope))
         except errors.BusError as error:
             return await self._hub.refuse_unread(error, soap_version=version_of_head(scope))
-        return await self._hub.answer(raw)
+        return await self._hub.answer(raw, soap_version=version_of_head(scope))
 
 
 async def read_body(receive: Receive, bytes_max: int) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 from bus.core.authorisation import find_service
@@ -17,23 +16,16 @@ from bus.core.metaservices import (
 )
 from bus.core.nation import Nation, Service
 from bus.edge.service_descriptions import ServiceDescriptions
-from bus.kit.contract import Answer, Query
+from bus.kit.contract import Answer, Query, attachment_of_bytes
 from bus.protocols.soap_xroad.metaservices import (
     read_wsdl_request,
     write_methods,
     write_wsdl_answer,
 )
-from signing.attachments import Attachment
-from signing.policy import DIGEST_SHA256
 
 ENDPOINT = "http://example.org/xroad-endpoint"
 """Stands in a WSDL for the address, which its reader knows better. PR-META §3.3."""
-_WSDL_CONTENT_ID = "wsdl"
-_WSDL_HEADERS = (
-    ("Content-Type", "text/xml; charset=UTF-8"),
-    ("Content-Transfer-Encoding", "binary"),
-    ("Content-ID", f"<{_WSDL_CONTENT_ID}>"),
-)
+_WSDL_TYPE = "text/xml; charset=UTF-8"
 
 
 class MetaserviceCalls:
@@ -64,21 +56,11 @@ class MetaserviceCalls:
         request = read_wsdl_request(query.element())
         service = self._described(query, request.service_code, request.service_version)
         wsdl = self._descriptions.wsdl(service, ENDPOINT)
-        return Answer(write_wsdl_answer(request), (_attachment(wsdl),))
+        beside = attachment_of_bytes(wsdl, content_id="wsdl", media_type=_WSDL_TYPE)
+        return Answer(write_wsdl_answer(request), (beside,))
 
     def _described(self, query: Query, code: str, version: str) -> Service:
         service = find_service(ServiceId(query.service.provider, code, version), self._nation)
         if service.id not in self._nation.services:
             raise ServiceUnknown(f"service {service.id} is a metaservice")
         return service
-
-
-def _attachment(wsdl: bytes) -> Attachment:
-    return Attachment(
-        content_id=_WSDL_CONTENT_ID,
-        media_type=_WSDL_HEADERS[0][1],
-        headers=_WSDL_HEADERS,
-        bytes_count=len(wsdl),
-        digests={DIGEST_SHA256: hashlib.sha256(wsdl).digest()},
-        chunks=lambda: iter((wsdl,)),
-    )

@@ -21,7 +21,7 @@ from bus.core.xml import parse_xml
 from bus.kit.agency_http import AgencyReply, check_status
 from bus.protocols.soap_xroad.names import LIENTHONG, SOAP_BY_ENVELOPE, SoapNames
 from bus.protocols.soap_xroad.plain import to_utf8
-from bus.protocols.soap_xroad.write import escape
+from bus.protocols.soap_xroad.write import escape, without_ids
 from signing.canonical import canonicalise
 
 FAULT_TEXT_CHARACTERS_MAX = 1000
@@ -132,10 +132,11 @@ def _code(element: etree._Element | None, soap: SoapNames) -> str:
 
 
 def _detail_content(detail: etree._Element) -> bytes:
-    """What stands in a detail, canonical; without what only a hub may say there."""
+    """What stands in a detail, canonical; without Ids, which could be those of signed parts, and
+    without what only a hub may say there."""
     text = escape((detail.text or "").strip()).encode()
     children = (child for child in detail if etree.QName(child).namespace != LIENTHONG)
-    content = text + b"".join(canonicalise(child) for child in children)
+    content = text + b"".join(canonicalise(without_ids(child)) for child in children)
     return content if len(content) <= FAULT_DETAIL_BYTES_MAX else b""
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from bus.core import errors
 from bus.core.authorisation import AuthorisedMessage, authorise
-from bus.core.identifiers import ServiceId
+from bus.core.identifiers import MemberId, SecurityServerId, ServiceId, SubsystemId
+from bus.core.metaservices import METASERVICE_ADAPTER, NAMESPACE
 from bus.core.nation import Nation
 from bus.core.verification import verify
 from bus.protocols.soap_xroad.parse import parse
@@ -117,3 +118,85 @@ def test_who_may_not_ask_does_not_learn_that_a_service_is_switched_off(
 
     with pytest.raises(errors.AccessDenied):
         authorised(raw, nation)
+
+
+# --- the server, the provider --------------------------------------------------------------------
+
+
+def naming_server(nation: SmallNation, member: str, code: str) -> AuthorisedMessage:
+    rules = nation.rules
+    proved = verify(parse(request(nation), rules.nation.limits), rules.nation, rules.trust, NOW)
+    server = SecurityServerId(MemberId.parse(member), code)
+    return authorise(
+        replace(proved, envelope=replace(proved.envelope, security_server=server)), rules.nation
+    )
+
+
+def test_a_request_may_name_this_hub_as_its_security_server(nation: SmallNation) -> None:
+    hub = nation.rules.nation.hub
+
+    message = naming_server(nation, str(hub.member), hub.subsystem_code)
+
+    assert message.service.id == LOOKUP
+
+
+@pytest.mark.parametrize(
+    ("member", "code"), [("VN/GOV/G22", "khac"), ("VN/GOV/G01", "truclienthong")]
+)
+def test_a_request_for_another_security_server_is_refused(
+    nation: SmallNation, member: str, code: str
+) -> None:
+    with pytest.raises(errors.SecurityServerInvalid, match=f"{member}/{code}"):
+        naming_server(nation, member, code)
+
+
+def test_while_an_agency_rests_its_notice_is_told(nation: SmallNation) -> None:
+    members = dict(nation.rules.nation.members)
+    provider = LOOKUP.provider.member
+    members[provider] = replace(members[provider], maintenance="Bảo trì đến 18 giờ")
+
+    with pytest.raises(errors.RouteSuspended) as caught:
+        authorised(request(nation), nation, replace(nation.rules.nation, members=members))
+
+    assert caught.value.public_detail == "Bảo trì đến 18 giờ"
+
+
+# --- metaservices --------------------------------------------------------------------------------
+
+
+def metaservice_request(nation: SmallNation, service: str, client: SubsystemId = CLIENT) -> bytes:
+    asked = ServiceId.parse(service)
+    body = f'<x:{asked.service_code} xmlns:x="{NAMESPACE}"/>'.encode()
+    return request(nation, client=client, service=asked, body=body)
+
+
+@pytest.mark.parametrize("code", ["listMethods", "allowedMethods", "getWsdl"])
+@pytest.mark.parametrize("client", [CLIENT, CLIENT_WITHOUT_GRANT])
+def test_every_registered_client_may_use_the_metaservices_of_a_provider(
+    nation: SmallNation, code: str, client: SubsystemId
+) -> None:
+    for version in ("", "v9"):
+        service = f"VN/GOV/G01/dancu/{code}/{version}"
+
+        message = authorised(metaservice_request(nation, service, client), nation)
+
+        assert (message.service.id, message.service.adapter) == (
+            ServiceId.parse(service),
+            METASERVICE_ADAPTER,
+        )
+        assert (message.grant.client, message.grant.service) == (client, message.service.id)
+
+
+@pytest.mark.parametrize(
+    "service", ["VN/GOV/H41/motcua/listMethods/", "VN/GOV/G01/dancu/listClients/"]
+)
+def test_where_nothing_is_offered_there_are_no_metaservices(
+    nation: SmallNation, service: str
+) -> None:
+    with pytest.raises(errors.ServiceUnknown):
+        authorised(metaservice_request(nation, service), nation)
+
+
+def test_a_version_that_there_is_not_is_unknown(nation: SmallNation) -> None:
+    with pytest.raises(errors.ServiceUnknown, match="not registered"):
+        authorised(request(nation, service=replace(LOOKUP, service_version="v9")), nation)

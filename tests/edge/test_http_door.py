@@ -37,7 +37,13 @@ class Hub:
     gate: asyncio.Event | None = None
     answer_with: Answer = Answer()
 
-    async def answer(self, raw: bytes, attachments: tuple[object, ...] = ()) -> Answer:
+    async def answer(
+        self,
+        raw: bytes,
+        attachments: tuple[object, ...] = (),
+        *,
+        soap_version: SoapVersion | None = None,
+    ) -> Answer:
         self.taken.append(raw)
         if self.gate is not None:
             await self.gate.wait()

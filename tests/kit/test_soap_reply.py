@@ -8,6 +8,7 @@ from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.kit.agency_http import AgencyReply
 from bus.kit.soap_reply import FAULT_DETAIL_BYTES_MAX, read_reply
+from signing.names import WSU
 
 SOAP_1_1, SOAP_1_2 = SoapVersion
 
@@ -142,6 +143,15 @@ def test_a_service_cannot_speak_in_the_hubs_name() -> None:
 
     assert fault_of(f"<s:Fault><detail>{detail}</detail></s:Fault>").detail_content == (
         b"<own></own>"
+    )
+
+
+def test_a_detail_has_no_ids_that_a_signature_could_mean() -> None:
+    inner = f'<b xmlns:u="{WSU}" u:Id="ts" c="1"/>'
+    detail = f'<a Id="body" ID="x" xml:id="y">{inner}</a> tail'
+
+    assert fault_of(f"<s:Fault><detail>{detail}</detail></s:Fault>").detail_content == (
+        b'<a><b c="1"></b></a>'
     )
 
 

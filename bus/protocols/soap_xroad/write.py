@@ -259,12 +259,19 @@ def _copied_block(block: HeaderBlock, identifier: str) -> CanonicalPart:
 
     It loses every Id, so that the Ids of our own parts stay unique.
     """
-    copy = deepcopy(block.element)
-    for element in copy.iter():
-        for attribute in (WSU_ID, XML_ID, "Id", "ID"):
-            element.attrib.pop(attribute, "")
+    copy = without_ids(block.element)
     copy.set(WSU_ID, identifier)
     return CanonicalPart(identifier, canonicalise(copy))
+
+
+def without_ids(element: etree._Element) -> etree._Element:
+    """A copy of an element of somebody else's, without what could be the Id of a part of ours."""
+    copy = deepcopy(element)
+    copy.tail = None
+    for one in copy.iter():
+        for attribute in (WSU_ID, XML_ID, "Id", "ID"):
+            one.attrib.pop(attribute, "")
+    return copy
 
 
 @lru_cache(maxsize=16)
