@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -14,19 +15,22 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
+    pkcs12,
 )
 
 from bus.core.errors import ConfigurationError
 from bus.edge import key_store
-from bus.edge.signer_settings import SignerFiles
 from bus.edge.key_store import (
     read_certificates,
     read_ed25519_key,
     read_secret,
     read_signer,
+    read_succession,
     read_symmetric_key,
 )
+from bus.edge.signer_settings import Pkcs12File, SignerFiles
 from bus.sandbox.authority import Authority, Holder
+from signing.keys import load_certificate
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ISSUED = Authority.create("Test Root", NOW).issue(
@@ -141,3 +145,60 @@ def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(key_store, "KEY_FILE_BYTES_MAX", 10)
 
     assert refusal(written(tmp_path / "a", b"x" * 11), read_secret) == "larger than 10 bytes"
+
+
+# --- PKCS #12 ---------------------------------------------------------------------------------
+
+
+def pkcs12_file(path: Path, passphrase: bytes, *, chain: tuple[x509.Certificate, ...] = ()) -> Path:
+    key = load_pem_private_key(ISSUED.key_pem, None)
+    raw = pkcs12.serialize_key_and_certificates(
+        b"hub",
+        key,  # type: ignore[arg-type]
+        load_certificate(ISSUED.certificate_pem),
+        chain,
+        BestAvailableEncryption(passphrase),
+    )
+    return written(path, raw)
+
+
+def test_a_signer_is_read_from_a_pkcs_12_file(tmp_path: Path) -> None:
+    above = Authority.create("Above", NOW).certificate
+    file = Pkcs12File(
+        pkcs12_file(tmp_path / "a.p12", b"mat khau", chain=(above,)),
+        written(tmp_path / "a.secret", b"mat khau\n"),
+    )
+
+    signer = read_signer(file)
+
+    assert signer.certificate.public_bytes(Encoding.PEM) == ISSUED.certificate_pem
+    assert signer.chain == (above,)
+
+
+def test_a_pkcs_12_file_at_fault_is_named(tmp_path: Path) -> None:
+    path = pkcs12_file(tmp_path / "a.p12", b"mat khau")
+    wrong = written(tmp_path / "wrong", b"khac\n")
+
+    assert refusal(path, lambda _: read_signer(Pkcs12File(path, wrong))) == (
+        "no PKCS #12 file, or the passphrase is wrong"
+    )
+    assert refusal(path, lambda _: read_signer(Pkcs12File(path))) == (
+        "no PKCS #12 file, or a passphrase is needed"
+    )
+    path.chmod(0o644)
+    assert refusal(path, lambda _: read_signer(Pkcs12File(path, wrong))).startswith(
+        "others than its owner may use it"
+    )
+
+
+def test_every_key_of_a_succession_that_is_at_fault_is_named(tmp_path: Path) -> None:
+    after = SignerFiles(tmp_path / "b.key", tmp_path / "b.crt")
+    first = SignerFiles(tmp_path / "a.key", tmp_path / "a.crt", next=after)
+
+    with pytest.raises(ConfigurationError) as caught:
+        read_succession(first)
+
+    assert [problem.file for problem in caught.value.problems] == [
+        str(tmp_path / "a.key"),
+        str(tmp_path / "b.key"),
+    ]
