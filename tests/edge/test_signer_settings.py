@@ -14,8 +14,6 @@ from tests.edge.test_hub_settings import HUB
 
 PEM = "hub_signer: {key: keys/hub.key, certificate: keys/hub.crt}"
 TOKEN = "{module: /lib/h.so, token: hub, key: k1, key_id: 0aFF, pin_file: pin, certificate: h.crt}"
-    "{module: /lib/h.so, token: hub, key: k1, key_id: 0aFF, pin_file: pin, certificate: h.crt}"
-)
 
 
 def settings(folder: Path, hub_signer: str) -> HubSettings:

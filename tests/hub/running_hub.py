@@ -177,14 +177,16 @@ def opened(
     *,
     shows_precise_faults: bool = True,
     revocation: RevocationSettings | None = None,
+    **changes: Any,
 ) -> Iterator[OpenHub]:
-    """A hub over a log in `folder`."""
+    """A hub over a log in `folder`; `changes` are other settings of hub.yaml."""
     log = replace(nation.settings.log, folder=folder / "log", guard=folder / "guard")
     settings = replace(
         nation.settings,
         log=log,
         show_precise_faults=shows_precise_faults,
         revocation=revocation or nation.settings.revocation,
+        **changes,
     )
     agency, clock = ScriptedAgency(), SetClock()
     adapters = {"population": agency, "business_registry": agency}
