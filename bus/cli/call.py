@@ -10,7 +10,8 @@ from typing import Any
 import click
 from lxml import etree
 
-from bus.cli.exit_codes import COULD_NOT, DONE, EXIT_CODES, FOUND, fail, telling_errors
+from bus.cli.attachments import AttachedFile, save_attachments
+from bus.cli.exit_codes import COULD_NOT, EXIT_CODES, FOUND, fail, telling_errors
 from bus.cli.options import folder_option
 from bus.core.errors import BusError
 from bus.core.faults import Fault
@@ -24,6 +25,7 @@ from bus.edge.hub_client import (
     Labels,
     VerifiedAnswer,
 )
+from bus.kit.contract import Attachment
 from bus.sandbox.description import NameUnknown, read_description
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
@@ -43,6 +45,19 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 @click.option("--user-id", default="", help="The officer in whose name is asked.")
 @click.option("--issue", default="", help="The case that the question belongs to.")
 @click.option("--message-id", default="", help="Without it, a new one.")
+@click.option(
+    "--attach",
+    "attachments",
+    type=AttachedFile(),
+    multiple=True,
+    help="Send a file beside the body, which names it as cid:<file name>.",
+)
+@click.option(
+    "--save-attachments",
+    "save_to",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder for what came beside the answer.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print answer and proofs for programs.")
 def call(
     service: str,
@@ -52,6 +67,8 @@ def call(
     user_id: str,
     issue: str,
     message_id: str,
+    attachments: tuple[Attachment, ...],
+    save_to: Path | None,
     *,
     envelope: bool,
     as_json: bool,
@@ -72,13 +89,35 @@ def call(
         except BusError as error:
             fail(f"The body cannot be sent: {error.public_reason} {error.public_detail}")
     labels = Labels(message_id=message_id, user_id=user_id, issue=issue)
-    request = client.sign(service_id, payload, labels)
-    sys.exit(_exchange(client, request, is_envelope=envelope, is_json=as_json))
+    request = client.sign(service_id, payload, labels, attachments)
+    told = _exchange(client, request, attachments, is_envelope=envelope, is_json=as_json)
+    if isinstance(told, int):
+        sys.exit(told)
+    _save(told, save_to)
 
 
-def _exchange(client: HubClient, request: bytes, *, is_envelope: bool, is_json: bool) -> int:
+def _save(answer: VerifiedAnswer, folder: Path | None) -> None:
+    if folder is not None:
+        try:
+            save_attachments(answer.attachments, folder)
+        except OSError as error:
+            fail(f"The attachments cannot be saved: {error}")
+    elif answer.attachments:
+        count = len(answer.attachments)
+        click.echo(f"Attachments beside the answer: {count}; see --save-attachments.", err=True)
+
+
+def _exchange(
+    client: HubClient,
+    request: bytes,
+    attachments: tuple[Attachment, ...],
+    *,
+    is_envelope: bool,
+    is_json: bool,
+) -> VerifiedAnswer | int:
+    """Print what came back; give it if it is an answer, else the exit code."""
     try:
-        answer = client.exchange(request)
+        answer = client.exchange(request, attachments)
     except FaultReceived as error:
         if is_json:
             _print_json({"fault": _fault_values(error.fault, error.verified.receipt)})
@@ -106,7 +145,7 @@ def _exchange(client: HubClient, request: bytes, *, is_envelope: bool, is_json: 
             f"answered as entry {receipt.outcome_index} of {receipt.origin}.",
             err=True,
         )
-    return DONE
+    return answer
 
 
 def pretty(element: etree._Element) -> str:
@@ -128,6 +167,10 @@ def _answer_values(answer: VerifiedAnswer) -> dict[str, Any]:
         "payload": etree.tostring(answer.payload, encoding="unicode"),
         "signer": str(answer.signer),
         "receipt": _receipt_values(answer.receipt),
+        "attachments": [
+            {"id": one.content_id, "type": one.media_type, "bytes": one.bytes_count}
+            for one in answer.attachments
+        ],
     }
 
 

@@ -11,13 +11,15 @@ from typing import Any
 
 import click
 
+from bus.cli.attachments import save_attachments
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail
 from bus.core.errors import BusError, ConfigurationError
 from bus.core.log_entries import Event, Leaf, LeafInvalid, Pseudonyms, read_leaf
 from bus.core.ports import StoredEntry
+from bus.edge.attachment_files import open_stored
 from bus.edge.clock import now
 from bus.edge.key_store import read_symmetric_key
-from bus.edge.log_files import DATABASE
+from bus.edge.log_files import ATTACHMENTS, DATABASE
 from bus.edge.log_reader import LogReader, open_log_reader
 from bus.edge.sealing import Sealer
 
@@ -36,6 +38,12 @@ _MESSAGE_DAYS = 3660
 @click.option("--to", "last", type=click.IntRange(0), help="Up to this index.")
 @click.option("--limit", type=click.IntRange(1), default=LIMIT_DEFAULT, show_default=True)
 @click.option("--payload", is_flag=True, help="Open payloads, too; needs the read key.")
+@click.option(
+    "--save-attachments",
+    "save_to",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="With --payload: the folder for what lies beside payloads.",
+)
 @click.option("--read-key", "read_key_path", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--pseudonym-key", "pseudonym_path", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each entry.")
@@ -50,6 +58,7 @@ def show(
     first: int,
     last: int | None,
     limit: int,
+    save_to: Path | None,
     read_key_path: Path | None,
     pseudonym_path: Path | None,
     *,
@@ -77,8 +86,10 @@ def show(
                 found = _select(reader, event, first, last)
             for entry in itertools.islice(found, limit):
                 _print(entry, sealer, is_json=as_json)
+                if sealer is not None and save_to is not None:
+                    _save_attachments(entry, folder, sealer, save_to)
                 shown += 1
-    except (BusError, ConfigurationError, LeafInvalid) as error:
+    except (BusError, ConfigurationError, LeafInvalid, OSError) as error:
         fail(f"The log cannot be read: {error}")
     context.exit(DONE if shown else FOUND)
 
@@ -121,6 +132,18 @@ def _print(entry: StoredEntry, sealer: Sealer | None, *, is_json: bool) -> None:
         click.echo(payload)
 
 
+def _save_attachments(entry: StoredEntry, log: Path, sealer: Sealer, folder: Path) -> None:
+    stored = read_leaf(entry.leaf).stored
+    if stored is None:
+        return
+    opened = open_stored(log / ATTACHMENTS, stored, sealer)
+    if opened.is_content_kept:
+        save_attachments(opened.attachments, folder, prefix=f"{entry.index}-")
+    else:
+        count = len(opened.attachments)
+        click.echo(f"{entry.index}: the content of {count} attachments was not kept", err=True)
+
+
 def _time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S.%fZ")
 
@@ -136,4 +159,6 @@ def _facts(leaf: Leaf) -> str:
         facts.append(f"fault {leaf.fault}")
     if leaf.raw_bytes is not None:
         facts.append(f"{leaf.raw_bytes:,} bytes")
+    if leaf.stored is not None:
+        facts.append("with attachments")
     return "  ".join(facts)

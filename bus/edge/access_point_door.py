@@ -128,7 +128,7 @@ class AccessPointDoor:
 
     async def _read(self, scope: Scope, receive: Receive) -> Asked:
         limits = self._access_point.limits
-        related = multipart_type(dict(scope["headers"]))
+        related = multipart_type(scope["headers"])
         check_head(scope, is_any_charset=True, is_multipart=related is not None)
         peer = _peer_digest(scope)
         if related is not None:

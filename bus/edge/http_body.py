@@ -31,9 +31,9 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 
-def multipart_type(headers: dict[bytes, bytes]) -> ContentType | None:
+def multipart_type(headers: Headers) -> ContentType | None:
     """The Content-Type of a multipart request; None: it is none. Raises ContentTypeInvalid."""
-    value = headers.get(b"content-type", b"")
+    value = next((value for name, value in headers if name == b"content-type"), b"")
     if value[: len(_MULTIPART)].lower() != _MULTIPART:
         return None
     content_type = parse_content_type(value.decode("latin-1"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -189,3 +191,55 @@ def _verifier_key(name: str) -> str:
 
     key = SigningKey(name, Ed25519PrivateKey.from_private_bytes(bytes(32)))
     return f"{key.verifying_key}\n"
+
+
+def test_a_file_is_sent_beside_the_body_and_the_receipt_comes_back(
+    sandbox: Path, tmp_path: Path
+) -> None:
+    # Given a document in a file, and a body that names it
+    document = tmp_path / "đơn 1.pdf"
+    document.write_bytes(b"%PDF-1.7\r\n" + bytes(300_000))
+    sample = _sample(sandbox, "nopTaiLieu").read_text()
+    body = tmp_path / "body.xml"
+    content = re.compile(r"<(\w+):NoiDung>[^<]*</\1:NoiDung>")
+    named = r"<\1:TepDinhKem>cid:_n_1.pdf</\1:TepDinhKem>"
+    body.write_text(content.sub(named, sample))
+    given = ("call", "nopTaiLieu", "--as", "H41/motcua", "--body", body, "--dir", sandbox)
+
+    # When it is sent
+    saved = tmp_path / "saved"
+    result = lienthong(*given, "--attach", document, "--save-attachments", saved)
+
+    # Then the agency took the very file, and its receipt lies in the folder
+    assert result.returncode == 0, told(result)
+    assert hashlib.sha256(document.read_bytes()).hexdigest() in result.stdout.decode()
+    (receipt,) = saved.iterdir()
+    assert receipt.name == "1-bien-nhan_dkdn.gov.vn"
+    assert str(document.stat().st_size) in receipt.read_text()
+    # And the log gives both out again
+    index = re.search(r"received as entry (\d+)", told(result))
+    assert index is not None
+    shown = lienthong(
+        "log", "show", sandbox, "--index", index[1], "--payload", "--save-attachments", saved
+    )
+    assert shown.returncode == 0, told(shown)
+    assert (saved / f"{index[1]}-1-_n_1.pdf").read_bytes() == document.read_bytes()
+
+
+def test_a_file_that_is_not_there_is_not_sent(sandbox: Path, tmp_path: Path) -> None:
+    result = lienthong(
+        "call", LOOK_UP, "--as", "H41/motcua", "--body", _sample(sandbox), "--dir", sandbox,
+        "--attach", f"{tmp_path / 'no.pdf'}:application/pdf",
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert "No such file" in told(result)
+
+
+def test_a_service_that_takes_no_attachment_says_so(sandbox: Path) -> None:
+    sample = _sample(sandbox)
+    result = lienthong(
+        "call", LOOK_UP, "--as", "H41/motcua", "--body", sample, "--dir", sandbox,
+        "--attach", f"{sample}:text/xml",
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "attachment.not-allowed" in told(result)
