@@ -46,14 +46,13 @@ def included_attachment(
     """
     if not any(child.tag == names.XOP_INCLUDE for child in element):
         return None
-    include = element[0]
-    is_alone = len(element) == 1 and not (element.text or "").strip()
-    if (
-        not is_alone
-        or (include.tail or "").strip()
-        or len(include)
-        or set(include.attrib) != {"href"}
-    ):
+    return _only_content(element, attachments)
+
+
+def _only_content(holder: etree._Element, attachments: Sequence[Attachment]) -> Attachment:
+    include = holder[0]
+    text = (holder.text or "") + (include.tail or "")
+    if len(holder) != 1 or text.strip() or len(include) or set(include.attrib) != {"href"}:
         raise SignatureMalformed("an xop:Include must be the only content of its element")
     return attachment_named(include.get("href", ""), attachments)
 
@@ -87,10 +86,8 @@ def inlined(
     included = []
     for number, include in enumerate(list(copied.iter(names.XOP_INCLUDE))):
         holder = include.getparent()
-        attachment = None if holder is None else included_attachment(holder, attachments)
-        if holder is None or attachment is None or include is copied:
-            raise SignatureMalformed("an xop:Include must be the only content of its element")
-        included.append(attachment)
+        assert holder is not None  # no message is an xop:Include
+        included.append(_only_content(holder, attachments))
         holder.text = None
         holder.replace(include, etree.ProcessingInstruction(_PLACE_TARGET, str(number)))
     pieces = _PLACE.split(canonicalise(copied, by))[::2]

@@ -6,12 +6,15 @@ import hashlib
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from signing import policy as uri
 from signing.algorithms import (
     default_algorithm,
     digest,
+    digest_pieces,
     require_allowed,
     sign_bytes,
     verify_bytes,
@@ -131,6 +134,41 @@ def test_no_policy_can_allow_what_is_not_implemented(nation: SmallNation, algori
 
     with pytest.raises(AlgorithmForbidden):
         require_allowed(key, algorithm, loose)
+
+
+@pytest.mark.parametrize("algorithm", [uri.RSA_SHA1, uri.ECDSA_SHA1])
+def test_nothing_is_signed_with_sha1(nation: SmallNation, algorithm: str) -> None:
+    for signer in nation.client_signers.values():
+        with pytest.raises(KeyUnusable, match="nothing is signed with"):
+            signer.sign(algorithm, b"data")
+
+
+def test_a_digest_in_pieces_is_the_digest_of_the_whole() -> None:
+    for algorithm in (*uri.DIGEST_ALGORITHMS, uri.DIGEST_SHA1):
+        assert digest(b"abcdef", algorithm) == digest_pieces([b"abc", b"", b"def"], algorithm)
+
+
+def test_a_policy_names_the_curves_of_keys() -> None:
+    key = ec.generate_private_key(ec.SECP521R1())
+    wide = replace(POLICY, curves=POLICY.curves | {uri.CURVE_P521})
+    value = encoded(key, b"data")
+
+    require_allowed(key.public_key(), uri.ECDSA_SHA512, wide)
+    verify_bytes(key.public_key(), uri.ECDSA_SHA512, value, b"data")
+    with pytest.raises(AlgorithmForbidden, match="curve secp521r1; expected one of secp256r1"):
+        require_allowed(key.public_key(), uri.ECDSA_SHA512, POLICY)
+
+
+def encoded(key: ec.EllipticCurvePrivateKey, data: bytes) -> bytes:
+    r, s = decode_dss_signature(key.sign(data, ec.ECDSA(hashes.SHA512())))
+    return r.to_bytes(66, "big") + s.to_bytes(66, "big")
+
+
+def test_no_policy_takes_a_weak_rsa_key() -> None:
+    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key()
+
+    with pytest.raises(AlgorithmForbidden, match="1024 bits; at least 2048"):
+        require_allowed(weak, uri.RSA_SHA256, replace(POLICY, rsa_bits_min=512))
 
 
 def test_a_weak_rsa_key_is_refused() -> None:

@@ -182,6 +182,15 @@ def test_a_digest_that_was_not_made_on_arrival_is_made_now(
     assert (beside,) == verified.attachments
 
 
+def test_pieces_may_be_empty(plain: Handmade, nation: SmallNation) -> None:
+    beside = replace(
+        attachment(b"", media_type="text/plain"), chunks=lambda: iter([b"", b"a\r", b"", b"\nb"])
+    )
+    message = replace(plain, references=[attached("a1@example.vn", b"a\r\nb")])
+
+    assert (beside,) == verify(message.raw(), nation, attachments=[beside]).attachments
+
+
 def test_attachments_keep_their_order_and_may_be_signed_twice(
     plain: Handmade, nation: SmallNation
 ) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+import xmlsec
+from lxml import etree
+from xmlsec import constants as consts
 
 from bus.core.xml import parse_xml
 from signing import names
@@ -66,3 +73,79 @@ def test_a_relative_namespace_has_no_canonical_form() -> None:
     # Canonical XML 1.0 §1.3: implementations must report an error.
     with pytest.raises(SignatureMalformed, match="no canonical form"):
         canonical('<a xmlns:p="relative"><p:b/></a>', "{relative}b")
+
+
+# --- #default in a PrefixList. Exclusive C14N §3 -------------------------------------------------
+
+DEFAULT = '<a xmlns="urn:d" xmlns:p="urn:p"><p:b>1<c xmlns=""/></p:b></a>'
+
+
+def test_the_default_namespace_of_the_list_is_kept_as_inclusive_canonicalisation_keeps_it() -> None:
+    without = '<p:b xmlns:p="urn:p">1<c></c></p:b>'
+    kept = '<p:b xmlns="urn:d" xmlns:p="urn:p">1<c xmlns=""></c></p:b>'
+
+    assert canonical(DEFAULT, "{urn:p}b") == without
+    assert canonical(DEFAULT, "{urn:p}b", ("#default",)) == kept
+    assert canonical(DEFAULT, "{urn:p}b", ("unknown", "#default")) == kept
+    assert canonical(DEFAULT, "{urn:p}b") == without
+
+
+def test_the_default_namespace_is_kept_on_every_thread() -> None:
+    kept = canonical(DEFAULT, "{urn:p}b", ("#default",))
+
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        found = threads.submit(canonical, DEFAULT, "{urn:p}b", ("#default",)).result()
+
+    assert kept == found
+
+
+# --- Canonical XML 1.0 ---------------------------------------------------------------------------
+
+
+def inclusive(xml: str, path: str) -> str:
+    raw = xml.encode()
+    element = parse_xml(raw, bytes_max=len(raw)).find(path)
+    assert element is not None
+    return canonicalise(element, Canonicalisation(names.INCLUSIVE_C14N)).decode()
+
+
+@pytest.mark.parametrize(
+    ("xml", "expected"),
+    [
+        ('<a xmlns="urn:d" xmlns:p="urn:p"><b/></a>', '<b xmlns="urn:d" xmlns:p="urn:p"></b>'),
+        ('<a xmlns="" xml:lang="vi"><b/></a>', '<b xml:lang="vi"></b>'),
+        ('<a xmlns="" xml:lang="vi"><b xml:lang="en"/></a>', '<b xml:lang="en"></b>'),
+        (
+            '<a xmlns="" xml:lang="vi" x="1"><x xml:space="preserve" xml:lang="fr"><b/></x></a>',
+            '<b xml:lang="fr" xml:space="preserve"></b>',
+        ),
+        ('<a xmlns:p="urn:p" xml:lang="vi"><b/></a>', '<b xmlns:p="urn:p" xml:lang="vi"></b>'),
+    ],
+)
+def test_inclusive_canonicalisation_takes_over_what_stands_around(xml: str, expected: str) -> None:
+    path = ".//{urn:d}b" if "urn:d" in xml else ".//b"
+
+    assert inclusive(xml, path) == expected
+    assert outside_canonical(xml, path) == expected
+
+
+def outside_canonical(xml: str, path: str) -> str:
+    """What libxmlsec1 makes of it: an outside judge."""
+    root = etree.fromstring(xml)
+    element = root.find(path)
+    assert element is not None
+    element.set("Id", "judged")
+    template = xmlsec.template.create(
+        root, consts.TransformInclC14N, consts.TransformHmacSha256, ns="ds"
+    )
+    etree.SubElement(root, "end").append(template)
+    reference = xmlsec.template.add_reference(template, consts.TransformSha256, uri="#judged")
+    xmlsec.template.add_transform(reference, consts.TransformInclC14N)
+    xmlsec.tree.add_ids(root, ["Id"])
+    context = xmlsec.SignatureContext()
+    context.key = xmlsec.Key.from_binary_data(consts.KeyDataHmac, b"secret")
+    context.sign(template)
+    digest = template.findtext(".//{*}DigestValue")
+    ours = inclusive(etree.tostring(root).decode(), path)
+    assert base64.b64encode(hashlib.sha256(ours.encode()).digest()).decode() == digest
+    return ours.replace(' Id="judged"', "")

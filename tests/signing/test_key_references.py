@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytest
 from asn1crypto.parser import emit
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certificates
@@ -30,6 +31,8 @@ from signed_parts import BODY, verify
 from signing import names
 from signing.errors import CertificateRejected, SignatureError, SignatureMalformed
 from signing.keys import Signer, make_signer
+from signing.known_certificates import CERTIFICATE_BYTES_MAX, KnownCertificates
+from signing.policy import ECDSA_SHA256
 from signing.verify import VerifiedSignature
 from signing.x509_tokens import CERTIFICATES_MAX, TOKEN_BYTES_MAX
 from tests.certificates import make_certificate
@@ -495,16 +498,30 @@ def test_a_large_attachment_is_not_read_as_a_token(nation: SmallNation) -> None:
 def test_a_signer_without_a_key_identifier_is_found_by_the_digest_of_its_key(
     nation: SmallNation,
 ) -> None:
-    # `make_certificate` writes no such extension.
     key = ec.generate_private_key(ec.SECP256R1())
-    certificate = make_certificate(nation.issuer, key.public_key(), NOW)
-    signer = make_signer(key, certificate)
+    subject = make_certificate(nation.issuer, key.public_key(), NOW).subject
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(nation.issuer.certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=1))
+        .sign(nation.issuer.key, hashes.SHA256())
+    )
     message = Handmade(
-        signer,
+        make_signer(key, certificate),
         NAMED["subject key identifier"](Facts(certificate)),
-        algorithm="http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256",
+        algorithm=ECDSA_SHA256,
     )
 
     verified = verify(message.raw(), nation, known=[der(certificate)])
 
     assert der(certificate) == verified.certificate_der
+
+
+@pytest.mark.parametrize("known", [b"", b"no certificate", bytes(CERTIFICATE_BYTES_MAX + 1)])
+def test_what_is_no_certificate_is_not_known(known: bytes) -> None:
+    with pytest.raises(CertificateRejected):
+        KnownCertificates([known])

@@ -71,8 +71,11 @@ def test_a_token_with_a_default_namespace_declares_no_other(
     token = binary_token(signer.certificate_der).replace("wsse:", "")
     token = token.replace("<BinarySecurityToken", f'<BinarySecurityToken xmlns="{names.WSSE}"')
     reference = dereferenced(lambda root: canonical(by_id(root, "token")))
+    doubled = dereferenced(lambda root: with_default_namespace(canonical(by_id(root, "token"))))
 
     assert verify(replace(plain, tokens=token, references=[reference]).raw(), nation).value
+    with pytest.raises(DigestMismatch):
+        verify(replace(plain, tokens=token, references=[doubled]).raw(), nation)
 
 
 def implied(der: bytes, attributes: str, prefix: str = "wsse") -> bytes:
@@ -135,6 +138,22 @@ def test_a_token_is_canonicalised_with_its_prefix_list(
     )
 
     assert verify(replace(plain, references=[reference]).raw(), nation).value
+
+
+def test_another_implied_token_than_the_signed_one_is_seen(
+    plain: Handmade, nation: SmallNation
+) -> None:
+    der = plain.signer.certificate_der
+    thumbprint = key_identifier(hashlib.sha1(der).digest(), names.THUMBPRINT_SHA1)
+    message = replace(
+        plain,
+        key_info=token_reference(thumbprint, 'wsu:Id="str"'),
+        tokens="",
+        references=[dereferenced(lambda root: implied(der[:-1], VALUE_TYPE))],
+    )
+
+    with pytest.raises(DigestMismatch, match="token behind a SecurityTokenReference"):
+        verify(message.raw(), nation, known=[der])
 
 
 def test_another_token_than_the_signed_one_is_seen(plain: Handmade, nation: SmallNation) -> None:
