@@ -20,6 +20,7 @@ _COMMANDS: Mapping[str, str] = {
     "config": "bus.cli.config:config",
     "demo": "bus.cli.demo:demo",
     "log": "bus.cli.log:log",
+    "receipts": "bus.cli.receipts:receipts",
     "sandbox": "bus.cli.sandbox:sandbox",
     "serve": "bus.cli.serve:serve",
     "status": "bus.cli.status:status",

@@ -101,6 +101,15 @@ class ExchangeStore:
             raise ConfigurationError([Problem(str(folder), "", message)]) from error
         return cls(connection, bounds)
 
+    @classmethod
+    def open_to_read(cls, folder: Path) -> ExchangeStore:
+        """Open the store of an access point that may be at work. Raises ConfigurationError."""
+        if not (folder / FILE).is_file():
+            message = "no access point kept anything here"
+            raise ConfigurationError([Problem(str(folder / FILE), "", message)])
+        # Only what is written is held to bounds; nothing is written here.
+        return cls.open(folder, StoreBounds(receipts_max=0, rejected_answers_max=0))
+
     def find_request(self, name: ExchangeName, now: datetime) -> bytes | None:
         """The signed bytes of an earlier try, as long as their signature holds."""
         with self._transaction() as connection:

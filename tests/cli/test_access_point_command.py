@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from signing.signed_note import SigningKey
 from tests.access_point.running_access_point import plain_request, request_hash
 from tests.cli.running import described, lienthong, lienthong_process, told
 
@@ -173,3 +175,43 @@ def test_files_and_options_do_not_mix(sandbox: Path, tmp_path: Path) -> None:
     assert (mixed.returncode, no_port.returncode) == (2, 2)
     assert "not in both" in told(mixed)
     assert "HOST:PORT" in told(no_port)
+
+
+def test_receipts_are_shown_as_notes_and_for_programs(sandbox: Path) -> None:
+    file = sandbox / "access-points" / "VN-GOV-H41-motcua.yaml"
+    message_id = str(uuid.uuid4())
+    ask(subsystem(sandbox)["access_point"], plain_request(message_id, body=sample(sandbox)))
+
+    note = lienthong("receipts", "--access-point", file, "--message-id", message_id)
+    values = lienthong("receipts", "--access-point", file, "--message-id", message_id, "--json")
+    none = lienthong("receipts", "--access-point", file, "--message-id", "never-sent")
+
+    assert (note.returncode, values.returncode, none.returncode) == (0, 0, 1)
+    assert note.stdout.decode().splitlines()[1] == "receipt v1"
+    assert {"client": CLIENT, "message_id": message_id}.items() <= json.loads(values.stdout).items()
+
+
+def test_receipts_of_another_hub_do_not_hold(sandbox: Path, tmp_path: Path) -> None:
+    ask(subsystem(sandbox)["access_point"], plain_request(str(uuid.uuid4()), body=sample(sandbox)))
+    file = sandbox / "access-points" / "VN-GOV-H41-motcua.yaml"
+    other = tmp_path / "other.vkey"
+    key = SigningKey("lienthong.example/sandbox", Ed25519PrivateKey.generate()).verifying_key
+    other.write_text(f"{key}\n")
+    text = file.read_text().replace("log_key: hub.vkey", f"log_key: {other}")
+    (file.parent / "of-another-hub.yaml").write_text(text)
+
+    result = lienthong("receipts", "--access-point", file.parent / "of-another-hub.yaml")
+
+    assert result.returncode == 1
+    assert "does not hold" in told(result)
+
+
+def test_a_folder_without_receipts_is_told(sandbox: Path, tmp_path: Path) -> None:
+    file = sandbox / "access-points" / "VN-GOV-H41-motcua.yaml"
+    text = file.read_text().replace("evidence: evidence/", f"evidence: {tmp_path}/")
+    (file.parent / "empty.yaml").write_text(text)
+
+    result = lienthong("receipts", "--access-point", file.parent / "empty.yaml")
+
+    assert result.returncode == 2
+    assert "no access point kept anything here" in told(result)

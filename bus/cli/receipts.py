@@ -1,0 +1,69 @@
+"""The command `lienthong receipts`: show the receipts that an access point kept."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, telling_errors
+from bus.core.receipts import ReceiptInvalid, parse_receipt
+from bus.edge.access_point_settings import read_access_point_settings
+from bus.edge.exchange_store import ExchangeStore, KeptReceipt
+from bus.edge.hub_client import read_known_hub
+from signing.signed_note import NoteInvalid, VerifyingKey, verify_note
+
+
+@click.command(epilog=f"{EXIT_CODES} No receipt, or one that does not hold, is 1.")
+@click.option(
+    "--access-point",
+    "settings_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="Settings of the access point.",
+)
+@click.option("--message-id", default="", help="Of one message; without it, every receipt.")
+@click.option("--json", "as_json", is_flag=True, help="What they say, for programs.")
+def receipts(settings_path: Path, message_id: str, *, as_json: bool) -> None:
+    """Print the hub's receipts as the signed notes that they are, each proved anew.
+
+    Whoever has a receipt can prove that the hub took a message, and find out whether its log
+    still holds it: `lienthong log show` with the number behind `received`.
+    """
+    with telling_errors():
+        settings = read_access_point_settings(settings_path)
+        key = read_known_hub(settings.hub_files, settings.hub.member).receipt_key
+        store = ExchangeStore.open_to_read(settings.evidence)
+    try:
+        kept = store.receipts(message_id)
+    finally:
+        store.close()
+    is_sound = [_show(one, key, as_json=as_json) for one in kept]
+    if not kept:
+        fail("There is no such receipt.", code=FOUND)
+    sys.exit(DONE if all(is_sound) else FOUND)
+
+
+def _show(kept: KeptReceipt, key: VerifyingKey, *, as_json: bool) -> bool:
+    try:
+        receipt = parse_receipt(verify_note(kept.note, [key]).text.decode())
+    except (NoteInvalid, ReceiptInvalid) as error:
+        click.echo(f"{kept.message_id}: the receipt does not hold: {error}", err=True)
+        return False
+    if not as_json:
+        click.echo(kept.note.decode())
+        return True
+    values: dict[str, Any] = {
+        "client": kept.client,
+        "message_id": kept.message_id,
+        "time": receipt.time.isoformat(),
+        "received": receipt.received_index,
+        "outcome": receipt.outcome_index,
+        "request_sha256": receipt.request_digest.hex(),
+        "answer_sha256": receipt.answer_digest.hex(),
+    }
+    click.echo(json.dumps(values, ensure_ascii=False))
+    return True
