@@ -171,6 +171,8 @@ class AccessPointForm(SettingsForm):
     """The agency that it signs for: VN/GOV/H41."""
     systems: Annotated[dict[IdentifierPartText, ServedSystemForm], Field(min_length=1)]
     """Its systems that may ask here, by subsystem code."""
+    itself: ServedSystemForm | None = None
+    """{} for systems that ask in the name of the agency itself, without a subsystem."""
     signer: SignerForm
     """The agency's key, which signs their requests."""
     listen: ListenForm = ListenForm(port=PORT_USUAL)
@@ -247,16 +249,16 @@ def _cross_problems(document: YamlDocument, form: AccessPointForm) -> Iterator[P
             MemberId.parse(member)
         except IdentifierInvalid as error:
             yield document.problem(path, str(error))
-    for place in (("signer",), *(("systems", code, "signer") for code in form.systems)):
-        yield from signer_problems(document, place)
+    for path in (("signer",), *((*place, "signer") for place, _ in _served(form))):
+        yield from signer_problems(document, path)
     if form.tls is None and not is_loopback(form.listen.host):
         message = (
             "expected an address of this machine, or `tls`: without TLS anybody who reaches "
             "the access point could ask in the agency's name"
         )
         yield document.problem(("listen", "host"), message)
-    for code, system in form.systems.items():
-        path = ("systems", code, "client_certificates")
+    for place, system in _served(form):
+        path = (*place, "client_certificates")
         if form.tls is not None and not system.client_certificates:
             yield document.problem(path, "expected a certificate by which it is known over TLS")
         if form.tls is None and system.client_certificates:
@@ -295,8 +297,17 @@ def _settings(form: AccessPointForm, file: Path) -> AccessPointSettings:
     )
 
 
-def _systems(form: AccessPointForm, member: MemberId, base: Path) -> Iterator[ServedSystem]:
+def _served(form: AccessPointForm) -> Iterator[tuple[tuple[str, ...], ServedSystemForm]]:
+    """Everybody who may ask, and where the file says so."""
     for code, system in form.systems.items():
+        yield ("systems", code), system
+    if form.itself is not None:
+        yield ("itself",), form.itself
+
+
+def _systems(form: AccessPointForm, member: MemberId, base: Path) -> Iterator[ServedSystem]:
+    for place, system in _served(form):
+        code = place[1] if len(place) > 1 else ""
         yield ServedSystem(
             id=subsystem_id(member.instance, member.member_class, member.member_code, code),
             signer=signer_files(system.signer or form.signer, base),

@@ -172,7 +172,7 @@ def _subsystem_signers(
     now: datetime,
 ) -> Mapping[SubsystemId, SignerFiles]:
     signers = {}
-    for place, subsystem in enumerate(sorted(nation.subsystems)):
+    for place, subsystem in enumerate(_certificate_holders(nation)):
         name = str(subsystem).replace("/", "-")
         files = SignerFiles(folder / "keys" / f"{name}.key", folder / "keys" / f"{name}.crt")
         signers[subsystem] = files
@@ -185,6 +185,13 @@ def _subsystem_signers(
         _write(files.key, issued.key_pem, mode=0o600)
         _write(files.certificate, issued.certificate_pem, mode=0o644)
     return signers
+
+
+def _certificate_holders(nation: Nation) -> list[SubsystemId]:
+    """Every subsystem, and every agency that itself asks or is asked."""
+    used = {client for client, _ in nation.grants}
+    used |= {service.provider for service in nation.services}
+    return sorted(one for one in nation.subsystems if one.subsystem_code or one in used)
 
 
 def _key_kind(nation: Nation, subsystem: SubsystemId, place: int) -> KeyKind:
