@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -92,6 +93,13 @@ def expiry_warnings(path: Path, certificate: x509.Certificate, now: datetime) ->
 def authorities(trust: TrustSettings) -> Iterator[tuple[Path, x509.Certificate]]:
     """Every anchor and intermediate, with its file. Raises ConfigurationError."""
     yield from _certificates((*trust.anchors, *trust.intermediates))
+
+
+def known_certificates(paths: Iterable[Path]) -> Iterator[tuple[Path, x509.Certificate]]:
+    """Every certificate in files that can be read; what cannot is told elsewhere."""
+    for path in paths:
+        with suppress(ConfigurationError):
+            yield from _certificates([path])
 
 
 def _certificates(paths: Iterable[Path]) -> Iterator[tuple[Path, x509.Certificate]]:

@@ -17,12 +17,14 @@ from bus.edge.adapter_folder import open_adapter, read_adapter_folder
 from bus.edge.certificate_checks import (
     anchor_problems,
     anchor_warnings,
+    known_certificates,
     read_trust_store,
     signer_findings,
 )
 from bus.edge.hub_settings import HubSettings, read_hub_settings
 from bus.edge.key_store import read_ed25519_key, read_symmetric_key, why_not_private
 from bus.edge.payload_schemas import CompiledSchema
+from bus.edge.revocation_checks import revocation_problems, revocation_warnings
 from bus.edge.routes_file import read_nation
 from bus.edge.routes_policies import exception_warnings
 from bus.edge.signer_settings import SignerSource, in_succession
@@ -86,6 +88,7 @@ class _Check:
         if store is not None:
             self.problems += anchor_problems(settings.trust, self.now)
             self.warnings += anchor_warnings(settings.trust, self.now)
+            self._check_revocation(store)
         self._check_log()
         self._check_exposure()
 
@@ -165,6 +168,17 @@ class _Check:
             problems, warnings = signer_findings(one, nation.members[member], store, self.now)
             self.problems += problems
             self.warnings += warnings
+
+    def _check_revocation(self, store: TrustStore) -> None:
+        settings, document = self.settings, self.settings_document
+        self.problems += revocation_problems(settings.revocation, document)
+        signers = (settings.hub_signer, *settings.signers.values())
+        known = known_certificates([one.certificate for one in signers])
+        self.warnings += revocation_warnings(settings.revocation, document, known, store, self.now)
+        reason = why_not_writable(settings.revocation.cache)
+        if reason and not settings.revocation.policy.is_off:
+            message = f"{settings.revocation.cache} cannot be written: {reason}"
+            self._hub_problem(("revocation", "cache"), message)
 
     # --- log and doors --------------------------------------------------------------------------
 

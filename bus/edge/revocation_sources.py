@@ -60,7 +60,7 @@ class RevocationSources:
     def crl(self, place: str | Path, link: Link) -> Evidence:
         """A CRL of a certificate's issuer; nothing is verified. Raises SourceFailed."""
         if isinstance(place, Path):
-            listed = _read(place)
+            listed = read_list(place)
         else:
             listed = self._reply(self._crl, AgencyRequest("GET", place))
         if crl_issuer_name(listed) != link.issuer_name:
@@ -82,7 +82,8 @@ class RevocationSources:
         self._crl.close()
 
 
-def _read(path: Path) -> bytes:
+def read_list(path: Path) -> bytes:
+    """The bytes of a CRL in a file. Raises SourceFailed."""
     try:
         with path.open("rb") as file:
             listed = file.read(CRL_BYTES_MAX + 1)

@@ -53,9 +53,7 @@ class RevocationStage:
         self.watch = RevocationWatch(
             self._inquiry, record, clock, refresh_seconds=settings.refresh_seconds
         )
-        if rules.revocation.is_off:
-            _log.warning("revocation.off")
-        else:
+        if not rules.revocation.is_off:
             self.watch.start()
 
     async def judge(

@@ -10,6 +10,7 @@ import pytest
 from bus.edge.hub_settings import read_hub_settings
 from bus.edge.readiness import Readiness, check_readiness
 from bus.sandbox.authority import Authority, Holder
+from bus.sandbox.authority_files import AuthorityFiles
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -90,6 +91,7 @@ def prepared(tmp_path: Path, agencies: Path) -> PreparedNation:
         now=NOW,
         hub_port=8080,
         agency_ports={"ready_agency": 9001},
+        authority_port=9009,
         routes=tmp_path / "source.yaml",
     )
     with prepared.hub_settings.open("a") as file:
@@ -299,6 +301,67 @@ def test_an_anchor_that_has_expired_is_a_problem(prepared: PreparedNation) -> No
     problems = told(prepared, now=NOW + timedelta(days=3651))
 
     assert any(problem.startswith("trust/ca.crt: not valid now: ") for problem in problems)
+
+
+# --- revocation ------------------------------------------------------------------------------
+
+
+def warned(prepared: PreparedNation) -> list[str]:
+    found = check(prepared)
+    assert found.is_ready
+    return [str(one).removeprefix(f"{prepared.folder}/") for one in found.warnings]
+
+
+def test_a_hub_that_asks_nobody_about_revocation_is_warned_of(prepared: PreparedNation) -> None:
+    edit(prepared.hub_settings, "check: required", "check: none")
+
+    (warning,) = warned(prepared)
+
+    assert "revocation.check: a revoked certificate is taken like any other" in warning
+
+
+@pytest.mark.parametrize(
+    ("policy", "consequence"),
+    [("required", "is refused"), ("where-named", "is taken even if it is revoked")],
+)
+def test_certificates_about_which_nobody_can_be_asked_are_warned_of(
+    prepared: PreparedNation, policy: str, consequence: str
+) -> None:
+    edit(prepared.hub_settings, "check: required", f"check: {policy}")
+    key = prepared.folder / "keys" / "VN-GOV-G01-thu.key"
+    authority = AuthorityFiles(prepared.folder).authority()
+    issued = authority.issue(Holder("Bộ Công an", "VN/GOV/G01", "VN/GOV/G01/thu"), NOW)
+    key.with_suffix(".crt").write_bytes(issued.certificate_pem)
+    key.write_bytes(issued.key_pem)
+
+    (warning,) = warned(prepared)
+
+    assert warning.startswith("keys/VN-GOV-G01-thu.crt: ")
+    assert "names neither OCSP responder nor CRL" in warning
+    assert warning.endswith(consequence)
+
+    edit(prepared.hub_settings, "fetch_seconds: 2", "ocsp_url: http://127.0.0.1:9009/ocsp")
+    assert warned(prepared) == []
+
+
+def test_a_list_in_a_file_that_cannot_be_used_is_told(prepared: PreparedNation) -> None:
+    (prepared.folder / "wrong.crl").write_bytes(b"no list")
+    edit(prepared.hub_settings, "fetch_seconds: 2", "crls: [missing.crl, wrong.crl, 'http://a/b']")
+
+    missing, wrong = told(prepared)
+
+    assert "missing.crl: cannot be read" in missing
+    assert "wrong.crl: not a CRL in DER" in wrong
+
+
+def test_a_cache_that_cannot_be_written_is_told(prepared: PreparedNation) -> None:
+    (prepared.folder / "cache").write_text("a file where the folder should be")
+    edit(prepared.hub_settings, "fetch_seconds: 2", "cache: cache")
+
+    (problem,) = told(prepared)
+
+    assert "revocation.cache: " in problem
+    assert "cannot be written: Not a directory" in problem
 
 
 # --- log and doors ---------------------------------------------------------------------------
