@@ -14,6 +14,7 @@ Only this module makes a VerifiedEnvelope. The checks, in order:
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -31,6 +32,14 @@ from signing.attachments import Attachment
 from signing.certificates import TrustStore, ValidatedCertificate
 from signing.policy import SignaturePolicy
 from signing.verify import SignedPart, VerifiedSignature, verify_signature
+
+_XML_SPACE = " \t\r\n"
+_DATE_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,12})?"
+    r"(?:Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00)?\Z"
+)
+"""xs:dateTime of the years with four digits; Python alone reads weeks, and words after a fraction.
+XML Schema Part 2 §3.2.7.1."""
 
 BODY = "Body"
 TIMESTAMP = "Timestamp"
@@ -184,9 +193,11 @@ def _moment(timestamp: etree._Element, tag: str) -> datetime | None:
     found = list(timestamp.iterchildren(tag))
     if not found:
         return None
-    text = (found[0].text or "").strip()
+    text = (found[0].text or "").strip(_XML_SPACE)
     if len(found) > 1 or len(found[0]):
         raise errors.SignatureMalformed("a timestamp says one thing twice")
+    if not _DATE_TIME.match(text):
+        raise errors.SignatureMalformed("a timestamp is not an xs:dateTime")
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from tests.attacks import cases_algorithms, cases_certificates, cases_signature, cases_wrapping
+from tests.attacks import (
+    cases_algorithms,
+    cases_certificates,
+    cases_signature,
+    cases_time,
+    cases_wrapping,
+)
 from tests.attacks.cases import Case, Group
 
 GROUPS: tuple[Group, ...] = (
@@ -17,6 +23,7 @@ GROUPS: tuple[Group, ...] = (
     cases_algorithms.REFERENCES,
     cases_certificates.CERTIFICATES,
     cases_certificates.SUBJECTS,
+    cases_time.TIMES,
 )
 
 CASES: dict[str, Case] = {}
