@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from bus.edge.access_point_settings import access_point_json_schema
 from bus.edge.hub_settings import hub_json_schema
 from bus.edge.routes_file import routes_json_schema
 from bus.kit.manifest import ManifestForm
@@ -17,6 +18,7 @@ PAGE = Path(__file__).with_name("configuration.md")
 SCHEMAS = {
     "routes": routes_json_schema(),
     "hub": hub_json_schema(),
+    "access_point": access_point_json_schema(),
     "manifest": ManifestForm.model_json_schema(),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,13 +14,17 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
+from bus.access_point import open_access_point
+from bus.core.errors import ConfigurationError
 from bus.core.receipts import parse_receipt
 from bus.core.xml import parse_xml
+from bus.edge.exchange_store import FILE
 from bus.edge.hub_client import read_known_hub
 from bus.edge.log_reader import open_log_reader
 from bus.kit.contract import Answer, Query, RecipientRefused
 from bus.protocols.soap_xroad.write import without_receipt
 from signing.canonical import canonicalise
+from signing.errors import KeyUnavailable
 from signing.names import SECURITY
 from signing.signed_note import verify_note
 from tests.access_point.running_access_point import (
@@ -440,6 +445,68 @@ def test_an_answer_that_is_not_proved_is_kept_and_never_handed_over(
     )
     assert b"SoCongDan" not in reply.body
     assert kept == 1
+
+
+# --- keys and evidence --------------------------------------------------------------------------
+
+
+def test_a_key_that_cannot_be_reached_is_x_roads_fault(
+    nation: SmallNation, hub: ServedHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> bytes:
+        raise KeyUnavailable("the token is gone")
+
+    monkeypatch.setattr("bus.access_point.sign_plain", lost)
+    with running_access_point(write_settings(nation, tmp_path, hub.url), hub.clock) as point:
+        reply = point.post(plain_request("unsigned-1"))
+
+    assert fault_codes(reply) == (
+        "Server.ClientProxy.CannotCreateSignature",
+        "access-point.signing-failed",
+    )
+    assert b"token" not in reply.body
+
+
+def test_nothing_is_sent_that_cannot_be_kept(
+    nation: SmallNation, hub: ServedHub, tmp_path: Path
+) -> None:
+    settings = write_settings(nation, tmp_path, hub.url)
+    with running_access_point(settings, hub.clock) as point:
+        other = sqlite3.connect(settings.evidence / FILE)
+        other.execute("DROP TABLE requests")
+        other.commit()
+        other.close()
+        reply = point.post(plain_request("unkept-1"))
+
+    assert fault_codes(reply) == (
+        "Server.ClientProxy.LoggingFailed",
+        "access-point.evidence-unavailable",
+    )
+    assert hub.agency.asked == []
+
+
+def test_a_mistake_of_ours_is_a_fault_with_an_id_and_not_the_request(
+    nation: SmallNation, hub: ServedHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> bytes:
+        raise RuntimeError("VN0117 asked")
+
+    monkeypatch.setattr("bus.access_point.sign_plain", broken)
+    with running_access_point(write_settings(nation, tmp_path, hub.url), hub.clock) as point:
+        reply = point.post(plain_request("broken-1"))
+
+    assert fault_codes(reply)[1] == "hub.internal"
+    assert b"VN0117" not in reply.body
+
+
+def test_an_authority_file_that_is_missing_is_bad_configuration(
+    nation: SmallNation, tmp_path: Path
+) -> None:
+    hub = {"url": "https://h", "member": "VN/GOV/G22", "log_key": "hub.vkey"}
+    settings = write_settings(nation, tmp_path, "", hub={**hub, "authority_file": "no.pem"})
+
+    with pytest.raises(ConfigurationError, match="authority_file"):
+        open_access_point(settings)
 
 
 # --- receipts ----------------------------------------------------------------------------------

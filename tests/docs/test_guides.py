@@ -35,6 +35,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     "README.md",
     "docs/agencies.md",
+    "docs/access-point.md",
     "docs/integrators.md",
     "docs/auditors.md",
     "docs/operators.md",
