@@ -46,9 +46,8 @@ class EvidenceStore:
         suffix = ".ocsp" if piece.is_ocsp else ".crl"
         if self._kept.get((piece.about, suffix)) == piece:
             return
-        if len(self._kept) >= KEPT_MAX:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[piece.about, suffix] = piece
+        self._looked_for.add(piece.about)
+        self._hold(piece, suffix)
         path = self._path(piece.about, suffix)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +63,15 @@ class EvidenceStore:
                 der = self._path(subject, suffix).read_bytes()
             except OSError:
                 continue  # nothing was kept, or nothing can be read: it is asked for
-            self._kept.setdefault((subject, suffix), Evidence(subject, der))
+            self._hold(Evidence(subject, der), suffix)
+
+    def _hold(self, piece: Evidence, suffix: str) -> None:
+        if len(self._kept) >= KEPT_MAX:
+            let_go, _ = next(iter(self._kept))
+            for each in _SUFFIXES:
+                self._kept.pop((let_go, each), None)
+            self._looked_for.discard(let_go)  # it lies on disk and is found there again
+        self._kept[piece.about, suffix] = piece
 
     def _path(self, subject: bytes, suffix: str) -> Path:
         return self._folder / f"{subject.hex()}{suffix}"
