@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bus.core.canonical_json import canonical_json
 from bus.core.errors import BusError, LogCorrupt
 from bus.core.pipeline import Refusal, judge
 from bus.edge.past_rules import PastRules, restore_rules
@@ -17,7 +20,7 @@ from bus.edge.sqlite_log import SqliteLog
 from bus.hub import RulesText, read_rules
 from bus.protocols.soap_xroad.parse import parse
 from signing.signed_note import SigningKey
-from tests.nation import CLIENT_WITHOUT_GRANT, NOW, SmallNation, request
+from tests.nation import CLIENT, CLIENT_WITHOUT_GRANT, NOW, SmallNation, request
 
 
 def _reader(ruled: RulesText) -> Callable[[bytes], bytes]:
@@ -45,6 +48,29 @@ def test_rules_that_come_back_judge_as_the_first_ones_did(nation: SmallNation) -
             assert isinstance(second, Refusal)
             assert str(first.error) == str(second.error)
     assert again.digest == ruled.rules.digest
+
+
+def test_certificates_that_were_known_are_known_again(nation: SmallNation) -> None:
+    files = (nation.folder / "keys" / "VN-GOV-H41-motcua.crt",)
+    settings = replace(nation.settings, trust=replace(nation.settings.trust, certificates=files))
+    ruled = read_rules(settings)
+
+    again = restore_rules(ruled.rules.digest, _reader(ruled))
+
+    assert ruled.rules.trust.known.certificates == (nation.signers[CLIENT].certificate_der,)
+    assert again.trust.known.certificates == ruled.rules.trust.known.certificates
+
+
+def test_rules_from_before_certificates_could_be_known_come_back(nation: SmallNation) -> None:
+    ruled = read_rules(nation.settings)
+    manifest = json.loads(ruled.texts[0])
+    del manifest["certificates"]
+    older = RulesText(ruled.rules, (canonical_json(manifest), *ruled.texts[1:]))
+
+    again = restore_rules(hashlib.sha256(older.texts[0]).digest(), _reader(older))
+
+    assert again.trust.known.certificates == ()
+    assert again.trust.anchors == ruled.rules.trust.anchors
 
 
 @pytest.mark.parametrize("place", range(4))
