@@ -46,7 +46,6 @@ class EvidenceStore:
         suffix = ".ocsp" if piece.is_ocsp else ".crl"
         if self._kept.get((piece.about, suffix)) == piece:
             return
-        self._looked_for.add(piece.about)
         self._hold(piece, suffix)
         path = self._path(piece.about, suffix)
         try:
@@ -59,6 +58,8 @@ class EvidenceStore:
 
     def _load(self, subject: bytes) -> None:
         for suffix in _SUFFIXES:
+            if (subject, suffix) in self._kept:
+                continue
             try:
                 der = self._path(subject, suffix).read_bytes()
             except OSError:
