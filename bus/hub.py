@@ -15,6 +15,7 @@ from datetime import datetime
 import structlog
 
 from bus.core import errors
+from bus.core.authorisation import find_service
 from bus.core.canonical_json import canonical_json
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
@@ -49,6 +50,7 @@ from bus.edge.timestamping import Timestamper, read_timestamp_trust
 from bus.exchange import Equipment, Exchanges, report_broken
 from bus.kit.contract import Adapter
 from bus.kit.spool import Spool, open_spool
+from bus.protocols.soap_xroad.parse import parse
 from bus.telling import Reply, Telling
 from signing.attachments import Attachment
 from signing.signed_note import SigningKey
@@ -138,6 +140,17 @@ class Hub:
         self._descriptions = descriptions
         self._status = status
         self._timestamper = status.timestamper
+
+    def kept_bytes_max(self, soap: bytes) -> int:
+        """How large an attachment beside a request may be; 0: the service takes none.
+
+        Nothing is proved yet: it only spares the spool what would be refused for sure.
+        """
+        try:
+            service = find_service(parse(soap, self.limits).service, self._rules.nation)
+        except errors.BusError:
+            return 0
+        return service.attachments.bytes_max if service.attachments is not None else 0
 
     async def answer(
         self,

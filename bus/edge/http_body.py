@@ -13,7 +13,7 @@ from typing import Any
 
 from bus.core import errors
 from bus.core.limits import Limits
-from bus.kit.multipart import MultipartIntake, WholeMessage
+from bus.kit.multipart import KeptBytesMax, MultipartIntake, WholeMessage
 from bus.kit.spool import Spool
 from bus.protocols.mime.content_type import MULTIPART_RELATED, ContentType, parse_content_type
 from bus.protocols.mime.write import RelatedMessage
@@ -43,14 +43,18 @@ def multipart_type(headers: Headers) -> ContentType | None:
 
 
 async def read_multipart(
-    receive: Receive, content_type: ContentType, limits: Limits, spool: Spool
+    receive: Receive,
+    content_type: ContentType,
+    limits: Limits,
+    spool: Spool,
+    kept_bytes_max: KeptBytesMax | None = None,
 ) -> WholeMessage:
-    """The whole request, its attachments in the spool.
+    """The whole request, its attachments in the spool as far as they may be kept.
 
     Raises MimeInvalid, SoapMissing, ContentTypeInvalid, TooLarge, SpoolUnavailable,
     NotWellFormed (broken off, or too slow).
     """
-    intake = MultipartIntake(content_type, limits, spool)
+    intake = MultipartIntake(content_type, limits, spool, kept_bytes_max)
     try:
         async with asyncio.timeout(limits.request_read_seconds_max) as timer:
             await _feed(intake, _Pieces(receive, timer, limits))

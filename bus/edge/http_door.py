@@ -50,6 +50,10 @@ class Hub(DescribedHub, Protocol):
     limits: Limits
     spool: Spool
 
+    def kept_bytes_max(self, soap: bytes) -> int:
+        """How large an attachment beside a request may be; 0: the service takes none."""
+        ...
+
     async def answer(
         self,
         raw: bytes,
@@ -114,7 +118,10 @@ class HttpDoor:
             related = multipart_type(scope["headers"])
             check_head(scope, is_multipart=related is not None)
             if related is not None:
-                message = await read_multipart(receive, related, self._hub.limits, self._hub.spool)
+                hub = self._hub
+                message = await read_multipart(
+                    receive, related, hub.limits, hub.spool, hub.kept_bytes_max
+                )
                 return await self._hub.answer(
                     message.soap, message.attachments, soap_version=version_of_head(scope)
                 )

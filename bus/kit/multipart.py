@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bus.core.limits import Limits
@@ -20,11 +21,26 @@ class WholeMessage:
     attachments: tuple[Attachment, ...]
 
 
-class MultipartIntake:
-    """Takes one message: `feed` its bytes, then `end`; then, or after an error, `close`."""
+KeptBytesMax = Callable[[bytes], int]
+"""From a SOAP part, how large an attachment beside it may be to be kept."""
 
-    def __init__(self, content_type: ContentType, limits: Limits, spool: Spool) -> None:
+
+class MultipartIntake:
+    """Takes one message: `feed` its bytes, then `end`; then, or after an error, `close`.
+
+    With `kept_bytes_max` attachments that its SOAP part may not have are measured, not kept.
+    """
+
+    def __init__(
+        self,
+        content_type: ContentType,
+        limits: Limits,
+        spool: Spool,
+        kept_bytes_max: KeptBytesMax | None = None,
+    ) -> None:
         """Raises MimeInvalid."""
+        self._ask = kept_bytes_max
+        self._kept_bytes_max: int | None = None
         self._spool = spool
         self._parts: list[SpooledPart] = []
         self._reader = MultipartReader(content_type, limits, self._open)
@@ -48,6 +64,8 @@ class MultipartIntake:
         self._reader.close()
 
     def _open(self, head: PartHead) -> SpooledPart:
-        part = self._spool.open(head)
+        if self._ask is not None and not self._parts:
+            self._kept_bytes_max = self._ask(self._reader.soap)
+        part = self._spool.open(head, kept_bytes_max=self._kept_bytes_max)
         self._parts.append(part)
         return part

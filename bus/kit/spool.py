@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from bus.core.errors import ConfigurationError, Problem, SpoolUnavailable
+from bus.core.errors import AttachmentNotAllowed, ConfigurationError, Problem, SpoolUnavailable
 from bus.protocols.mime.read import PartHead
 from signing.attachments import Attachment
 from signing.policy import DIGEST_SHA256, DIGEST_SHA512
@@ -45,9 +45,9 @@ class Spool:
         """Of attachments that somebody still holds."""
         return self._bytes
 
-    def open(self, head: PartHead) -> SpooledPart:
-        """A place for the content of one part."""
-        return SpooledPart(self, head)
+    def open(self, head: PartHead, *, kept_bytes_max: int | None = None) -> SpooledPart:
+        """A place for the content of one part; see `SpooledPart`."""
+        return SpooledPart(self, head, kept_bytes_max=kept_bytes_max)
 
     def take(self, count: int) -> None:
         """Count bytes in. Raises SpoolUnavailable: there is no room for them."""
@@ -121,11 +121,16 @@ class _Content:
 
 
 class SpooledPart:
-    """Takes the content of one part, and makes an attachment of it."""
+    """Takes the content of one part, and makes an attachment of it.
 
-    def __init__(self, spool: Spool, head: PartHead) -> None:
+    Content of more than `kept_bytes_max` is measured and not kept: nobody will be given it.
+    """
+
+    def __init__(self, spool: Spool, head: PartHead, *, kept_bytes_max: int | None = None) -> None:
         self._head = head
-        self._content = _Content(spool)
+        self._count = 0
+        self._kept_bytes_max = kept_bytes_max
+        self._content: _Content | None = _Content(spool)
         self._sha256 = hashlib.sha256()
         self._sha512 = hashlib.sha512()
 
@@ -133,7 +138,11 @@ class SpooledPart:
         """Take the next bytes. Raises SpoolUnavailable."""
         self._sha256.update(chunk)
         self._sha512.update(chunk)
-        self._content.write(chunk)
+        self._count += len(chunk)
+        if self._kept_bytes_max is not None and self._count > self._kept_bytes_max:
+            self._content = None
+        if self._content is not None:
+            self._content.write(chunk)
 
     def finish(self) -> None:
         """No more bytes follow."""
@@ -144,13 +153,17 @@ class SpooledPart:
             content_id=self._head.content_id,
             media_type=self._head.header("content-type"),
             headers=self._head.headers,
-            bytes_count=self._content.count,
+            bytes_count=self._count,
             digests={
                 DIGEST_SHA256: self._sha256.digest(),
                 DIGEST_SHA512: self._sha512.digest(),
             },
-            chunks=self._content.chunks,
+            chunks=self._content.chunks if self._content is not None else _not_kept,
         )
+
+
+def _not_kept() -> Iterator[bytes]:
+    raise AttachmentNotAllowed("the content was not kept: the service does not take it")
 
 
 def _give_back(spool: Spool, taken: list[int]) -> None:

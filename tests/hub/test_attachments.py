@@ -321,3 +321,23 @@ def test_a_body_with_a_reference_to_nothing_is_refused(taking: SmallNation, hub:
         assert found.fault.code == "attachment.reference"
 
     hub.tell(story)
+
+
+def test_what_a_service_does_not_take_never_reaches_the_spool(
+    nation: SmallNation, tmp_path: Path
+) -> None:
+    async def story(running: RunningHub) -> None:
+        sent = [pdf(bytes(300_000)), attachment_of_bytes(b"a", content_id="t", media_type="text/a")]
+        found = await send(running, signed(narrow, sent), sent)
+        assert isinstance(found, VerifiedFault)
+        assert found.fault.code == "attachment.not-allowed"
+        assert running.hub.spool.bytes_in_use == 0
+
+    # A spool without any room: whatever came into it would be refused for that.
+    narrow = nation_with_attachments(nation, tmp_path, rule="")
+    limit = "\nlimits:\n  spool_bytes_max: 1\n"
+    routes = narrow.settings.routes
+    routes.write_text(routes.read_text().replace("\nlimits:\n", limit))
+    with opened(narrow, tmp_path) as hub:
+        hub.tell(story)
+    assert audit(narrow, tmp_path / "log") == []
