@@ -112,7 +112,7 @@ class ExchangeStore:
 
     def find_request(self, name: ExchangeName, now: datetime) -> bytes | None:
         """The signed bytes of an earlier try, as long as their signature holds."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             row = connection.execute(
                 "SELECT signed FROM requests WHERE client = ? AND message_id = ?"
                 " AND plain_digest = ? AND expires > ?",
@@ -176,7 +176,7 @@ class ExchangeStore:
 
     def receipts(self, message_id: str = "") -> list[KeptReceipt]:
         """Every receipt that is kept, or those of one message, oldest first."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             rows = connection.execute(
                 "SELECT client, message_id, time, note FROM receipts"
                 " WHERE ? IN ('', message_id) ORDER BY number",
@@ -189,7 +189,7 @@ class ExchangeStore:
 
     def rejected_count(self) -> int:
         """How many answers that were not proved are kept."""
-        with self._transaction() as connection:
+        with self._reading() as connection:
             count: int = connection.execute("SELECT count(*) FROM rejected").fetchone()[0]
         return count
 
@@ -197,6 +197,16 @@ class ExchangeStore:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """One statement that only reads: it waits for nobody else's write. Raises
+        EvidenceUnavailable."""
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise EvidenceUnavailable(str(error)) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
