@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, timedelta
 
 import pytest
 
-from bus.core.errors import RecipientTimeout
-from bus.core.exchange_entries import SealedFacts, received_leaf, refused_leaf
+from bus.core.attachments import beside
+from bus.core.errors import LogCorrupt, RecipientTimeout
+from bus.core.exchange_entries import SealedFacts, outcome_leaf, received_leaf, refused_leaf
 from bus.core.identifiers import SubsystemId
 from bus.core.limits import Limits
 from bus.core.log_entries import Event, Leaf, Pseudonyms, build_leaf, read_leaf
+from bus.core.nation import AttachmentRule
 from bus.core.pipeline import Refusal, judge
-from bus.core.ports import SealedPayload, StoredEntry
-from bus.core.replay import OpenRequests, Replay
+from bus.core.ports import KeptAttachments, SealedPayload, StoredEntry
+from bus.core.replay import OpenRequests, Replay, no_attachments
+from bus.core.routing import RoutedMessage
 from bus.edge.log_audit import judge_outcome
+from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.soap_xroad.parse import parse
-from bus.protocols.soap_xroad.write import SigningTime, write_answer
+from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_answer, write_request
+from signing.attachments import Attachment
+from tests.attachments import attachment
 from tests.edge.hub_stand_in import StandIn
 from tests.nation import (
     ANSWER,
+    CLIENT,
     CLIENT_WITHOUT_GRANT,
     HUB,
+    LOOKUP,
     NOW,
     OTHER_CLIENT,
     PROVIDER,
@@ -216,3 +225,74 @@ def test_open_requests_are_bounded_and_the_oldest_goes_first(nation: SmallNation
         kept.add(index, b"four", nation.rules, _leaf(nation, b"four"))
     assert [kept.take(index) is not None for index in range(3)] == [False, True, True]
     assert kept.take(2) is None
+
+
+# --- attachments -----------------------------------------------------------------------------
+
+
+def _signed_beside(nation: SmallNation, attachments: tuple[Attachment, ...]) -> bytes:
+    return write_request(
+        RequestHeader(CLIENT, LOOKUP, "m-1"),
+        payload(),
+        nation.signers[CLIENT],
+        SigningTime(NOW),
+        attachments=[signed_part(one) for one in attachments],
+    )
+
+
+def _not_kept() -> Iterator[bytes]:
+    raise LogCorrupt
+
+
+def test_a_message_is_judged_again_with_what_came_beside_it(nation: SmallNation) -> None:
+    # Given a service that takes one attachment, and the entry of a message with one
+    services = dict(nation.rules.nation.services)
+    services[LOOKUP] = replace(services[LOOKUP], attachments=AttachmentRule(1, 100))
+    rules = replace(nation.rules, nation=replace(nation.rules.nation, services=services))
+    ruled = replace(nation, rules=rules)
+    beside_it = (attachment(),)
+    raw = _signed_beside(ruled, beside_it)
+    decision = judge(raw, beside(parse, beside_it), rules, TIME)
+    assert isinstance(decision, RoutedMessage)
+    kept = KeptAttachments(bytes(32), bytes(32))
+    leaf = read_leaf(received_leaf(decision, PAYLOAD, PSEUDONYMS, rules.digest, TIME, kept))
+    answer = write_answer(
+        decision.valid.authorised.verified.envelope,
+        payload(ANSWER),
+        nation.signers[PROVIDER],
+        SigningTime(NOW),
+    )
+    outcome = read_leaf(
+        outcome_leaf(decision, 41, PAYLOAD, None, None, TIME, KeptAttachments(bytes(32), b"2" * 32))
+    )
+    stored = {bytes(32): beside_it, b"2" * 32: ()}
+
+    def replayed(held: dict[bytes, tuple[Attachment, ...]]) -> tuple[Replay, list[str]]:
+        def attachments_of(one: Leaf) -> tuple[Attachment, ...]:
+            assert one.stored is not None
+            if one.stored not in held:
+                raise LogCorrupt
+            return held[one.stored]
+
+        replay = Replay(parse, {rules.digest: rules}.get, judge_outcome, attachments_of)
+        return replay, [*_examine(replay, leaf, raw), *_examine(replay, outcome, answer)]
+
+    # When it is judged again with them, nothing is found, and the answer is proved
+    replay, found = replayed(stored)
+    assert (found, replay.repeated, replay.answers) == ([], 1, 1)
+    # And with others, or with those of the answer gone, it is told
+    replay, found = replayed({**stored, bytes(32): (attachment(b"other"),)})
+    assert "judged again, the message leads to another verdict" in found
+    replay, found = replayed({bytes(32): beside_it})
+    assert (found, replay.answers, replay.skipped["no attachments to read"]) == ([], 0, 1)
+    replay, found = replayed({})
+    assert (found, replay.repeated, replay.skipped["no attachments to read"]) == ([], 0, 1)
+    # And what was not kept is not judged
+    unread = replace(attachment(b"a\nb", media_type="text/plain"), chunks=_not_kept)
+    replay, found = replayed({**stored, bytes(32): (unread,)})
+    assert found == []
+    assert replay.skipped["the content of its attachments was not kept"] == 1
+
+
+def test_a_log_without_attachments_has_none() -> None:
+    assert no_attachments(Leaf(Event.RECEIVED, TIME)) == ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email
-import hashlib
 from email import policy
 
 import pytest
@@ -14,20 +13,8 @@ from bus.core.limits import Limits
 from bus.protocols.mime.content_type import parse_content_type
 from bus.protocols.mime.read import MultipartReader, PartHead
 from bus.protocols.mime.write import XOP_NAMESPACE, write_related
-from signing.attachments import Attachment
-from signing.policy import DIGEST_SHA256
+from tests.attachments import attachment
 from tests.protocols.mime.test_multipart_read import Kept
-
-
-def attachment(content: bytes, content_id: str = "a@x") -> Attachment:
-    return Attachment(
-        content_id,
-        "application/pdf",
-        (("Content-Type", "application/pdf"), ("Content-ID", f"<{content_id}>")),
-        len(content),
-        {DIGEST_SHA256: hashlib.sha256(content).digest()},
-        lambda: iter([content]),
-    )
 
 
 @given(st.lists(st.binary(max_size=200), max_size=4), st.integers(1, 64), st.booleans())
