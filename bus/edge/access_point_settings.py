@@ -14,6 +14,7 @@ from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import IdentifierInvalid, MemberId, SubsystemId, subsystem_id
 from bus.core.limits import Limits
 from bus.core.nation import FaultStyle
+from bus.edge.faults_form import FaultsForm
 from bus.edge.hub_client import HubFiles
 from bus.edge.hub_settings import (
     HttpUrlText,
@@ -22,7 +23,6 @@ from bus.edge.hub_settings import (
     TrustForm,
     TrustSettings,
 )
-from bus.edge.routes_form import FaultsForm
 from bus.edge.signer_settings import SignerForm, SignerSource, signer_files, signer_problems
 from bus.kit.settings_form import (
     IdentifierPartText,

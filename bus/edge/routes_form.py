@@ -22,7 +22,8 @@ from bus.core.identifiers import (
     SubsystemId,
 )
 from bus.core.limits import Limits
-from bus.core.nation import FaultSpelling, Mode
+from bus.core.nation import Mode
+from bus.edge.faults_form import FaultsForm
 from bus.kit.settings_form import (
     IdentifierPartText,
     SettingsForm,
@@ -282,15 +283,6 @@ class GrantForm(SettingsForm):
     """What for; handed to the agency with every question."""
     legal_basis: SettingText
     """The text of law that allows it."""
-
-
-class FaultsForm(SettingsForm):
-    """How faults are written on the wire."""
-
-    spelling: Annotated[FaultSpelling, Field(strict=False)] = FaultSpelling.PASCAL
-    """pascal: X-Road up to 7.7; snake: from 7.8."""
-    http_status: Literal[200, 500] = 500
-    """500 as SOAP 1.1 §6.2 says, 200 as X-Road does."""
 
 
 def attribute_docstrings(kind: type) -> dict[str, str]:
