@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import requests
 
 from bus.edge.hub_settings import ListenAddress
+from bus.edge.hub_status import HubStatus
 
 STATUS_BYTES_MAX = 1024 * 1024
+_PARTS = {field.name for field in fields(HubStatus)}
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared only
 
 
@@ -33,6 +36,10 @@ def read_hub_status(url: str, *, timeout_seconds: float = 10) -> dict[str, Any]:
         raise HubNotAsked(f"{url}: what answers there is no operators' door of a hub") from error
     except requests.RequestException as error:
         raise HubNotAsked(f"{url}: no hub answers ({type(error).__name__})") from error
-    if reply.status_code != requests.codes.ok or not isinstance(values, dict):
+    if not isinstance(values, dict) or not _is_status(reply, values):
         raise HubNotAsked(f"{url}: what answers there is no operators' door of a hub")
     return values
+
+
+def _is_status(reply: requests.Response, values: dict[str, Any]) -> bool:
+    return reply.status_code == requests.codes.ok and values.keys() >= _PARTS
