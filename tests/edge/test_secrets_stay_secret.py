@@ -74,7 +74,7 @@ def _secrets() -> list[str]:
         str(value),
         hexadecimal,
         hexadecimal.upper(),
-        repr(raw)[8:60],
+        raw.hex()[70:110],
         SYMMETRIC[:20],
         *(line[:24] for line in lines),
     ]
