@@ -7,7 +7,6 @@ what came of it is on disk before the sender is told. Every refusal is an entry,
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -43,6 +42,7 @@ from bus.core.ports import (
 )
 from bus.core.routing import RoutedMessage
 from bus.core.validation import validate_answer
+from bus.edge.telemetry import places_of
 from bus.kit.contract import Answer, Query
 from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.soap_xroad.judging import Decision, Judged
@@ -255,7 +255,7 @@ class Exchanges:
         try:
             return await self._carry(judged, claim, now)
         except Exception as error:  # a mistake of ours: what was received stays open in the log
-            _log.error("exchange.broken", error=type(error).__name__, places=_places(error))
+            _log.error("exchange.broken", error=type(error).__name__, places=places_of(error))
             verified = judged.message.valid.authorised.verified
             internal = errors.HubInternal(type(error).__name__)
             refusal = Refusal(internal, verified.envelope, verified)
@@ -310,7 +310,7 @@ class Exchanges:
         except errors.BusError as error:
             return await self._settle_failed(received, error)
         except Exception as error:  # a mistake of ours: the sender gets an id, we get the place
-            _log.error("delivery.broken", error=type(error).__name__, places=_places(error))
+            _log.error("delivery.broken", error=type(error).__name__, places=places_of(error))
             return await self._settle_failed(received, errors.HubInternal(type(error).__name__))
         version = received.judged.message.valid.authorised.verified.envelope.soap_version
         whole = await self._settle(received, body, time, attachments=answer.attachments)
@@ -477,14 +477,3 @@ def signed_parts(answer: Answer) -> tuple[AttachmentPart, ...]:
 
 def _is_left_open(taken: AlreadyTaken) -> bool:
     return taken.is_same_digest and taken.state is InboxState.OPEN
-
-
-def report_broken(error: Exception) -> None:
-    """Tell the operator of a mistake of ours, without the message that met it."""
-    _log.error("message.broken", error=type(error).__name__, places=_places(error))
-
-
-def _places(error: BaseException) -> list[str]:
-    """Where an error arose; its text may hold the payload and is left out."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return [f"{frame.filename}:{frame.lineno}" for frame in frames[-4:]]

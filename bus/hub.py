@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import hashlib
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 import structlog
 
 from bus.core import errors
 from bus.core.authorisation import find_service
-from bus.core.canonical_json import canonical_json
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
 from bus.core.log_entries import Event, Pseudonyms, build_leaf, read_leaf
@@ -28,7 +24,6 @@ from bus.core.receipts import RECEIPT_NAME
 from bus.edge.adapter_calls import AdapterCalls
 from bus.edge.adapter_folder import open_adapter, read_adapter_folder
 from bus.edge.attachment_files import AttachmentFiles
-from bus.edge.certificate_checks import read_trust_store
 from bus.edge.clock import now as read_clock
 from bus.edge.exchange_figures import ExchangeFigures
 from bus.edge.hub_settings import HubSettings
@@ -40,17 +35,17 @@ from bus.edge.key_store import (
     read_symmetric_key,
 )
 from bus.edge.metaservice_calls import MetaserviceCalls
-from bus.edge.payload_schemas import CompiledSchema
 from bus.edge.revocation_stage import RevocationStage, recorder
-from bus.edge.routes_file import read_nation
 from bus.edge.sealing import Sealer
 from bus.edge.service_descriptions import ServiceDescriptions
 from bus.edge.sqlite_log import SqliteLog
+from bus.edge.telemetry import report_broken
 from bus.edge.timestamping import Timestamper, read_timestamp_trust
-from bus.exchange import Equipment, Exchanges, report_broken
+from bus.exchange import Equipment, Exchanges
 from bus.kit.contract import Adapter
 from bus.kit.spool import Spool, open_spool
 from bus.protocols.soap_xroad.parse import parse
+from bus.rules import RulesText, read_rules
 from bus.telling import Reply, Telling
 from signing.attachments import Attachment
 from signing.signed_note import SigningKey
@@ -60,52 +55,6 @@ JUDGE_MODULE = "bus.judge_program"
 """What runs in the process beside the hub."""
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class RulesText:
-    """The rules with every text they are made of, so that the log can keep them."""
-
-    rules: Rules
-    texts: tuple[bytes, ...] = field(repr=False)
-
-
-def read_rules(settings: HubSettings) -> RulesText:
-    """Routes, anchors and schemas, compiled. Raises ConfigurationError."""
-    nation = read_nation(settings.routes)
-    trust = read_trust_store(settings.trust)
-    compiled = {
-        path: CompiledSchema(settings.schemas / path)
-        for path in sorted({service.schema for service in nation.services.values()})
-    }
-    # This text names every other one: whoever has it can make a decision of the past again.
-    manifest = canonical_json(
-        {
-            "anchors": _in_base64(trust.anchors),
-            "certificates": _in_base64(trust.known.certificates),
-            "intermediates": _in_base64(trust.intermediates),
-            "revocation": {
-                "check": settings.revocation.policy.check.value,
-                "grace_seconds": settings.revocation.policy.grace_seconds,
-            },
-            "routes": nation.digest.hex(),
-            "schemas": {path: schema.digest.hex() for path, schema in compiled.items()},
-            "v": 1,
-        }
-    )
-    rules = Rules(
-        nation=nation,
-        trust=trust,
-        schemas={known: compiled[service.schema] for known, service in nation.services.items()},
-        digest=hashlib.sha256(manifest).digest(),
-        revocation=settings.revocation.policy,
-    )
-    schema_texts = (schema.text for schema in compiled.values())
-    return RulesText(rules, (manifest, nation.text, *schema_texts))
-
-
-def _in_base64(certificates: Iterable[bytes]) -> list[str]:
-    return [base64.b64encode(der).decode("ascii") for der in certificates]
 
 
 class Hub:

@@ -14,11 +14,10 @@ from pathlib import Path
 
 from bus.edge.hub_settings import read_hub_settings
 from bus.edge.judge_process import serve_decisions
-from bus.edge.serve import settle_memory
-from bus.edge.telemetry import configure_telemetry
-from bus.exchange import report_broken
-from bus.hub import read_rules
+from bus.edge.memory import settle_memory
+from bus.edge.telemetry import configure_telemetry, report_broken
 from bus.protocols.soap_xroad.judging import Decision, judge_request
+from bus.rules import read_rules
 
 MODULE = "bus.judge_program"
 

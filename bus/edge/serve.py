@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import socket
 import ssl
@@ -19,6 +18,7 @@ import uvicorn
 from bus.core.errors import ConfigurationError, Problem
 from bus.edge.http_protocol import SeeingProtocol
 from bus.edge.hub_settings import ListenAddress
+from bus.edge.memory import settle_memory
 
 BACKLOG_CONNECTIONS = 2048
 """Connections that may wait to be accepted."""
@@ -26,8 +26,6 @@ KEEP_ALIVE_SECONDS = 120
 """How long an idle connection is kept for the next request."""
 DRAIN_SECONDS_MAX = 30
 """How long exchanges in work may take when the process is told to end."""
-_COLLECTOR_THRESHOLDS = (20_000, 20, 20)
-"""Objects made before the youngest ones are looked at, and so on (gc.set_threshold)."""
 _ENDING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -92,17 +90,6 @@ def _server(door: Door, drain_seconds_max: int) -> uvicorn.Server:
     configuration.load()
     configuration.ssl = door.tls
     return _QuietServer(configuration)
-
-
-def settle_memory() -> None:
-    """Keep the collector of cycles off what lives as long as the process.
-
-    An exchange makes hundreds of objects and hardly a cycle; with the default thresholds the
-    collector walks through everything that was loaded at start again and again.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECTOR_THRESHOLDS)
 
 
 class _QuietServer(uvicorn.Server):

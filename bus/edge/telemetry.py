@@ -17,6 +17,8 @@ LEVELS = {
 PLACES_MAX = 4
 """How many places of an error are told, the last ones."""
 
+_log = structlog.get_logger()
+
 
 def configure_telemetry(level: str) -> None:
     """Set up diagnostics of this process, once, before anything logs.
@@ -49,3 +51,8 @@ def places_of(error: BaseException) -> list[str]:
     """Where an error arose; its text may hold a payload and is left out."""
     frames = traceback.extract_tb(error.__traceback__)
     return [f"{frame.filename}:{frame.lineno}" for frame in frames[-PLACES_MAX:]]
+
+
+def report_broken(error: Exception) -> None:
+    """Tell the operator of a mistake of ours, without the message that met it."""
+    _log.error("message.broken", error=type(error).__name__, places=places_of(error))

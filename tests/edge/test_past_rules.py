@@ -17,8 +17,8 @@ from bus.core.errors import BusError, LogCorrupt
 from bus.core.pipeline import Refusal, judge
 from bus.edge.past_rules import PastRules, restore_rules
 from bus.edge.sqlite_log import SqliteLog
-from bus.hub import RulesText, read_rules
 from bus.protocols.soap_xroad.parse import parse
+from bus.rules import RulesText, read_rules
 from signing.signed_note import SigningKey
 from tests.nation import CLIENT, CLIENT_WITHOUT_GRANT, NOW, SmallNation, request
 

@@ -10,7 +10,6 @@ from running_hub import HttpReply, RunningHub
 
 from bus.core.attachments import beside
 from bus.core.limits import Limits
-from bus.hub import read_rules
 from bus.kit.contract import attachment_of_bytes
 from bus.kit.multipart import MultipartIntake, WholeMessage
 from bus.kit.spool import Spool
@@ -20,6 +19,7 @@ from bus.protocols.mime.write import RelatedMessage, write_related
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault, verify_answer
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
+from bus.rules import read_rules
 from signing.attachments import Attachment
 from tests.nation import CLIENT, LOOKUP, NOW, SAMPLE, SmallNation, payload
 

@@ -14,8 +14,9 @@ from bus.core import errors
 from bus.core.canonical_json import canonical_json
 from bus.core.log_entries import Event
 from bus.edge.log_reader import open_log_reader
-from bus.hub import open_hub, read_rules
+from bus.hub import open_hub
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer
+from bus.rules import read_rules
 from tests.nation import LOOKUP, NOW, SmallNation, request
 
 
