@@ -31,6 +31,10 @@ def make_tls_context(files: TlsFiles, pinned: Iterable[x509.Certificate]) -> ssl
         context.load_cert_chain(files.certificate, files.key, password="")
     except (OSError, ssl.SSLError) as error:
         raise _refused(str(files.certificate), f"cannot be used for TLS: {error}") from error
+    # A session that is resumed shows no certificate anew: one that expired, or is pinned no longer,
+    # would live on in a ticket. RFC 8446 §4.6.1.
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
     # Expired certificates fail here, whoever pinned them.
     context.verify_mode = ssl.CERT_OPTIONAL
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

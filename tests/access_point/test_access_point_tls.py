@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,6 +103,27 @@ def test_strangers_and_expired_certificates_do_not_get_through_the_handshake(
 ) -> None:
     with pytest.raises((ssl.SSLError, ConnectionError)):
         shop.point.post(plain_request("tls-stranger"), tls=shop.client(name))
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_no_session_is_resumed_without_a_certificate(shop: Shop, version: ssl.TLSVersion) -> None:
+    client = shop.client("motcua")
+    client.minimum_version = client.maximum_version = version
+    host, _, port = shop.point.url.removeprefix("https://").partition(":")
+
+    def shake_hands(session: ssl.SSLSession | None) -> tuple[ssl.SSLSession | None, bool | None]:
+        with (
+            socket.create_connection((host, int(port)), timeout=10) as raw,
+            client.wrap_socket(raw, server_hostname=host, session=session) as tls,
+        ):
+            tls.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"200" in tls.recv(4096)
+            return tls.session, tls.session_reused
+
+    session, _ = shake_hands(None)
+    _, is_resumed = shake_hands(session)
+
+    assert not is_resumed
 
 
 def test_plain_http_does_not_get_through(shop: Shop) -> None:
