@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 from collections.abc import Iterable, Iterator
@@ -119,7 +120,7 @@ def _sealer(key_path: Path) -> Sealer:
 def _print(entry: StoredEntry, sealer: Sealer | None, *, is_json: bool) -> None:
     payload = None
     if sealer is not None and entry.sealed is not None:
-        payload = sealer.open_sealed(entry.sealed)[1].decode("utf-8", "replace")
+        payload = _text(read_leaf(entry.leaf), sealer.open_sealed(entry.sealed)[1])
     if is_json:
         values: dict[str, Any] = {"index": entry.index, **json.loads(entry.leaf)}
         if payload is not None:
@@ -130,6 +131,13 @@ def _print(entry: StoredEntry, sealer: Sealer | None, *, is_json: bool) -> None:
     click.echo(f"{entry.index:>8}  {_time(leaf.time)}  {_facts(leaf)}")
     if payload is not None:
         click.echo(payload)
+
+
+def _text(leaf: Leaf, raw: bytes) -> str:
+    """A payload for people: messages as they are; evidence, which is DER, in base64."""
+    if leaf.event is Event.EVIDENCE:
+        return base64.b64encode(raw).decode("ascii")
+    return raw.decode("utf-8", "replace")
 
 
 def _save_attachments(entry: StoredEntry, log: Path, sealer: Sealer, folder: Path) -> None:
@@ -152,6 +160,8 @@ def _facts(leaf: Leaf) -> str:
     facts = [f"{leaf.event:<13}"]
     if leaf.continues is not None:
         facts.append(f"of {leaf.continues}")
+    if leaf.event is Event.EVIDENCE and leaf.signer is not None:
+        facts.append(f"about certificate {leaf.signer.hex()}")
     facts += [fact for fact in (leaf.verdict, leaf.client) if fact]
     if leaf.service:
         facts.append(f"-> {leaf.service}")

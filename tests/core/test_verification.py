@@ -6,6 +6,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from bus.core import errors
 from bus.core.identifiers import MemberId, SubsystemId
@@ -42,6 +45,38 @@ def test_a_signed_request_is_verified_with_the_bytes_that_were_signed(nation: Sm
         "issue",
         "protocolVersion",
     }
+
+
+def test_the_certificate_that_was_verified_goes_on_with_the_message(nation: SmallNation) -> None:
+    signer = nation.signers[CLIENT]
+
+    assert verified(request(nation), nation).certificate == signer.certificate_der
+
+
+def test_a_certificate_that_names_two_members_leads_to_none(nation: SmallNation) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = [
+        x509.NameAttribute(x509.NameOID.ORGANIZATION_IDENTIFIER, str(member))
+        for member in (CLIENT.member, OTHER_CLIENT.member)
+    ]
+    for subject in (
+        x509.Name(names),
+        x509.Name([x509.RelativeDistinguishedName(names)]),
+        x509.Name([names[0], names[0]]),
+    ):
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(nation.issuer.certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW - timedelta(days=1))
+            .not_valid_after(NOW + timedelta(days=1))
+            .sign(nation.issuer.key, hashes.SHA256())
+        )
+
+        with pytest.raises(errors.SenderUnknown, match="certificate subject ''"):
+            verified(request(nation, signer=make_signer(key, certificate)), nation)
 
 
 def test_a_request_without_security_header_is_unsigned(nation: SmallNation) -> None:

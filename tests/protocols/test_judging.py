@@ -22,6 +22,7 @@ from bus.protocols.soap_xroad.judging import (
     tasks_to_bytes,
 )
 from tests.nation import (
+    CLIENT,
     CLIENT_WITHOUT_GRANT,
     NOW,
     OTHER_CLIENT,
@@ -65,6 +66,8 @@ def test_an_accepted_message_crosses_with_all_that_its_delivery_needs(nation: Sm
     ours, theirs = read.message.valid.authorised, made.message.valid.authorised
     assert (ours.service, ours.grant) == (theirs.service, theirs.grant)
     assert ours.verified.certificate_digest == theirs.verified.certificate_digest
+    assert ours.verified.certificate == theirs.verified.certificate
+    assert ours.verified.certificate == nation.signers[CLIENT].certificate_der
     assert ours.verified.signature_digest == theirs.verified.signature_digest
     assert (ours.verified.sender, ours.verified.created) == (theirs.verified.sender, NOW)
     for fact in ("raw", "digest", "client", "service", "message_id", "user_id", "issue"):

@@ -36,11 +36,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         "XacThucThongTinCongDan",
         "chiTietDoanhNghiep",
         "signed by VN/GOV/G01",
-        "question is entry 2, answer is entry 3",
+        "question is entry 3, answer is entry 4",
         "access.denied",
         "signature.digest-mismatch",
         "Nothing was found: the log is sound.",
-        "entry 3: log.sqlite",
+        "entry 4: log.sqlite",
         "Everything is closed again",
     ],
 )
