@@ -25,7 +25,6 @@ from bus.edge.certificate_checks import (
 from bus.edge.hub_client import read_known_hub
 from bus.edge.key_store import read_certificates
 from bus.edge.readiness import Readiness, why_not_writable
-from bus.edge.signer_settings import in_succession
 from signing.certificates import TrustStore
 
 
@@ -82,7 +81,7 @@ class _Check:
             store = read_trust_store(self.settings.trust)
         member = self._member()
         signers = {one.signer for one in self.settings.systems.values()}
-        for source in (one for signer in signers for one in in_succession(signer)):
+        for source in signers:
             problems, warnings = signer_findings(source, member, store, self.now)
             self.problems += problems
             self.warnings += warnings

@@ -14,9 +14,10 @@ from bus.core.errors import ConfigurationError, Problem
 from bus.core.nation import Member
 from bus.edge.hub_settings import TrustSettings
 from bus.edge.key_store import read_certificates, read_signer
-from bus.edge.signer_settings import SignerSource
+from bus.edge.signer_settings import SignerSource, in_succession
 from signing.certificates import TrustStore
 from signing.errors import CertificateRejected
+from signing.keys import Signer
 
 EXPIRY_WARNING_DAYS = (7, 30, 60)
 """A warning says which of these it has fallen below."""
@@ -54,28 +55,76 @@ def anchor_warnings(trust: TrustSettings, now: datetime) -> list[Problem]:
 
 
 def signer_findings(
-    files: SignerSource, member: Member, store: TrustStore | None, now: datetime
+    source: SignerSource, member: Member, store: TrustStore | None, now: datetime
 ) -> tuple[list[Problem], list[Problem]]:
-    """Problems and warnings of a key that signs for `member`; no store, no path to check."""
+    """Problems and warnings of the keys that sign for `member`; no store, no path to check.
+
+    One of the certificates must be valid now; one that follows may begin later, one that was
+    followed may have expired.
+    """
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
+    signers: list[tuple[Path, Signer]] = []
+    for one in in_succession(source):
+        try:
+            signers.append((one.certificate, read_signer(one)))
+        except ConfigurationError as error:
+            problems += error.problems
+    is_one_valid = any(_is_valid(signer.certificate, now) for _, signer in signers)
+    for path, signer in signers:
+        if _is_valid(signer.certificate, now) or not is_one_valid:
+            moment = now
+        else:
+            moment = _nearest_valid(signer.certificate, now)
+            warnings += _out_of_turn(path, signer.certificate, now)
+        if store is not None:
+            problems += _path_problems(path, signer, member, store, moment)
+    warnings += _unfollowed_warnings(signers, now)
+    return problems, warnings
+
+
+def _is_valid(certificate: x509.Certificate, now: datetime) -> bool:
+    return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
+
+
+def _nearest_valid(certificate: x509.Certificate, now: datetime) -> datetime:
+    return max(certificate.not_valid_before_utc, min(now, certificate.not_valid_after_utc))
+
+
+def _out_of_turn(path: Path, certificate: x509.Certificate, now: datetime) -> list[Problem]:
+    if now < certificate.not_valid_before_utc:
+        return []  # its turn comes
+    message = f"has expired and was followed; take it out: {_validity(certificate)}"
+    return [Problem(str(path), "", message)]
+
+
+def _unfollowed_warnings(signers: list[tuple[Path, Signer]], now: datetime) -> list[Problem]:
+    """Expiry is a warning where nothing that is named outlives it."""
+    warnings = []
+    for path, signer in signers:
+        last = signer.certificate.not_valid_after_utc
+        rest = [other.certificate.not_valid_after_utc for _, other in signers]
+        if last >= max(rest):
+            warnings += expiry_warnings(path, signer.certificate, now)
+        for above in signer.chain:
+            warnings += expiry_warnings(path, above, now)
+    return warnings
+
+
+def _path_problems(
+    path: Path, signer: Signer, member: Member, store: TrustStore, moment: datetime
+) -> list[Problem]:
     try:
-        signer = read_signer(files)
-    except ConfigurationError as error:
-        return error.problems, []
-    warnings = expiry_warnings(files.certificate, signer.certificate, now)
-    if store is None:
-        return [], warnings
-    file = str(files.certificate)
-    try:
-        validated = store.validate(signer.certificate_der, now)
+        validated = store.validate(signer.certificate_der, moment)
     except CertificateRejected as error:
-        return [Problem(file, "", f"the certificate is not accepted: {error}")], warnings
-    if validated.subject_identifier != member.certificate_subject:
-        message = (
-            f"the certificate says {validated.subject_identifier!r} as organizationIdentifier; "
-            f"expected {member.certificate_subject!r} for {member.id}"
-        )
-        return [Problem(file, "", message)], warnings
-    return [], warnings
+        return [Problem(str(path), "", f"the certificate is not accepted: {error}")]
+    if validated.subject_identifier == member.certificate_subject:
+        return []
+    message = (
+        f"the certificate says {validated.subject_identifier!r} as organizationIdentifier; "
+        f"expected {member.certificate_subject!r} for {member.id}"
+    )
+    return [Problem(str(path), "", message)]
 
 
 def expiry_warnings(path: Path, certificate: x509.Certificate, now: datetime) -> list[Problem]:

@@ -21,13 +21,14 @@ from bus.edge.certificate_checks import (
     read_trust_store,
     signer_findings,
 )
-from bus.edge.hub_settings import HubSettings, read_hub_settings
+from bus.edge.hub_settings import HubSettings, TrustSettings, read_hub_settings
 from bus.edge.key_store import read_ed25519_key, read_symmetric_key, why_not_private
 from bus.edge.payload_schemas import CompiledSchema
 from bus.edge.revocation_checks import revocation_problems, revocation_warnings
 from bus.edge.routes_file import read_nation
 from bus.edge.routes_policies import exception_warnings
-from bus.edge.signer_settings import SignerSource, in_succession
+from bus.edge.signer_settings import SignerSource
+from bus.edge.timestamping import read_timestamp_trust
 from bus.kit.manifest import Manifest
 from bus.kit.settings_form import did_you_mean
 from bus.kit.yaml_document import YamlDocument, read_yaml
@@ -89,6 +90,7 @@ class _Check:
             self.problems += anchor_problems(settings.trust, self.now)
             self.warnings += anchor_warnings(settings.trust, self.now)
             self._check_revocation(store)
+        self._check_time_authority()
         self._check_log()
         self._check_exposure()
 
@@ -164,10 +166,9 @@ class _Check:
     def _check_signer(
         self, nation: Nation, member: MemberId, files: SignerSource, store: TrustStore | None
     ) -> None:
-        for one in in_succession(files):
-            problems, warnings = signer_findings(one, nation.members[member], store, self.now)
-            self.problems += problems
-            self.warnings += warnings
+        problems, warnings = signer_findings(files, nation.members[member], store, self.now)
+        self.problems += problems
+        self.warnings += warnings
 
     def _check_revocation(self, store: TrustStore) -> None:
         settings, document = self.settings, self.settings_document
@@ -192,11 +193,27 @@ class _Check:
             if reason:
                 self._hub_problem(("log", key), f"{folder} cannot be written: {reason}")
 
+    def _check_time_authority(self) -> None:
+        timestamps = self.settings.timestamps
+        if timestamps is None:
+            return
+        self._made(lambda: read_timestamp_trust(timestamps))
+        trust = TrustSettings(timestamps.anchors, timestamps.intermediates)
+        try:
+            self.problems += anchor_problems(trust, self.now)
+            self.warnings += anchor_warnings(trust, self.now)
+        except ConfigurationError:
+            return  # told above
+
     def _check_exposure(self) -> None:
+        operations = self.settings.operations
+        if operations is not None and not is_loopback(operations.host):
+            message = "who reaches this address sees the hub's status: keep strangers from it"
+            place = ("operations", "host")
+            self.warnings.append(self.settings_document.problem(place, message))
         if self.settings.show_precise_faults and not is_loopback(self.settings.listen.host):
             message = "strangers are told why they were refused: for a sandbox only"
-            path = ("show_precise_faults",)
-            self.warnings.append(self.settings_document.problem(path, message))
+            self.warnings.append(self.settings_document.problem(("show_precise_faults",), message))
 
     def _hub_problem(self, path: tuple[str, ...], message: str) -> None:
         self.problems.append(self.settings_document.problem(path, message))

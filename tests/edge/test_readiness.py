@@ -391,3 +391,95 @@ def test_precise_faults_for_strangers_are_a_warning(prepared: PreparedNation) ->
 
     assert found.is_ready
     assert [warning.path for warning in found.warnings] == ["show_precise_faults"]
+
+
+# --- keys that follow, time, operations ----------------------------------------------------------
+
+
+def follow(prepared: PreparedNation, *, begins: timedelta) -> None:
+    """Name a key that follows the hub's; its certificate begins so much after NOW."""
+    authority = AuthorityFiles(prepared.folder).authority()
+    hub = Holder("Văn phòng Chính phủ", "VN/GOV/G22", "VN/GOV/G22/truclienthong")
+    issued = authority.issue(hub, NOW + begins)
+    (prepared.folder / "next.key").touch(mode=0o600)
+    (prepared.folder / "next.key").write_bytes(issued.key_pem)
+    (prepared.folder / "next.crt").write_bytes(issued.certificate_pem)
+    listed = "  - keys/VN-GOV-G22-truclienthong.crt\n"  # as one that senders may only name
+    edit(prepared.hub_settings, listed, "")
+    edit(
+        prepared.hub_settings,
+        "  certificate: keys/VN-GOV-G22-truclienthong.crt\nsigners",
+        "  certificate: keys/VN-GOV-G22-truclienthong.crt\n"
+        "  next: {key: next.key, certificate: next.crt}\nsigners",
+    )
+
+
+def told_of_next(prepared: PreparedNation, *, now: datetime) -> list[str]:
+    about_hub = [one for one in check(prepared, now=now).warnings if "next.crt" in one.file]
+    return [one.message for one in about_hub]
+
+
+def test_a_key_that_follows_may_begin_later(prepared: PreparedNation) -> None:
+    follow(prepared, begins=timedelta(days=300))
+
+    assert told(prepared) == []
+
+
+def test_a_certificate_that_was_followed_is_no_worry_until_it_has_expired(
+    prepared: PreparedNation,
+) -> None:
+    follow(prepared, begins=timedelta(days=300))
+    hub = "keys/VN-GOV-G22-truclienthong.crt"
+
+    def about_hub(day: int) -> list[str]:
+        findings = check(prepared, now=NOW + timedelta(days=day))
+        both = (*findings.problems, *findings.warnings)
+        return [one.message for one in both if one.file.endswith(hub)]
+
+    assert about_hub(340) == []
+    (expired,) = about_hub(380)
+    assert expired.startswith("has expired and was followed; take it out: valid from")
+
+
+def test_a_key_that_follows_is_watched_like_the_first(prepared: PreparedNation) -> None:
+    follow(prepared, begins=timedelta(days=300))
+
+    (soon,) = told_of_next(prepared, now=NOW + timedelta(days=650))
+
+    assert soon.startswith("expires in less than 30 days")
+
+
+def test_a_key_that_follows_must_name_the_same_member(prepared: PreparedNation) -> None:
+    follow(prepared, begins=timedelta(days=300))
+    other = (
+        AuthorityFiles(prepared.folder)
+        .authority()
+        .issue(Holder("x", "VN/GOV/G01", "VN/GOV/G01/thu"), NOW)
+    )
+    (prepared.folder / "next.key").write_bytes(other.key_pem)
+    (prepared.folder / "next.crt").write_bytes(other.certificate_pem)
+
+    (problem,) = told(prepared)
+
+    assert problem.startswith("next.crt: the certificate says 'VN/GOV/G01'")
+
+
+def test_the_anchors_of_a_time_authority_are_looked_at(prepared: PreparedNation) -> None:
+    later = NOW + timedelta(days=3630)
+    assert "timestamps:" in prepared.hub_settings.read_text()
+
+    about = [one for one in check(prepared, now=later).warnings if "time.crt" in one.file]
+    assert [one.message[:31] for one in about] == ["expires in less than 30 days: v"]
+
+    (prepared.folder / "trust" / "time.crt").unlink()
+    assert told(prepared) == ["trust/time.crt: cannot be read: No such file or directory"]
+
+
+def test_a_door_of_operators_that_strangers_reach_is_a_warning(prepared: PreparedNation) -> None:
+    with prepared.hub_settings.open("a") as file:
+        file.write("operations: {host: 0.0.0.0, port: 9010}\n")
+
+    (warning,) = check(prepared).warnings
+
+    assert warning.path == "operations.host"
+    assert "keep strangers from it" in warning.message
