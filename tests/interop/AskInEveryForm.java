@@ -32,11 +32,12 @@ public final class AskInEveryForm {
           Document request = client.request(soap, asked, fields);
           String said = "";
           try {
-            signing.sign(request, reference, signsToken);
+            signing.sign(
+                request, List.of(), new HeaderSigning.Form(reference, signsToken, false));
             byte[] sent = HubClient.bytes(request);
-            Document answer = client.send(soap, sent);
-            said = outcome(answer, soap);
-            signing.verify(answer, sent);
+            HubClient.Message answer = client.send(soap, sent, List.of());
+            said = outcome(answer.soap(), soap);
+            signing.verify(answer, sent, List.of());
           } catch (Exception error) {
             said = said + " " + error;
           }

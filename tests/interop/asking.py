@@ -5,31 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bus.core.identifiers import ServiceId
 from bus.sandbox.description import Description
 from bus.sandbox.sandbox_data import Story, story
-from tests.nation import CLIENT, HUB, LOOKUP, PROVIDER
+from tests.nation import CLIENT, HUB, LOOKUP
+
+HAND_IN = ServiceId.parse("VN/GOV/G05/dkdn/nopTaiLieu/v1")
+"""A service that takes attachments and gives one back."""
 
 
-def signing_arguments(sandbox: Description, client: object = CLIENT) -> list[str]:
-    """Who asks, with which key, and whose signatures it believes."""
+def signing_arguments(
+    sandbox: Description, client: object = CLIENT, service: ServiceId = LOOKUP
+) -> list[str]:
+    """Who asks for what, with which key, and whose signatures it believes."""
     owners = {one.id: one for one in sandbox.subsystems}
     asking = owners[str(client)]
     return [
-        *("--wsdl", f"{sandbox.hub_url}/services/{LOOKUP}?wsdl"),
+        *("--wsdl", f"{sandbox.hub_url}/services/{service}?wsdl"),
         *("--key", asking.key, "--certificate", asking.certificate),
-        *("--client", str(client), "--service", str(LOOKUP)),
-        *("--agency-certificate", owners[str(PROVIDER)].certificate),
+        *("--client", str(client), "--service", str(service)),
+        *("--agency-certificate", owners[str(service.provider)].certificate),
         *("--hub-certificate", owners[str(HUB)].certificate),
     ]
 
 
-def plain_arguments(sandbox: Description, client: object = CLIENT) -> list[str]:
-    """Who asks through which access point."""
+def plain_arguments(
+    sandbox: Description, client: object = CLIENT, service: ServiceId = LOOKUP
+) -> list[str]:
+    """Who asks for what, through which access point."""
     asking = next(one for one in sandbox.subsystems if one.id == str(client))
     return [
         f"--access-point={asking.access_point}",
         f"--client={client}",
-        f"--service={LOOKUP}",
+        f"--service={service}",
     ]
 
 
@@ -47,3 +55,8 @@ def citizen_fields(sandbox: Description, changes: Sequence[str] = ()) -> list[st
     }
     fields |= dict(change.split("=", 1) for change in changes)
     return [f"{name}={value}" for name, value in fields.items()]
+
+
+def journal_number(sandbox: Description) -> str:
+    """The number of the dossier that files may be handed in for."""
+    return story(Path(sandbox.log).parent / "data").journal_number

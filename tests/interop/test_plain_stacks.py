@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from asking import citizen_fields, plain_arguments
+from asking import HAND_IN, citizen_fields, journal_number, plain_arguments
 from foreign_stacks import python_with, zeep_python
 from judges import JOIN, missing, program, run
 
@@ -72,3 +73,30 @@ def test_a_plain_stack_tells_a_fault(stack: Callable[[], Command], sandbox: Desc
 
     assert status == 1, said
     assert said.startswith("payload.schema: The Body does not follow the schema")
+
+
+def test_zeep_hands_files_in_and_reads_the_one_that_comes_back(
+    sandbox: Description, tmp_path: Path
+) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7\r\n--\r\n\x00\xff" * 20_000)
+    (tmp_path / "b.txt").write_text("một\nhai\n", "utf-8")
+
+    done = run(
+        *(zeep_python(), JOIN / "zeep_attachments.py", *plain_arguments(sandbox, service=HAND_IN)),
+        *("--journal", journal_number(sandbox), tmp_path / "a.pdf", tmp_path / "b.txt"),
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "320000 bytes taken: a.pdf\n10 bytes taken: b.txt\nBIÊN NHẬN\n" in done.stdout
+
+
+def test_zeep_tells_a_fault_to_a_message_with_files(sandbox: Description, tmp_path: Path) -> None:
+    (tmp_path / "a.exe").write_bytes(b"MZ")
+
+    done = run(
+        *(zeep_python(), JOIN / "zeep_attachments.py", *plain_arguments(sandbox, service=HAND_IN)),
+        *("--journal", journal_number(sandbox), tmp_path / "a.exe"),
+    )
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stderr.startswith("attachment.")

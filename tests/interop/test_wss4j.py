@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from altered_answers import ALTERED, answer_to, fault_of
-from asking import citizen_fields, signing_arguments
+from asking import HAND_IN, citizen_fields, journal_number, signing_arguments
 from foreign_stacks import java_classes
 from judges import JOIN, program, run
 
@@ -87,6 +87,37 @@ def test_every_way_to_name_the_certificate_is_understood(
         for soap in ("1.1", "1.2")
         for reference in KEY_REFERENCES
         for token in ("unsigned", "signed")
+    }
+
+
+KINDS = {
+    "bytes": "70000 bytes taken",
+    "nothing": "0 bytes taken",
+    "text": "12 bytes taken",
+    "text of Unix": "13 bytes taken",
+    "XML": "66 bytes taken",
+    "XML with a comment": "an attachment of XML holds a comment: nobody signed it",
+    "many headers": "70000 bytes taken",
+    "several": "70000 bytes taken",
+}
+
+
+def test_attachments_of_every_kind_are_signed_with_and_without_their_headers(
+    classes: str, sandbox: Description
+) -> None:
+    # Each receipt that comes back is an attachment, too, and WSS4J verifies it.
+    done = run(
+        *("java", "-cp", classes, "HandInEveryKind"),
+        *signing_arguments(sandbox, service=HAND_IN),
+        *("--journal", journal_number(sandbox)),
+    )
+
+    assert done.returncode == 0, done.stderr
+    said = [line.split("\t") for line in done.stdout.splitlines()]
+    assert {(kind, extent): text.rpartition(". ")[2] for kind, extent, text in said} == {
+        (kind, extent): expected
+        for kind, expected in KINDS.items()
+        for extent in ("content", "with headers")
     }
 
 

@@ -53,6 +53,14 @@ final class HeaderSigning {
           "IssuerSerial", WSConstants.ISSUER_SERIAL,
           "Thumbprint", WSConstants.THUMBPRINT_IDENTIFIER);
 
+  /**
+   * What a signature looks like: how it names the certificate, whether it covers that by
+   * STR-Transform, and whether it covers the MIME headers of attachments besides their content.
+   */
+  record Form(String keyReference, boolean signsToken, boolean signsAttachmentHeaders) {
+    static final Form USUAL = new Form("BinarySecurityToken", false, false);
+  }
+
   private static final int SECONDS = 300;
   private static final String ALIAS = "own";
 
@@ -74,8 +82,11 @@ final class HeaderSigning {
     faultSigner = certificate(faultCertificate);
   }
 
-  /** Adds a timestamp and one signature over Body, timestamp and every X-Road header block. */
-  void sign(Document document, String keyReference, boolean signsTokenByReference)
+  /**
+   * Adds a timestamp and one signature over Body, timestamp, every X-Road header block and every
+   * attachment.
+   */
+  void sign(Document document, List<Attachments.Part> attachments, Form form)
       throws WSSecurityException {
     WSSecHeader header = new WSSecHeader(document);
     header.insertSecurityHeader();
@@ -84,22 +95,30 @@ final class HeaderSigning {
     timestamp.build();
     WSSecSignature signature = new WSSecSignature(header);
     signature.setUserInfo(ALIAS, "");
-    signature.setKeyIdentifierType(KEY_REFERENCES.get(keyReference));
+    signature.setKeyIdentifierType(KEY_REFERENCES.get(form.keyReference()));
     signature.setSignatureAlgorithm(algorithm);
     signature.setDigestAlgo(WSConstants.SHA256);
     Element envelope = document.getDocumentElement();
     for (Element part : partsToSign(envelope, header.getSecurityHeaderElement())) {
       signature.getParts().add(partOf(part));
     }
-    if (signsTokenByReference) {
-      signature.getParts().add(new WSEncryptionPart("STRTransform", WSConstants.WSSE_NS, "Element"));
+    if (form.signsToken()) {
+      signature
+          .getParts()
+          .add(new WSEncryptionPart("STRTransform", WSConstants.WSSE_NS, "Element"));
+    }
+    if (!attachments.isEmpty()) {
+      String extent = form.signsAttachmentHeaders() ? "Element" : "Content";
+      signature.getParts().add(new WSEncryptionPart("cid:Attachments", extent));
+      signature.setAttachmentCallbackHandler(Attachments.given(attachments));
     }
     signature.build(own);
   }
 
-  /** Throws, unless this is the signed answer, or the signed fault, to the bytes that were sent. */
-  void verify(Document answer, byte[] sent) throws WSSecurityException, GeneralSecurityException {
-    Element envelope = answer.getDocumentElement();
+  /** Throws, unless `got` is the signed answer, or the signed fault, to what was sent. */
+  void verify(HubClient.Message got, byte[] sentSoap, List<Attachments.Part> sentAttachments)
+      throws WSSecurityException, GeneralSecurityException {
+    Element envelope = got.soap().getDocumentElement();
     String soap = envelope.getNamespaceURI();
     Element header = only(envelope, soap, "Header");
     Element body = only(envelope, soap, "Body");
@@ -108,32 +127,41 @@ final class HeaderSigning {
     // (1) The signature holds, by methods that are strong, under the key of whom we expect.
     List<WSSecurityEngineResult> results =
         new WSSecurityEngine()
-            .processSecurityHeader(answer, checks(expected))
+            .processSecurityHeader(got.soap(), checks(expected, got.attachments()))
             .getActionResults()
             .getOrDefault(WSConstants.SIGN, List.of());
     require(results.size() == 1, results.size() + " signatures; expected one");
     Object signer = results.get(0).get(WSSecurityEngineResult.TAG_X509_CERTIFICATE);
     require(expected.equals(signer), "signed by somebody else than we expect");
-    // (2) Body, timestamp and X-Road headers, as they stand, are what the signature is about.
-    List<Element> signed = new ArrayList<>();
+    // (2) Body, timestamp and X-Road headers, as they stand, and each attachment are what the
+    // signature is about.
+    List<Object> signed = new ArrayList<>();
     for (Object found : (List<?>) results.get(0).get(WSSecurityEngineResult.TAG_DATA_REF_URIS)) {
-      signed.add(((WSDataRef) found).getProtectedElement());
+      WSDataRef part = (WSDataRef) found;
+      signed.add(part.isAttachment() ? part.getWsuId() : part.getProtectedElement());
     }
     for (Element part : partsToSign(envelope, only(header, WSConstants.WSSE_NS, "Security"))) {
       boolean isSigned = signed.stream().anyMatch(one -> one == part);
       require(isSigned, part.getTagName() + " is not signed where it stands");
     }
+    for (Attachments.Part attachment : got.attachments()) {
+      boolean isSigned = signed.contains("cid:" + attachment.contentId());
+      require(isSigned, "attachment " + attachment.contentId() + " is not signed");
+    }
     // (3) It is about the request that we sent.
-    String method = faults.isEmpty() ? "SHA-512" : "SHA-256";
+    byte[] digest =
+        faults.isEmpty()
+            ? MessageDigest.getInstance("SHA-512").digest(sentSoap)
+            : Attachments.digest(sentSoap, sentAttachments);
     String named =
         faults.isEmpty()
             ? only(header, XROAD, "requestHash").getTextContent()
             : body.getElementsByTagNameNS(LIENTHONG, "requestDigest").item(0).getTextContent();
-    String actual = Base64.getEncoder().encodeToString(MessageDigest.getInstance(method).digest(sent));
+    String actual = Base64.getEncoder().encodeToString(digest);
     require(named.equals(actual), "an answer to another request");
   }
 
-  private static RequestData checks(X509Certificate expected)
+  private static RequestData checks(X509Certificate expected, List<Attachments.Part> attachments)
       throws GeneralSecurityException, WSSecurityException {
     KeyStore trusted = emptyStore();
     trusted.setCertificateEntry("expected", expected);
@@ -145,9 +173,12 @@ final class HeaderSigning {
     strong.addDigestAlgorithm(WSConstants.SHA256);
     strong.addC14nAlgorithm(WSConstants.C14N_EXCL_OMIT_COMMENTS);
     strong.addTransformAlgorithm(WSConstants.C14N_EXCL_OMIT_COMMENTS);
+    strong.addTransformAlgorithm(WSConstants.SWA_ATTACHMENT_CONTENT_SIG_TRANS);
+    strong.addTransformAlgorithm(WSConstants.SWA_ATTACHMENT_COMPLETE_SIG_TRANS);
     RequestData data = new RequestData();
     data.setSigVerCrypto(crypto);
     data.setAlgorithmSuite(strong);
+    data.setAttachmentCallbackHandler(Attachments.given(attachments));
     return data;
   }
 
@@ -199,15 +230,17 @@ final class HeaderSigning {
     }
   }
 
-  private static X509Certificate certificate(Path pem) throws GeneralSecurityException, IOException {
+  private static X509Certificate certificate(Path pem)
+      throws GeneralSecurityException, IOException {
     try (var stream = Files.newInputStream(pem)) {
       return (X509Certificate) CertificateFactory.getInstance("X.509").generateCertificate(stream);
     }
   }
 
   private static PrivateKey privateKey(Path pem) throws GeneralSecurityException, IOException {
-    String text = Files.readString(pem, StandardCharsets.US_ASCII).replaceAll("-----[A-Z ]+-----", "");
-    PKCS8EncodedKeySpec encoded = new PKCS8EncodedKeySpec(Base64.getMimeDecoder().decode(text));
+    String text = Files.readString(pem, StandardCharsets.US_ASCII);
+    String inside = text.replaceAll("-----[A-Z ]+-----", "");
+    PKCS8EncodedKeySpec encoded = new PKCS8EncodedKeySpec(Base64.getMimeDecoder().decode(inside));
     try {
       return KeyFactory.getInstance("RSA").generatePrivate(encoded);
     } catch (InvalidKeySpecException notRsa) {

@@ -47,7 +47,7 @@ public final class HubClient {
           "xRoadInstance", "memberClass", "memberCode", "subsystemCode", "serviceCode",
           "serviceVersion");
 
-  private static final PrintStream OUT = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+  static final PrintStream OUT = new PrintStream(System.out, true, StandardCharsets.UTF_8);
 
   private final HttpClient http = HttpClient.newHttpClient();
   private final String address;
@@ -81,11 +81,12 @@ public final class HubClient {
     HubClient client = new HubClient(asked.get("wsdl"));
     String soap = asked.get("soap").equals("1.2") ? SOAP_12 : SOAP_11;
     Document request = client.request(soap, asked, List.of(words).subList(place, words.length));
-    signing.sign(request, asked.get("key-reference"), false);
+    signing.sign(
+        request, List.of(), new HeaderSigning.Form(asked.get("key-reference"), false, false));
     byte[] sent = bytes(request);
-    Document answer = client.send(soap, sent);
-    signing.verify(answer, sent); // before anything of it is used
-    Element body = HeaderSigning.only(answer.getDocumentElement(), soap, "Body");
+    Message answer = client.send(soap, sent, List.of());
+    signing.verify(answer, sent, List.of()); // before anything of it is used
+    Element body = HeaderSigning.only(answer.soap().getDocumentElement(), soap, "Body");
     if (!HeaderSigning.children(body, soap, "Fault").isEmpty()) {
       OUT.println(faultText(body));
       System.exit(1);
@@ -125,17 +126,28 @@ public final class HubClient {
     return parse(bytes(document));
   }
 
+  /** What came back: the SOAP part, and what stands beside it. */
+  record Message(Document soap, List<Attachments.Part> attachments) {}
+
   /** Posts a message and reads what comes back, answer or fault. */
-  Document send(String soap, byte[] message) throws Exception {
+  Message send(String soap, byte[] message, List<Attachments.Part> attachments) throws Exception {
     boolean isNew = soap.equals(SOAP_12);
+    String type = isNew ? "application/soap+xml" : "text/xml";
+    Attachments.Related related =
+        attachments.isEmpty()
+            ? new Attachments.Related(type + "; charset=utf-8", message)
+            : Attachments.write(message, type, attachments);
     HttpRequest.Builder post =
         HttpRequest.newBuilder(URI.create(address))
-            .header("Content-Type", (isNew ? "application/soap+xml" : "text/xml") + "; charset=utf-8")
-            .POST(HttpRequest.BodyPublishers.ofByteArray(message));
+            .header("Content-Type", related.contentType())
+            .POST(HttpRequest.BodyPublishers.ofByteArray(related.bytes()));
     if (!isNew) {
       post.header("SOAPAction", "\"\"");
     }
-    return parse(http.send(post.build(), HttpResponse.BodyHandlers.ofByteArray()).body());
+    HttpResponse<byte[]> reply = http.send(post.build(), HttpResponse.BodyHandlers.ofByteArray());
+    List<Attachments.Part> parts =
+        Attachments.read(reply.headers().firstValue("Content-Type").orElse(""), reply.body());
+    return new Message(parse(parts.get(0).content()), parts.subList(1, parts.size()));
   }
 
   static byte[] bytes(Document document) throws Exception {
