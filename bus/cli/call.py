@@ -13,6 +13,7 @@ from lxml import etree
 from bus.cli.attachments import AttachedFile, save_attachments
 from bus.cli.exit_codes import COULD_NOT, EXIT_CODES, FOUND, fail, telling_errors
 from bus.cli.options import folder_option
+from bus.cli.plain_call import ask_plainly
 from bus.core.errors import BusError
 from bus.core.faults import Fault
 from bus.core.receipts import Receipt
@@ -59,6 +60,7 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
     help="The folder for what came beside the answer.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print answer and proofs for programs.")
+@click.option("--plain", is_flag=True, help="Sign nothing: ask through its access point.")
 def call(
     service: str,
     subsystem: str,
@@ -72,6 +74,7 @@ def call(
     *,
     envelope: bool,
     as_json: bool,
+    plain: bool,
 ) -> None:
     """Ask SERVICE and print its answer.
 
@@ -82,28 +85,35 @@ def call(
         described = read_description(folder.absolute())
         try:
             service_id = described.service_id(service)
-            client = described.client(str(described.subsystem_id(subsystem)))
+            asking = described.subsystem_id(subsystem)
+            access_point = described.access_point(asking) if plain else ""
+            client = described.client(str(asking))
             payload = parse_xml(body.read(), bytes_max=BODY_BYTES_MAX)
         except NameUnknown as error:
             fail(str(error))
         except BusError as error:
             fail(f"The body cannot be sent: {error.public_reason} {error.public_detail}")
     labels = Labels(message_id=message_id, user_id=user_id, issue=issue)
+    if plain:
+        answer = ask_plainly(access_point, asking, service_id, payload, labels, attachments)
+        click.echo(pretty(answer.element))
+        _save(answer.attachments, save_to)
+        return
     request = client.sign(service_id, payload, labels, attachments)
     told = _exchange(client, request, attachments, is_envelope=envelope, is_json=as_json)
     if isinstance(told, int):
         sys.exit(told)
-    _save(told, save_to)
+    _save(told.attachments, save_to)
 
 
-def _save(answer: VerifiedAnswer, folder: Path | None) -> None:
+def _save(attachments: tuple[Attachment, ...], folder: Path | None) -> None:
     if folder is not None:
         try:
-            save_attachments(answer.attachments, folder)
+            save_attachments(attachments, folder)
         except OSError as error:
             fail(f"The attachments cannot be saved: {error}")
-    elif answer.attachments:
-        count = len(answer.attachments)
+    elif attachments:
+        count = len(attachments)
         click.echo(f"Attachments beside the answer: {count}; see --save-attachments.", err=True)
 
 

@@ -79,6 +79,14 @@ class Description:
             read_known_hub(files, SubsystemId.parse(self.hub).member),
         )
 
+    def access_point(self, subsystem: SubsystemId) -> str:
+        """The URL that takes plain requests of a subsystem. Raises NameUnknown."""
+        found = next(one for one in self.subsystems if one.id == str(subsystem))
+        if not found.access_point:
+            served = [one.id for one in self.subsystems if one.access_point]
+            raise NameUnknown(f"{subsystem} has no access point; served: {', '.join(served)}")
+        return found.access_point
+
     def service_id(self, suffix: str) -> ServiceId:
         """The service that a full id, or an end of one that fits no other, names.
 

@@ -215,3 +215,43 @@ def test_a_folder_without_receipts_is_told(sandbox: Path, tmp_path: Path) -> Non
 
     assert result.returncode == 2
     assert "no access point kept anything here" in told(result)
+
+
+def test_call_asks_plainly_through_the_access_point(sandbox: Path) -> None:
+    body = sandbox / "samples" / "TraCuuThongTinCongDan.xml"
+
+    asked = lienthong(
+        "call",
+        "TraCuuThongTinCongDan",
+        "--as",
+        "H41/motcua",
+        "--plain",
+        "--body",
+        body,
+        folder=sandbox,
+    )
+    not_served = lienthong(
+        "call",
+        "TraCuuThongTinCongDan",
+        "--as",
+        "H26/motcua",
+        "--plain",
+        "--body",
+        body,
+        folder=sandbox,
+    )
+    refused = lienthong(
+        "call",
+        "danhSachHoSo",
+        "--as",
+        "H17/motcua",
+        "--plain",
+        "--body",
+        sandbox / "samples" / "danhSachHoSo.xml",
+        folder=sandbox,
+    )
+
+    assert (asked.returncode, not_served.returncode, refused.returncode) == (0, 2, 1), told(asked)
+    assert b"TraCuuThongTinCongDanResponse" in asked.stdout
+    assert "has no access point" in told(not_served)
+    assert "Server.ServerProxy.AccessDenied" in told(refused)
