@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test coverage check bench format clean system
+.PHONY: demo test coverage conformance check bench format clean system
 
 demo: $(VENV)/.runtime
 	$(BIN)/lienthong demo
@@ -21,6 +21,11 @@ coverage: system $(VENV)/.development
 	$(BIN)/python -m pytest -q -n auto --dist loadfile --cov=bus.core --cov=signing --cov-branch \
 		--cov-fail-under=100 tests/core tests/signing tests/protocols \
 		tests/edge/test_log_append.py tests/edge/test_sealing.py tests/hub/test_exchange.py
+
+# Every message of X-Road's own tests, and every way to get one wrong, to the hub and through an
+# access point: a report, and 0 only if nothing came out otherwise than expected.
+conformance: $(VENV)/.development
+	$(BIN)/python -m tests.conformance
 
 check: $(VENV)/.development
 	$(BIN)/ruff format --check .

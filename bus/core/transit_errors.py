@@ -178,6 +178,14 @@ class AnswerContentTypeInvalid(AnswerInvalid):
     xroad = "Server.ServerProxy.ServiceFailed.InvalidContentType"
 
 
+class AnswerMimeInvalid(AnswerInvalid):
+    code = "delivery.answer-mime"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.OPERATOR
+    public_reason = "The agency's answer cannot be taken apart as a MIME multipart message."
+    xroad = "Server.ServerProxy.ServiceFailed.MimeParsingFailed"
+
+
 class AnswerHeaderMissing(AnswerInvalid):
     code = "delivery.answer-header-missing"
     blame = Blame.RECIPIENT

@@ -24,6 +24,8 @@ from urllib3.exceptions import (
 from urllib3.response import BaseHTTPResponse
 
 from bus.core.errors import (
+    AnswerContentTypeInvalid,
+    AnswerMimeInvalid,
     ContentTypeInvalid,
     MimeInvalid,
     RecipientBrokeOff,
@@ -182,14 +184,18 @@ class AgencyHttp:
     def _read_related(
         self, spool: Spool, content_type: str, raw: BaseHTTPResponse, deadline: Deadline
     ) -> WholeMessage:
-        """Raises RecipientUnavailable: it cannot be read, or is too large."""
+        """Raises AnswerMimeInvalid, AnswerContentTypeInvalid; RecipientUnavailable: too large."""
         intake = None
         try:
             intake = MultipartIntake(parse_content_type(content_type), self._limits, spool)
             for chunk in _chunks(raw, deadline):
                 intake.feed(chunk)
             return intake.end()
-        except (MimeInvalid, SoapMissing, ContentTypeInvalid, TooLarge, SpoolUnavailable) as error:
+        except (MimeInvalid, SoapMissing) as error:
+            raise AnswerMimeInvalid(error.detail) from error
+        except ContentTypeInvalid as error:
+            raise AnswerContentTypeInvalid(error.detail) from error
+        except (TooLarge, SpoolUnavailable) as error:
             raise RecipientUnavailable(f"a reply with attachments: {error.detail}") from error
         finally:
             if intake is not None:

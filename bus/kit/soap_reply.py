@@ -19,6 +19,7 @@ from lxml import etree
 from bus.core import errors
 from bus.core.xml import parse_xml
 from bus.kit.agency_http import AgencyReply, check_status
+from bus.protocols.mime.content_type import XOP
 from bus.protocols.soap_xroad.names import LIENTHONG, SOAP_BY_ENVELOPE, SoapNames
 from bus.protocols.soap_xroad.plain import to_utf8
 from bus.protocols.soap_xroad.write import escape, without_ids
@@ -28,7 +29,7 @@ FAULT_TEXT_CHARACTERS_MAX = 1000
 FAULT_DETAIL_BYTES_MAX = 64 * 1024
 """Of a longer detail nothing goes on: cut XML is none."""
 _FAULT_CODE_CHARACTERS_MAX = 128
-_MEDIA_TYPES = frozenset({"", "text/xml", "application/xml", "application/soap+xml"})
+_MEDIA_TYPES = frozenset({"", "text/xml", "application/xml", "application/soap+xml", XOP})
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
 _CODE_OF_SOAP_1_2 = {"Sender": "soap:Client", "Receiver": "soap:Server"}
 """What SOAP 1.1 says for it."""

@@ -7,7 +7,8 @@ Protocol 4.0 §2.3):
  (2) What stands before the first boundary is short. MIME §5.1.1.
  (3) Each part has few, short, plain header lines, none of those below twice. MIME §5.1.
  (4) Each part has a Content-Type. The first is an XML message, so that it is never spooled. MESS.
- (5) Each attachment has a Content-ID, and no two have the same one. RFC 2392 §2.
+ (5) No two parts have the same Content-ID. RFC 2392 §2. An attachment without one is named by its
+     place: nothing in the SOAP part can mean it, but a signature must. MESS.
  (6) Each part, all parts and their number stay within bounds.
  (7) The last boundary has come. MIME §5.1.1.
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
@@ -29,6 +30,7 @@ from python_multipart.multipart import MultipartParser
 from bus.core.errors import ContentTypeInvalid, MimeInvalid, SoapMissing, TooLarge
 from bus.core.limits import Limits
 from bus.protocols.mime.content_type import BOUNDARY, XOP, ContentType, parse_content_type
+from bus.protocols.mime.line_ends import LineEnds
 
 HEADERS_MAX = 16
 """Most header lines of one part."""
@@ -37,6 +39,8 @@ HEADER_LINE_BYTES_MAX = 2048
 PREAMBLE_BYTES_MAX = 1024
 """Most bytes before the first boundary."""
 CONTENT_ID_CHARACTERS_MAX = 256
+UNNAMED = "unnamed-"
+"""What the name of an attachment without Content-ID starts with."""
 ROOT_TYPES = frozenset({"text/xml", "application/soap+xml", XOP})
 
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
@@ -99,6 +103,8 @@ class MultipartReader:
         self._open_attachment = open_attachment
         self._delimiter = b"--" + boundary.encode()
         self._before = bytearray()
+        self._line_ends: LineEnds | None = None
+        """For a message whose lines end in LF alone."""
         self._has_begun = False
         self._has_ended = False
         self._headers: list[tuple[str, str]] = []
@@ -138,6 +144,8 @@ class MultipartReader:
         """
         if not self._has_begun:
             chunk = self._skip_preamble(chunk)
+        if self._line_ends is not None:
+            chunk = self._line_ends.feed(chunk)
         if not chunk:
             return
         try:
@@ -165,7 +173,13 @@ class MultipartReader:
     def _skip_preamble(self, chunk: bytes) -> bytes:
         self._before += chunk
         place = _line_start(self._before, self._delimiter)
-        if place >= 0:
+        end = self._before.find(b"\n", place) if place >= 0 else -1
+        if end >= 0:
+            self._has_begun = True
+            if not self._before.endswith(b"\r", 0, end):
+                self._line_ends = LineEnds(self._delimiter)
+            return bytes(self._before[place:])
+        if place >= 0 and self._before.startswith(b"--", place + len(self._delimiter)):
             self._has_begun = True
             return bytes(self._before[place:])
         # (2)
@@ -213,13 +227,13 @@ class MultipartReader:
             self._content_ids.add(head.content_id)
 
     def _begin_attachment(self, head: PartHead) -> None:
+        self.attachments_count += 1
         # (5)
         if not head.content_id:
-            raise MimeInvalid(public_detail="an attachment has no Content-ID")
+            head = _named(head, f"{UNNAMED}{self.attachments_count}")
         if head.content_id in self._content_ids:
             raise MimeInvalid(public_detail="two parts have the same Content-ID")
         self._content_ids.add(head.content_id)
-        self.attachments_count += 1
         # (6)
         if self.attachments_count > self._limits.attachments_max:
             detail = f"more than {self._limits.attachments_max} attachments"
@@ -268,6 +282,12 @@ def _read_head(headers: tuple[tuple[str, str], ...]) -> PartHead:
     )
 
 
+def _named(head: PartHead, content_id: str) -> PartHead:
+    """The head with a name of ours, the same for the same message wherever it is read."""
+    header = ("Content-ID", f"<{content_id}>")
+    return replace(head, headers=(*head.headers, header), content_id=content_id)
+
+
 def _header(headers: tuple[tuple[str, str], ...], name: str) -> str:
     return next((value for found, value in headers if found.lower() == name), "")
 
@@ -294,5 +314,5 @@ def _line_start(data: bytearray, delimiter: bytes) -> int:
     """Where the delimiter stands at the start of a line; -1: nowhere yet."""
     if data.startswith(delimiter):
         return 0
-    place = data.find(b"\r\n" + delimiter)
-    return place + 2 if place >= 0 else -1
+    place = data.find(b"\n" + delimiter)
+    return place + 1 if place >= 0 else -1

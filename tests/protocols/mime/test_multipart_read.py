@@ -156,7 +156,6 @@ def test_every_soap_type_may_be_the_root(content_type: str) -> None:
         (SOAP, MimeInvalid),
         (SOAP + part(b"cut"), MimeInvalid),
         (b"x" * (PREAMBLE_BYTES_MAX + 9), MimeInvalid),
-        (SOAP + part(b"", "Content-Type: a/b") + END, MimeInvalid),
         (SOAP + part(b"", "Content-Type: a/b", "Content-ID: <a b>") + END, MimeInvalid),
         (SOAP + part(b"", "Content-Type: a/b", f"Content-ID: <{'a' * 300}>") + END, MimeInvalid),
         (SOAP + part(b"") + part(b"") + END, MimeInvalid),
@@ -273,3 +272,24 @@ def test_a_content_id_of_ours_means_itself() -> None:
         False,
         False,
     ]
+
+
+def test_an_attachment_without_a_content_id_is_named_by_its_place() -> None:
+    raw = SOAP + part(b"1", "Content-Type: a/b") + part(b"2", "Content-Type: a/b") + END
+
+    found = read(raw)
+
+    assert [one.head.content_id for one in found.parts] == ["unnamed-1", "unnamed-2"]
+    assert found.parts[0].head.header("content-id") == "<unnamed-1>"
+
+
+def test_a_name_of_ours_is_not_taken_twice() -> None:
+    raw = (
+        SOAP
+        + part(b"1", "Content-Type: a/b", "Content-ID: <unnamed-2>")
+        + part(b"2", "Content-Type: a/b")
+        + END
+    )
+
+    with pytest.raises(MimeInvalid, match="same Content-ID"):
+        read(raw)

@@ -1,0 +1,212 @@
+"""Send a row along a path, and say what came back: the answer, a faultcode, or what is wrong."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import http.client
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from lxml import etree
+
+from bus.core.errors import BusError
+from bus.core.limits import Limits
+from bus.core.xml import parse_xml
+from bus.edge.clock import now as read_clock
+from bus.kit.multipart import MultipartIntake
+from bus.kit.spool import Spool
+from bus.protocols.mime.content_type import XOP, parse_content_type
+from bus.protocols.mime.write import write_related
+from bus.protocols.soap_xroad.judging import parse_beside
+from bus.protocols.soap_xroad.names import CONTENT_TYPES, SOAP_BY_ENVELOPE, XROAD
+from bus.protocols.soap_xroad.plain import PlainRequest, read_plain, sign_plain
+from bus.protocols.soap_xroad.read_answer import AnswerRejected
+from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, verify_answer
+from bus.protocols.soap_xroad.write import SigningTime
+from signing.attachments import Attachment
+from tests.conformance.nation import RunningNation
+from tests.conformance.table import ACCESS_POINT, ANSWER, HUB, UNSIGNED, Row
+
+_BYTES_MAX = 2**24
+_MESSAGE_ID = re.compile(rb":id>([^<]*)</[\w-]+:id>")
+_HTTP_SECONDS_MAX = 30.0
+_FAULT_STATUS = 200
+"""As X-Road's own servers send faults."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An HTTP message: its head as far as it matters, its body."""
+
+    content_type: str | None
+    body: bytes = field(repr=False)
+    status: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A message taken apart."""
+
+    soap: bytes = field(repr=False)
+    soap_type: str
+    attachments: tuple[Attachment, ...]
+
+
+def send_row(row: Row, path: str, nation: RunningNation) -> str:
+    """What came of a row along a path: `answer`, a faultcode, or what is wrong in words."""
+    once = _under_new_id(row)
+    nation.provider.prepare(once.provider)
+    return _SENDERS[path](once, nation)
+
+
+def _under_new_id(row: Row) -> Row:
+    """The row under a message id that was never used: a hub gives a copy the first answer."""
+    found = _MESSAGE_ID.search(row.body)
+    if found is None:
+        return row
+    old, new = b">" + found[1] + b"<", f">{uuid.uuid4()}<".encode()
+    provider = row.provider
+    if provider is not None:
+        provider = replace(provider, body=provider.body.replace(old, new))
+    return replace(row, body=row.body.replace(old, new), provider=provider)
+
+
+# --- the three paths -----------------------------------------------------------------------------
+
+
+def _to_hub(row: Row, nation: RunningNation) -> str:
+    """Signed as the client signs; what cannot be read cannot be signed, and goes as it stands."""
+    try:
+        parts = _taken_apart(Message(row.content_type, row.body))
+        charset = parse_content_type(parts.soap_type).parameter("charset")
+        plain = read_plain(parts.soap, charset, Limits(), parts.attachments)
+    except BusError:
+        return _unsigned(row, nation)
+    return _signed(row, plain, parts, nation)
+
+
+def _signed(row: Row, plain: PlainRequest, parts: Parts, nation: RunningNation) -> str:
+    now = read_clock()
+    signed = sign_plain(plain, nation.signer, SigningTime(now))
+    envelope = parse_beside(parts.attachments)(signed, Limits())
+    request = Message(row.content_type and CONTENT_TYPES[envelope.soap_version], signed)
+    if row.content_type is not None and not row.content_type.startswith(("text", "app")):
+        request = Message(row.content_type, signed)
+    if parts.attachments:
+        is_xop = parse_content_type(parts.soap_type).media_type == XOP
+        related = write_related(signed, parts.attachments, is_xop=is_xop)
+        request = Message(related.content_type, b"".join(related))
+    reply = _exchange(nation.hub_url, row, request)
+    answer = _taken_apart(reply)
+    if _fault_code(answer.soap) and envelope.digest not in _digests(answer.soap):
+        return _fault_result(reply, answer)
+    try:
+        verified = verify_answer(answer.soap, envelope, nation.known, now, answer.attachments)
+    except AnswerRejected as error:
+        return f"not proved: {error.reason}"
+    return ANSWER if isinstance(verified, VerifiedAnswer) else _fault_result(reply, answer)
+
+
+def _digests(soap: bytes) -> list[bytes]:
+    """The digests of requests that a fault names."""
+    root = parse_xml(soap, bytes_max=_BYTES_MAX)
+    return [base64.b64decode(one.text or "") for one in root.iterfind(".//{*}requestDigest")]
+
+
+def _unsigned(row: Row, nation: RunningNation) -> str:
+    reply = _exchange(nation.hub_url, row, Message(row.content_type, row.body))
+    return _fault_result(reply, _taken_apart(reply))
+
+
+def _to_access_point(row: Row, nation: RunningNation) -> str:
+    reply = _exchange(nation.access_point_url, row, Message(row.content_type, row.body))
+    answer = _taken_apart(reply)
+    if _fault_code(answer.soap):
+        return _fault_result(reply, answer)
+    request = _taken_apart(Message(row.content_type, row.body))
+    return _mistake_of_answer(request.soap, answer.soap) or ANSWER
+
+
+_SENDERS: dict[str, Callable[[Row, RunningNation], str]] = {
+    HUB: _to_hub,
+    UNSIGNED: _unsigned,
+    ACCESS_POINT: _to_access_point,
+}
+
+
+# --- what came back ------------------------------------------------------------------------------
+
+
+def _fault_result(reply: Message, answer: Parts) -> str:
+    code = _fault_code(answer.soap)
+    if not code:
+        return f"HTTP {reply.status}, no fault"
+    return code if reply.status in (_FAULT_STATUS, 503) else f"{code} with HTTP {reply.status}"
+
+
+def _fault_code(soap: bytes) -> str:
+    """The faultcode, or the subcode of SOAP 1.2; empty: it is no fault."""
+    root = parse_xml(soap, bytes_max=_BYTES_MAX)
+    names = SOAP_BY_ENVELOPE[root.tag]
+    fault = root.find(f"{names.body}/{names.fault}")
+    if fault is None:
+        return ""
+    codes = [*fault.iter("faultcode"), *fault.iter(f"{{{names.version}}}Value")]
+    return codes[-1].text or ""
+
+
+def _mistake_of_answer(request: bytes, answer: bytes) -> str:
+    """What is wrong with a plain answer by X-Road's rules; empty: nothing."""
+    sent, back = _header_of(request), _header_of(answer)
+    hashes = [text for tag, text in back if tag == f"{{{XROAD}}}requestHash"]
+    expected = base64.b64encode(hashlib.sha512(request).digest()).decode()
+    # MESS 2.4: over the bytes of the request, or of its first part.
+    if hashes != [expected]:
+        return "the requestHash is not that of the request"
+    # MESS 2.2: every header of the request, in its order.
+    unhashed = [one for one in sent if one[0] != f"{{{XROAD}}}requestHash"]
+    if [one for one in back if one[0] != f"{{{XROAD}}}requestHash"] != unhashed:
+        return "the headers are not those of the request"
+    return ""
+
+
+def _header_of(soap: bytes) -> list[tuple[str, str]]:
+    """Tag and text of every block and part of X-Road."""
+    root = parse_xml(soap, bytes_max=_BYTES_MAX)
+    header = root.find(SOAP_BY_ENVELOPE[root.tag].header)
+    assert header is not None
+    return [
+        (str(one.tag), (one.text or "").strip())
+        for one in header.iter(etree.Element)
+        if "x-road.eu" in str(one.tag)
+    ]
+
+
+def _taken_apart(message: Message) -> Parts:
+    content_type = message.content_type or ""
+    if not content_type.startswith("multipart/"):
+        return Parts(message.body, content_type, ())
+    intake = MultipartIntake(
+        parse_content_type(content_type), Limits(), Spool(None, bytes_max=_BYTES_MAX)
+    )
+    try:
+        intake.feed(message.body)
+        whole = intake.end()
+    finally:
+        intake.close()
+    return Parts(whole.soap, whole.soap_head.header("content-type"), whole.attachments)
+
+
+def _exchange(url: str, row: Row, request: Message) -> Message:
+    headers = {"Content-Type": request.content_type, "SOAPAction": row.soap_action}
+    given = {name: value for name, value in headers.items() if value is not None}
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_HTTP_SECONDS_MAX)
+    with contextlib.closing(connection):
+        connection.request(row.method, "/", request.body, given)
+        reply = connection.getresponse()
+        return Message(reply.getheader("Content-Type"), reply.read(), reply.status)

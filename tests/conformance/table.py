@@ -1,0 +1,132 @@
+"""Read the table of expectations: rows as data, and the bytes that each of them sends."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+VECTORS = Path(__file__).parents[1] / "vectors" / "xroad"
+TABLE = VECTORS / "conformance.yaml"
+ANSWER = "answer"
+HUB, UNSIGNED, ACCESS_POINT = "hub", "unsigned", "access-point"
+PATHS = (HUB, UNSIGNED, ACCESS_POINT)
+UNSIGNED_IS_REFUSED = "Server.ServerProxy.MissingSignature"
+_MESSAGE_FAULTS = "Client."
+_ROW_KEYS = frozenset(
+    {"name", "request", "replace", "content_type", "soap_action", "method", "provider"}
+    | {"without_grant", "expect", "paths", "clause"}
+)
+_PROVIDER_KEYS = frozenset(
+    {"answer", "body", "replace", "remove", "status", "content_type", "charset"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderReply:
+    """What the service behind the hub is to answer."""
+
+    status: int
+    content_type: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One message with its head, what the service says to it, and what is expected."""
+
+    name: str
+    fixture: str
+    method: str
+    content_type: str | None
+    soap_action: str | None
+    body: bytes = field(repr=False)
+    provider: ProviderReply | None
+    without_grant: str
+    expect: str
+    paths: tuple[str, ...]
+    clause: str
+
+    def expected_on(self, path: str) -> str:
+        """What is expected along a path."""
+        if path == UNSIGNED and not self.expect.startswith(_MESSAGE_FAULTS):
+            return UNSIGNED_IS_REFUSED
+        return self.expect
+
+
+def read_rows(table: Path = TABLE) -> list[Row]:
+    """Every row of the table."""
+    values = yaml.safe_load(table.read_text("utf-8"))
+    return [_row(row, values["defaults"]) for row in values["rows"]]
+
+
+def read_nation() -> dict[str, Any]:
+    """routes.yaml of the nation that the messages name."""
+    nation: dict[str, Any] = yaml.safe_load((VECTORS / "nation.yaml").read_text("utf-8"))
+    return nation
+
+
+def fixtures() -> set[str]:
+    """Every message there is."""
+    return {path.name for path in (VECTORS / "queries").iterdir()}
+
+
+def used_fixtures() -> Iterator[str]:
+    """Every message that a row names."""
+    for row in yaml.safe_load(TABLE.read_text("utf-8"))["rows"]:
+        yield row["request"]
+        if "answer" in row.get("provider", {}):
+            yield row["provider"]["answer"]
+
+
+def _row(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Row:
+    assert values.keys() <= _ROW_KEYS, values
+    return Row(
+        name=values["name"],
+        fixture=values["request"],
+        method=values.get("method", defaults["method"]),
+        content_type=values.get("content_type", defaults["content_type"]),
+        soap_action=values.get("soap_action", defaults["soap_action"]),
+        body=_message(values["request"], values.get("replace", {}), "utf-8"),
+        provider=_provider(values["provider"], defaults) if "provider" in values else None,
+        without_grant=values.get("without_grant", ""),
+        expect=values["expect"],
+        paths=tuple(values.get("paths", PATHS)),
+        clause=values["clause"],
+    )
+
+
+def _provider(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> ProviderReply:
+    assert values.keys() <= _PROVIDER_KEYS, values
+    charset = values.get("charset", "utf-8")
+    if "answer" in values:
+        body = _message(values["answer"], values.get("replace", {}), charset)
+    else:
+        body = values["body"].encode(charset)
+    if "remove" in values:
+        body = _without(body, values["remove"])
+    return ProviderReply(
+        values.get("status", defaults["provider_status"]),
+        values.get("content_type", defaults["provider_content_type"]),
+        body,
+    )
+
+
+def _message(name: str, replace: Mapping[str, str], charset: str) -> bytes:
+    text = (VECTORS / "queries" / name).read_bytes().decode("utf-8")
+    for old, new in replace.items():
+        assert old in text, (name, old)
+        text = text.replace(old, new)
+    return text.encode(charset)
+
+
+def _without(body: bytes, local_name: str) -> bytes:
+    """The message without an element, by its tags."""
+    pattern = rb"<([\w-]+:)?%s\b[^>]*>.*?</\1?%s>" % ((local_name.encode(),) * 2)
+    changed, count = re.subn(pattern, b"", body, flags=re.DOTALL)
+    assert count == 1, local_name
+    return changed
