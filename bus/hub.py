@@ -218,7 +218,7 @@ async def open_hub(
             agencies={**agencies, METASERVICE_ADAPTER: metaservices},
             signers=signers,
             telling=telling,
-            judge=revocation.judge,
+            judge=judges.judge if ruled.rules.revocation.is_off else revocation.judge,
             clock=clock,
             new_id=lambda: str(uuid.uuid4()),
         )

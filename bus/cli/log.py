@@ -158,6 +158,7 @@ def levels(audit: Audit) -> Iterator[str]:
         yield "decisions: not made again"
         return
     yield f"sender signatures as of their time: {replay.proved:,} hold"
+    yield f"certificates by the evidence of revocation of their time: {replay.by_evidence:,}"
     yield f"decisions made again: {replay.repeated:,}"
     yield f"recorded answers and faults, signed and to the very message: {replay.answers:,}"
     for reason, count in sorted(replay.skipped.items()):
@@ -181,6 +182,7 @@ def audit_values(audit: Audit) -> dict[str, Any]:
         "payloads_opened": report.payloads_opened,
         "decisions_repeated": replay.repeated if replay else 0,
         "signatures_verified": replay.proved if replay else 0,
+        "certificates_by_evidence": replay.by_evidence if replay else 0,
         "answers_verified": replay.answers if replay else 0,
         "decisions_skipped": dict(replay.skipped) if replay else {},
         "levels": [line.strip() for line in levels(audit)],

@@ -124,6 +124,8 @@ class Replay:
     """Decisions that were made again."""
     proved: int = 0
     """Of these, messages whose sender's signature was verified again."""
+    by_evidence: int = 0
+    """Of these, messages whose sender's certificate was judged by evidence of revocation again."""
     answers: int = 0
     """Recorded answers and faults whose signature was verified again."""
     skipped: Counter[str] = field(default_factory=Counter)
@@ -165,6 +167,7 @@ class Replay:
             return
         self.repeated += 1
         self.proved += found.signer is not None
+        self.by_evidence += found.signer is not None and not rules.revocation.is_off
         if leaf.event is Event.RECEIVED:
             self._open.add(entry.index, raw, rules, leaf)
         yield from _differences(entry.index, told, found)

@@ -225,7 +225,7 @@ def test_a_message_that_was_rightly_taken_is_no_finding(
 
     replay, findings = _examined(rules, result, good, good.der)
 
-    assert (replay.repeated, findings) == (1, [])
+    assert (replay.repeated, replay.by_evidence, findings) == (1, 1, [])
 
 
 def test_a_message_that_was_taken_against_the_evidence_is_a_finding(
