@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 from lxml import etree
 
@@ -117,60 +118,82 @@ _PREFIX_LIST = re.compile(
     + re.escape(names.EXCLUSIVE_C14N.encode())
     + rb'" PrefixList="([^"&]*)"></\1:InclusiveNamespaces>'
 )
+_VALUE_START = b"DigestValue>"
+_KEPT_BYTES_MAX = 1024
+"""Longest piece of a SignedInfo whose reading is kept."""
 
 
 def _read_plain(canonical: bytes, policy: SignaturePolicy) -> SignedInfo | None:
     """SignedInfo in the plain shape and within the policy; None: look at the tree."""
-    shape = _SHAPES.get(canonical[: canonical.find(b" ")])
+    start = canonical[: canonical.find(b" ")]
+    shape = _SHAPES.get(start)
     if shape is None:
         return None
     compact = _GAP.sub(b"><", canonical) if b"\n" in canonical else canonical
     head, *found = compact.removesuffix(shape.end).split(shape.reference)
-    start, _, method = head.partition(shape.method)
-    tag, _, above = start.partition(b">")
-    algorithm = method.removesuffix(shape.method_end).decode()
-    if (
-        shape.declaration not in tag
-        or not _is_canonicalisation(above, shape)
-        or algorithm not in policy.signature_algorithms
-        or len(found) > policy.references_max
-    ):
+    algorithm = _head_algorithm(start, head) if len(head) <= _KEPT_BYTES_MAX else None
+    if algorithm not in policy.signature_algorithms or len(found) > policy.references_max:
         return None
     references = []
     for text in found:
-        reference = _plain_reference(text, shape, policy)
+        reference = _plain_reference(start, text, policy)
         if reference is None:
             return None
         references.append(reference)
+    assert algorithm is not None
     return SignedInfo(algorithm, tuple(references), canonical) if references else None
 
 
-def _is_canonicalisation(above: bytes, shape: _Shape) -> bool:
-    """Above the SignatureMethod stands CanonicalizationMethod, with its parameter or without."""
-    return (
-        above.startswith(shape.canonicalisation)
-        and above.endswith(shape.canonicalisation_end)
-        and above.count(b"<") <= _TAGS_ABOVE_MAX
-    )
+@lru_cache(maxsize=256)
+def _head_algorithm(start: bytes, head: bytes) -> str | None:
+    """The signature algorithm above the references; None: not the plain shape.
 
-
-def _plain_reference(text: bytes, shape: _Shape, policy: SignaturePolicy) -> Reference | None:
-    identifier, _, rest = text.partition(shape.transform)
-    prefix_list, _, rest = rest.partition(shape.transform_end)
-    digest_algorithm, _, rest = rest.partition(shape.digest)
-    digest_text, end, rest = rest.partition(shape.reference_end)
-    algorithm = digest_algorithm.decode()
-    is_plain = identifier and end and not rest and algorithm in policy.digest_algorithms
-    if not is_plain or b'"' in identifier or b"&" in identifier:
+    A stack writes the same with every message, so that readings are worth keeping.
+    """
+    shape = _SHAPES[start]
+    above, _, method = head.partition(shape.method)
+    tag, _, above = above.partition(b">")
+    if (
+        shape.declaration not in tag
+        or not above.startswith(shape.canonicalisation)
+        or not above.endswith(shape.canonicalisation_end)
+        or above.count(b"<") > _TAGS_ABOVE_MAX
+    ):
         return None
-    by = _plain_canonicalisation(prefix_list)
+    return method.removesuffix(shape.method_end).decode()
+
+
+def _plain_reference(start: bytes, text: bytes, policy: SignaturePolicy) -> Reference | None:
+    identifier, _, rest = text.partition(b'"')
+    way, _, rest = rest.partition(_VALUE_START)
+    digest_text, _, end = rest.partition(b"<")
+    if not identifier or b"&" in identifier or len(way) + len(end) > _KEPT_BYTES_MAX:
+        return None
+    algorithm, by = _reference_way(start, way, end)
+    if by is None or algorithm not in policy.digest_algorithms:
+        return None
     try:
         digest_value = base64_bytes(digest_text)
     except ValueError:
         return None
-    if by is None:
-        return None
     return Reference(identifier.decode(), algorithm, digest_value, Covers.ELEMENT, by)
+
+
+@lru_cache(maxsize=1024)
+def _reference_way(start: bytes, way: bytes, end: bytes) -> tuple[str, Canonicalisation | None]:
+    """How a reference is read: all of it but its Id and its digest; none: not the plain shape."""
+    shape = _SHAPES[start]
+    whole = b'"' + way + _VALUE_START
+    is_plain = (
+        whole.startswith(shape.transform)
+        and whole.endswith(shape.digest)
+        and b"<" + end == shape.reference_end
+    )
+    if not is_plain:
+        return "", None
+    between = whole[len(shape.transform) : -len(shape.digest)]
+    prefix_list, _, algorithm = between.partition(shape.transform_end)
+    return algorithm.decode(), _plain_canonicalisation(prefix_list)
 
 
 def _plain_canonicalisation(prefix_list: bytes) -> Canonicalisation | None:
