@@ -6,17 +6,20 @@ import re
 
 import pytest
 import signxml
+from key_infos import WAYS, named_by
 from lxml import etree
 from signxml import CanonicalizationMethod, DigestAlgorithm, SignatureConfiguration
 
+from bus.core.envelope import SoapVersion
 from bus.core.pipeline import Refusal, judge
 from bus.core.routing import RoutedMessage
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.parse import parse
 from signing import names
 from signing import policy as uri
+from signing.keys import Signer
 from tests.envelopes import HEADER_BLOCKS, body, security, timestamp
-from tests.nation import NOW, SmallNation, request
+from tests.nation import CLIENT, NOW, SmallNation, request
 
 pytestmark = pytest.mark.interop
 
@@ -41,11 +44,13 @@ def signed_parts(raw: bytes, nation: SmallNation, kind: str) -> list[bytes]:
     return [result.signed_data for result in results]
 
 
+@pytest.mark.parametrize("version", SoapVersion)
 @pytest.mark.parametrize(("kind", "algorithm"), ALGORITHMS)
 def test_signxml_accepts_what_we_sign_and_sees_the_same_parts(
-    nation: SmallNation, kind: str, algorithm: str
+    nation: SmallNation, kind: str, algorithm: str, version: SoapVersion
 ) -> None:
-    raw = request(nation, signer=nation.client_signers[kind], algorithm=algorithm)
+    signer = nation.client_signers[kind]
+    raw = request(nation, signer=signer, algorithm=algorithm, soap_version=version)
 
     theirs = signed_parts(raw, nation, kind)
 
@@ -77,6 +82,28 @@ def test_what_was_altered_is_refused_by_both(nation: SmallNation, old: bytes, ne
 def test_we_accept_what_signxml_signs(nation: SmallNation, kind: str, algorithm: str) -> None:
     signer = nation.client_signers[kind]
     template = request(nation, signer=signer, algorithm=algorithm)
+
+    raw = signed_by_signxml(template, signer, algorithm)
+
+    judged = judge(raw, parse, nation.rules, NOW)
+    assert isinstance(judged, RoutedMessage), judged
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_we_find_the_certificate_by_every_reference_in_what_signxml_signs(
+    nation: SmallNation, way: str
+) -> None:
+    signer = nation.signers[CLIENT]
+    template = named_by(way, request(nation), signer.certificate_der)
+
+    raw = signed_by_signxml(template, signer, signer.algorithm)
+
+    judged = judge(raw, parse, nation.rules, NOW)
+    assert isinstance(judged, RoutedMessage), judged
+
+
+def signed_by_signxml(template: bytes, signer: Signer, algorithm: str) -> bytes:
+    """A message of ours with the signature of signxml in the place of ours."""
     signature = re.search(rb"<ds:Signature .*</ds:Signature>", security(template), re.DOTALL)
     assert signature is not None
     unsigned = template.replace(signature[0], b"")
@@ -95,6 +122,4 @@ def test_we_accept_what_signxml_signs(nation: SmallNation, kind: str, algorithm:
     )
 
     text = etree.tostring(theirs)
-    raw = unsigned.replace(b"</wsse:Security>", text + b"</wsse:Security>")
-    judged = judge(raw, parse, nation.rules, NOW)
-    assert isinstance(judged, RoutedMessage), judged
+    return unsigned.replace(b"</wsse:Security>", text + b"</wsse:Security>")

@@ -8,24 +8,37 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from judges import program, run
+from key_infos import WAYS, named_by
 
 from bus.core import errors
+from bus.core.envelope import SoapVersion
+from bus.core.identifiers import SubsystemId
 from bus.core.limits import Limits
 from bus.core.pipeline import Refusal, judge
 from bus.core.routing import RoutedMessage
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.write import SigningTime, write_answer
 from signing import policy as uri
+from signing.keys import Signer
 from tests.envelopes import body, security, with_header
-from tests.nation import ANSWER, NOW, PROVIDER, SmallNation, payload, request
+from tests.nation import (
+    ANSWER,
+    CLIENT,
+    NOW,
+    OTHER_CLIENT,
+    PROVIDER,
+    SmallNation,
+    payload,
+    request,
+)
 
 pytestmark = pytest.mark.interop
 
 WSU = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 XRD = "http://x-road.eu/xsd/xroad.xsd"
-SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 ID_ELEMENTS = (
-    *((SOAP, "Body"), (WSU, "Timestamp")),
+    *((str(version), "Body") for version in SoapVersion),
+    (WSU, "Timestamp"),
     *((XRD, name) for name in ("client", "service", "userId", "id", "issue", "protocolVersion")),
     (XRD, "requestHash"),
 )
@@ -68,8 +81,11 @@ def test_xmlsec1_accepts_what_we_sign(
     assert is_accepted(raw, signer.certificate_der, tmp_path)
 
 
-def test_xmlsec1_accepts_our_answer_with_its_headers(nation: SmallNation, tmp_path: Path) -> None:
-    envelope = parse(request(nation), Limits())
+@pytest.mark.parametrize("version", SoapVersion)
+def test_xmlsec1_accepts_our_answer_with_its_headers(
+    nation: SmallNation, tmp_path: Path, version: SoapVersion
+) -> None:
+    envelope = parse(request(nation, soap_version=version), Limits())
     signer = nation.signers[PROVIDER]
     raw = write_answer(envelope, payload(ANSWER), signer, SigningTime(NOW))
 
@@ -116,23 +132,44 @@ def template_of(raw: bytes) -> bytes:
     return re.sub(rb"<ds:SignatureValue>[^<]*<", b"<ds:SignatureValue><", empty)
 
 
+def signed_by_xmlsec1(template: bytes, signer: Signer, folder: Path) -> bytes:
+    assert security(template).count(b"<ds:DigestValue><") == 8
+    (folder / "template.xml").write_bytes(template)
+    pem = signer.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key.pem").write_bytes(pem)
+    done = run(
+        *(program("xmlsec1"), "--sign", "--privkey-pem", folder / "key.pem", *ids()),
+        *("--node-xpath", "//*[local-name()='Signature']"),
+        *("--output", folder / "signed.xml", folder / "template.xml"),
+    )
+    assert done.returncode == 0, done.stderr
+    return (folder / "signed.xml").read_bytes()
+
+
+@pytest.mark.parametrize("version", SoapVersion)
 @pytest.mark.parametrize(("kind", "algorithm"), ALGORITHMS)
 def test_we_accept_what_xmlsec1_signs(
-    nation: SmallNation, tmp_path: Path, kind: str, algorithm: str
+    nation: SmallNation, tmp_path: Path, kind: str, algorithm: str, version: SoapVersion
 ) -> None:
     signer = nation.client_signers[kind]
-    template = template_of(request(nation, signer=signer, algorithm=algorithm))
-    assert security(template).count(b"<ds:DigestValue><") == 8
-    (tmp_path / "template.xml").write_bytes(template)
-    pem = signer.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    (tmp_path / "key.pem").write_bytes(pem)
+    ours = request(nation, signer=signer, algorithm=algorithm, soap_version=version)
 
-    done = run(
-        *(program("xmlsec1"), "--sign", "--privkey-pem", tmp_path / "key.pem", *ids()),
-        *("--node-xpath", "//*[local-name()='Signature']"),
-        *("--output", tmp_path / "signed.xml", tmp_path / "template.xml"),
-    )
+    theirs = signed_by_xmlsec1(template_of(ours), signer, tmp_path)
 
-    assert done.returncode == 0, done.stderr
-    judged = judge((tmp_path / "signed.xml").read_bytes(), parse, nation.rules, NOW)
+    judged = judge(theirs, parse, nation.rules, NOW)
+    assert isinstance(judged, RoutedMessage), judged
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("client", [CLIENT, OTHER_CLIENT])
+def test_we_find_the_certificate_by_every_reference_in_what_xmlsec1_signs(
+    nation: SmallNation, tmp_path: Path, client: SubsystemId, way: str
+) -> None:
+    signer = nation.signers[client]
+    ours = named_by(way, request(nation, client=client), signer.certificate_der)
+
+    theirs = signed_by_xmlsec1(template_of(ours), signer, tmp_path)
+
+    assert b"<ds:SignatureValue><" not in theirs
+    judged = judge(theirs, parse, nation.rules, NOW)
     assert isinstance(judged, RoutedMessage), judged
