@@ -11,6 +11,7 @@ from pathlib import Path
 from lxml import etree
 
 from bus.core.errors import (
+    AnswerInvalid,
     ConfigurationError,
     Problem,
     RecipientTimeout,
@@ -191,7 +192,7 @@ class HubClient:
             post = AgencyRequest("POST", self._hub_url, headers=headers, body=related)
         try:
             return self._http.send(post, Deadline.after(self._answer_seconds_max))
-        except (RecipientUnavailable, RecipientTimeout) as error:
+        except (RecipientUnavailable, RecipientTimeout, AnswerInvalid) as error:
             raise HubUnreachable(f"{self._hub_url}: {error.detail or error}") from error
 
 

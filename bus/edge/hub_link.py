@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bus.core.envelope import SoapVersion
 from bus.core.errors import (
+    AnswerInvalid,
     HubAnswerUnreadable,
     HubAway,
     HubSilent,
@@ -71,5 +72,7 @@ class HubLink:
             return self._http.send(request, Deadline.after(seconds_max))
         except RecipientTimeout as error:
             raise HubSilent(error.detail) from error
+        except AnswerInvalid as error:
+            raise HubAnswerUnreadable(error.detail) from error
         except RecipientUnavailable as error:
             raise HubAway(error.detail) from error

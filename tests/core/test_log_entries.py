@@ -15,6 +15,7 @@ from bus.core.log_entries import (
     LeafInvalid,
     Pseudonyms,
     build_leaf,
+    commit_attachments,
     commit_payload,
     read_leaf,
     read_leaf_facts,
@@ -185,3 +186,8 @@ def test_a_pseudonym_key_has_32_bytes():
 def test_json_that_is_no_object_is_no_leaf():
     with pytest.raises(LeafInvalid, match="no object"):
         read_leaf(b"[]")
+
+
+def test_a_commitment_to_attachments_is_none_to_a_payload():
+    assert commit_attachments(b"s" * 32, b"[]") != commit_payload(b"s" * 32, b"[]")
+    assert commit_attachments(b"s" * 32, b"[]") != commit_attachments(b"t" * 32, b"[]")
