@@ -61,6 +61,16 @@ def java_classes(pom: Path, sources: Sequence[Path], name: str) -> str:
     return f"{libraries}/*:{compiled}"
 
 
+def wss4j_classes() -> str:
+    """The class path of the example for WSS4J, and of what the tests add to it."""
+    sources = [*(JOIN / "wss4j").glob("*.java"), *Path(__file__).parent.glob("*.java")]
+    return java_classes(JOIN / "wss4j" / "pom.xml", sorted(sources), "wss4j")
+
+
+def npm_soap_modules() -> Path:
+    return node_modules(JOIN / "npm-soap" / "package.json", "npm-soap")
+
+
 def zeep_python() -> Path:
     return python_with(JOIN / "zeep-requirements.txt", "zeep")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from foreign_stacks import java_classes, node_modules, python_with, zeep_python
+from foreign_stacks import npm_soap_modules, python_with, wss4j_classes, zeep_python
 from judges import JOIN, ROOT, program
 
 from bus.sandbox.up import down
@@ -23,13 +23,12 @@ PAGE = ROOT / "docs" / "join.md"
 
 def npm_soap() -> dict[str, str]:
     program("node")
-    return {"NODE_PATH": str(node_modules(JOIN / "npm-soap" / "package.json", "npm-soap"))}
+    return {"NODE_PATH": str(npm_soap_modules())}
 
 
 def wss4j() -> dict[str, str]:
     program("java")
-    sources = sorted((JOIN / "wss4j").glob("*.java"))
-    return {"CLASSPATH": java_classes(JOIN / "wss4j" / "pom.xml", sources, "wss4j")}
+    return {"CLASSPATH": wss4j_classes()}
 
 
 def with_python(python: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from altered_answers import ALTERED, answer_to, fault_of
 from asking import citizen_fields, signing_arguments
-from foreign_stacks import node_modules
+from foreign_stacks import npm_soap_modules
 from judges import JOIN, program, run
 
 import schemas
@@ -28,7 +28,7 @@ LOCATION = "http://127.0.0.1:8080/services/x"
 def node() -> dict[str, str]:
     """The environment in which node finds npm soap."""
     program("node")
-    return {"NODE_PATH": str(node_modules(EXAMPLE / "package.json", "npm-soap"))}
+    return {"NODE_PATH": str(npm_soap_modules())}
 
 
 def ask(

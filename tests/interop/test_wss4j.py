@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from altered_answers import ALTERED, answer_to, fault_of
 from asking import HAND_IN, citizen_fields, journal_number, signing_arguments
-from foreign_stacks import java_classes
-from judges import JOIN, program, run
+from foreign_stacks import wss4j_classes
+from judges import program, run
 
 from bus.edge.clock import now
 from bus.sandbox.description import Description
@@ -16,8 +16,6 @@ from tests.nation import CLIENT, HUB, OTHER_CLIENT, PROVIDER, SmallNation, reque
 
 pytestmark = pytest.mark.interop
 
-EXAMPLE = JOIN / "wss4j"
-HERE = Path(__file__).parent
 KEY_REFERENCES = (
     "BinarySecurityToken",
     "IssuerSerial",
@@ -29,13 +27,8 @@ KEY_REFERENCES = (
 
 @pytest.fixture(scope="module")
 def classes() -> str:
-    """The class path of the example and of what the tests add to it."""
     program("java")
-    return java_classes(
-        EXAMPLE / "pom.xml",
-        [*sorted(EXAMPLE.glob("*.java")), *sorted(HERE.glob("*.java"))],
-        "wss4j",
-    )
+    return wss4j_classes()
 
 
 def ask(
