@@ -9,6 +9,7 @@ from pathlib import Path
 from running_hub import HttpReply, RunningHub
 
 from bus.core.attachments import beside
+from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
 from bus.kit.contract import attachment_of_bytes
 from bus.kit.multipart import MultipartIntake, WholeMessage
@@ -53,6 +54,7 @@ def signed(
     message_id: str = "m-1",
     *,
     body: bytes = SAMPLE,
+    soap_version: SoapVersion = SoapVersion.SOAP_1_1,
 ) -> bytes:
     """The SOAP part of a request whose signature covers the attachments."""
     return write_request(
@@ -60,6 +62,7 @@ def signed(
         payload(body),
         nation.signers[CLIENT],
         SigningTime(NOW),
+        soap_version=soap_version,
         attachments=[signed_part(one) for one in attachments],
     )
 

@@ -20,6 +20,7 @@ from sending_attachments import (
 )
 
 from bus.core import errors
+from bus.core.envelope import SoapVersion
 from bus.core.log_entries import Event
 from bus.edge.key_store import read_symmetric_key
 from bus.edge.log_audit import AuditKeys, audit_log
@@ -60,7 +61,11 @@ def test_attachments_reach_the_agency_and_come_back_signed_and_recorded(
 ) -> None:
     async def story(running: RunningHub) -> None:
         large = pdf(bytes(range(256)) * 2000)
-        given = [large, attachment_of_bytes(b"a\nb", content_id="t", media_type="text/plain")]
+        given = [
+            large,
+            attachment_of_bytes(b"a\nb", content_id="t", media_type="text/plain"),
+            attachment_of_bytes(b"<a  b='1'/>", content_id="x", media_type="text/xml"),
+        ]
         back = (pdf(b"%PDF back", "back"), pdf(b"", "empty"))
         running.agency.script = lambda _: Answer(payload(ANSWER), back)
         soap = signed(taking, given)
@@ -79,6 +84,22 @@ def test_attachments_reach_the_agency_and_come_back_signed_and_recorded(
 
     hub.tell(story)
     assert audit(taking, tmp_path / "log") == []
+
+
+def test_a_message_of_soap_1_2_has_attachments_too(taking: SmallNation, hub: OpenHub) -> None:
+    async def story(running: RunningHub) -> None:
+        back = (pdf(b"back"),)
+        running.agency.script = lambda _: Answer(payload(ANSWER), back)
+        soap = signed(taking, [pdf()], soap_version=SoapVersion.SOAP_1_2)
+
+        reply = await post(running, write_related(soap, [pdf()], soap_type="application/soap+xml"))
+
+        assert isinstance(proved(running, reply, soap, [pdf()]), VerifiedAnswer)
+        whole = taken_apart(reply)
+        assert whole is not None
+        assert whole.soap_head.content_type.media_type == "application/soap+xml"
+
+    hub.tell(story)
 
 
 def test_a_copy_gets_the_first_answer_with_its_attachments(
