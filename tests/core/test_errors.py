@@ -15,9 +15,6 @@ SCRIPT = runpy.run_path(str(ROOT / "docs" / "make_error_table.py"))
 
 ERRORS = list(all_errors())
 
-KEPT_FOR_LATER = {"RouteSuspended"}
-"""Named by the design for breakers and maintenance; nothing raises it yet."""
-
 
 def test_every_error_has_a_code_of_its_own() -> None:
     codes = [error.code for error in ERRORS]
@@ -58,7 +55,7 @@ def test_every_error_is_raised_by_a_test() -> None:
         if not re.search(rf"\b{error.__name__}\b", tests) and f'"{error.code}"' not in tests
     }
 
-    assert unknown == KEPT_FOR_LATER
+    assert unknown == set()
 
 
 def test_the_table_of_errors_is_up_to_date() -> None:

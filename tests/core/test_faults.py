@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bus.core import errors
-from bus.core.faults import UNVERIFIED_CODE, UNVERIFIED_REASON, Fault, fault_of
+from bus.core.faults import UNVERIFIED_CODE, UNVERIFIED_REASON, Fault, SoapCode, fault_of
 
 UNPROVED = [error for error in errors.all_errors() if not error.reveals]
 
@@ -57,3 +57,53 @@ def test_only_what_passes_by_itself_may_be_sent_again(error: type[errors.BusErro
     is_later = error.recovery is errors.Recovery.LATER
 
     assert fault(error(), is_precise=True).is_retryable is is_later
+
+
+@pytest.mark.parametrize(
+    ("code", "soap_code"),
+    [
+        ("soap:Client", SoapCode.SENDER),
+        ("Client.X", SoapCode.SENDER),
+        ("soap:Server", SoapCode.RECEIVER),
+        ("NoSuchYear", SoapCode.RECEIVER),
+    ],
+)
+@pytest.mark.parametrize("is_precise", [True, False])
+def test_a_services_own_fault_is_told_as_it_came(
+    code: str, soap_code: SoapCode, is_precise: bool
+) -> None:
+    error = errors.ServiceFault(code, "words", actor="urn:a", detail_content=b"<a></a>")
+
+    told = fault(error, is_precise=is_precise)
+
+    assert (told.code, told.xroad_code, told.reason) == ("delivery.service-fault", code, "words")
+    assert (told.soap_code, told.actor, told.detail_content) == (soap_code, "urn:a", b"<a></a>")
+    assert told.keeps_spelling
+    assert error.detail == f"SOAP fault {code}"
+
+
+@pytest.mark.parametrize(
+    ("error", "soap_code"),
+    [
+        (errors.WrongSoapVersion(), SoapCode.VERSION_MISMATCH),
+        (errors.HeaderNotUnderstood(subject="{urn:x}y"), SoapCode.MUST_UNDERSTAND),
+        (errors.AccessDenied(), SoapCode.SENDER),
+        (errors.LogUnavailable(), SoapCode.RECEIVER),
+        (errors.RecipientHostUnknown(), SoapCode.RECEIVER),
+        (errors.RecipientBrokeOff(), SoapCode.RECEIVER),
+        (errors.RecipientUntrusted(), SoapCode.RECEIVER),
+    ],
+)
+def test_each_fault_has_a_code_of_soap(error: errors.BusError, soap_code: SoapCode) -> None:
+    told = fault(error, is_precise=False)
+
+    assert told.soap_code is soap_code
+    assert told.subject == error.subject
+    assert not told.keeps_spelling
+
+
+def test_whoever_sends_a_fault_gets_its_code_back() -> None:
+    told = fault(errors.FaultSent(subject="CODE"), is_precise=False)
+
+    assert (told.xroad_code, told.keeps_spelling) == ("Client.CODE", True)
+    assert fault(errors.FaultSent(), is_precise=False).xroad_code == "Client.InvalidMessage"

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.core.identifiers import IdentifierInvalid, MemberId, ServiceId, SubsystemId
+from bus.core.identifiers import (
+    IdentifierInvalid,
+    MemberId,
+    SecurityServerId,
+    ServiceId,
+    SubsystemId,
+)
 
 PART = st.text("ABCxyz019'()+,-.=?", min_size=1, max_size=64)
 
@@ -51,3 +57,27 @@ def test_a_service_without_version_is_written_without_one() -> None:
     service = ServiceId(SubsystemId.parse("VN/GOV/G01/dancu"), "TraCuu", "")
 
     assert str(service) == "VN/GOV/G01/dancu/TraCuu"
+
+
+def test_a_member_that_asks_itself_is_a_client_of_three_parts() -> None:
+    assert SubsystemId.parse("EE/BUSINESS/consumer") == SubsystemId(
+        MemberId.parse("EE/BUSINESS/consumer"), ""
+    )
+
+
+def test_a_service_may_be_one_of_the_member_itself_and_without_versions() -> None:
+    service = ServiceId.parse("EE/BUSINESS/producer//getState/")
+
+    assert (service.provider.subsystem_code, service.service_version) == ("", "")
+    assert str(service) == "EE/BUSINESS/producer/getState"
+    assert ServiceId.parse("EE/BUSINESS/producer/s/getState/v1").service_version == "v1"
+
+
+@pytest.mark.parametrize("text", ["EE/BUSINESS//s/getState/", "EE/BUSINESS/p///v1", "//p/s/c/v"])
+def test_no_other_part_of_a_service_may_be_empty(text: str) -> None:
+    with pytest.raises(IdentifierInvalid):
+        ServiceId.parse(text)
+
+
+def test_a_security_server_says_its_member_and_its_code() -> None:
+    assert str(SecurityServerId(MemberId.parse("VN/GOV/G22"), "s1")) == "VN/GOV/G22/s1"

@@ -9,6 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bus.core import errors
+from bus.core.identifiers import ServiceId
+from bus.core.metaservices import (
+    METASERVICE_ADAPTER,
+    NAMESPACE,
+    allowed_services,
+    services_of,
+)
 from bus.core.pipeline import Refusal, judge
 from bus.core.routing import RoutedMessage
 from bus.core.validation import validate, validate_answer
@@ -155,3 +162,32 @@ def test_validation_takes_the_schema_of_the_service(nation: SmallNation) -> None
     authorised = routed(request(nation), nation).valid.authorised
 
     assert validate(authorised, nation.rules.schemas).schema is nation.rules.schemas[LOOKUP]
+
+
+# --- metaservices --------------------------------------------------------------------------------
+
+
+def test_a_metaservice_is_routed_to_the_hub_itself_whatever_its_element_holds(
+    nation: SmallNation,
+) -> None:
+    for content in ("", "<anything/>"):
+        body = f'<x:listMethods xmlns:x="{NAMESPACE}">{content}</x:listMethods>'.encode()
+        asked = ServiceId.parse("VN/GOV/G01/dancu/listMethods/")
+
+        message = routed(request(nation, service=asked, body=body), nation)
+
+        assert message.adapter == METASERVICE_ADAPTER
+        answer = f'<x:listMethodsResponse xmlns:x="{NAMESPACE}"/>'.encode()
+        assert validate_answer(payload(answer), message.valid) is None  # type: ignore[func-returns-value]
+
+
+def test_what_a_client_may_use_is_a_part_of_what_is_offered(nation: SmallNation) -> None:
+    rules = nation.rules.nation
+
+    offered = services_of(LOOKUP.provider, rules)
+
+    assert [one.id for one in offered] == sorted(
+        known for known in rules.services if known.provider == LOOKUP.provider
+    )
+    assert allowed_services(LOOKUP.provider, CLIENT, rules) == offered
+    assert allowed_services(LOOKUP.provider, CLIENT_WITHOUT_GRANT, rules) == []

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bus.core import errors
-from bus.core.envelope import Envelope
+from bus.core.envelope import Envelope, SoapVersion
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.limits import Limits
 from bus.protocols.soap_xroad.parse import parse
@@ -336,3 +336,91 @@ def test_any_change_of_a_request_gives_an_envelope_or_a_bus_error(
     result = read(good[:start] + put + good[start + length :])
 
     assert isinstance(result, Envelope) or result.code
+
+
+# --- SOAP 1.2, faults, names ---------------------------------------------------------------------
+
+
+def test_an_envelope_says_its_soap_version(nation: SmallNation) -> None:
+    for version in SoapVersion:
+        assert parse(request(nation, soap_version=version), LIMITS).soap_version is version
+
+
+FAULT_OF_1_2 = (
+    "<s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>x:No</s:Value></s:Subcode></s:Code>"
+    "<s:Reason><s:Text>words</s:Text></s:Reason>"
+)
+
+
+@pytest.mark.parametrize(
+    ("version", "content", "code", "reason"),
+    [
+        (
+            SOAP11.decode(),
+            "<faultcode>CODE</faultcode><faultstring>a\n b</faultstring>",
+            "CODE",
+            "a b",
+        ),
+        (SOAP11.decode(), "<faultcode>s:Server</faultcode>", "Server", ""),
+        (SOAP11.decode(), "<faultcode>a b/&lt;c</faultcode>", "abc", ""),
+        (SOAP11.decode(), "", "", ""),
+        (
+            SOAP12,
+            FAULT_OF_1_2,
+            "No",
+            "words",
+        ),
+    ],
+)
+def test_a_fault_that_is_sent_is_named_by_its_own_code(
+    version: str, content: str, code: str, reason: str
+) -> None:
+    fault = f"<s:Body><s:Fault>{content}</s:Fault></s:Body>"
+    raw = f'<s:Envelope xmlns:s="{version}">{fault}</s:Envelope>'
+
+    with pytest.raises(errors.FaultSent) as caught:
+        parse(raw.encode(), LIMITS)
+
+    assert caught.value.xroad_code == (f"Client.{code}" if code else "Client.InvalidMessage")
+    assert caught.value.public_detail == reason
+
+
+def test_a_request_may_name_a_security_server(good: bytes) -> None:
+    parts = "<id:xRoadInstance>VN</id:xRoadInstance><id:memberClass>GOV</id:memberClass>"
+    block = (
+        '<xrd:securityServer xmlns:xrd="http://x-road.eu/xsd/xroad.xsd" '
+        'xmlns:id="http://x-road.eu/xsd/identifiers" id:objectType="SERVER">'
+        f"{parts}<id:memberCode>G22</id:memberCode><id:serverCode>s</id:serverCode>"
+        "</xrd:securityServer>"
+    )
+
+    assert str(parse(with_header(good, block.encode()), LIMITS).security_server) == "VN/GOV/G22/s"
+    with pytest.raises(errors.HeaderFieldMissing, match="serverCode is required"):
+        parse(
+            with_header(good, block.replace("<id:serverCode>s</id:serverCode>", "").encode()),
+            LIMITS,
+        )
+    with pytest.raises(errors.HeaderInvalid, match="must be SERVER"):
+        parse(with_header(good, block.replace('"SERVER"', '"SERVICE"').encode()), LIMITS)
+
+
+def test_the_name_of_the_payload_begins_with_the_service_code(good: bytes) -> None:
+    raw = change(good, b"p:TraCuuThongTinCongDan", b"p:TraCuuThongTinCongDanV2")
+
+    assert parse(raw, LIMITS).payload.tag.endswith("TraCuuThongTinCongDanV2")
+
+
+def test_a_missing_field_is_told_before_a_missing_body(good: bytes) -> None:
+    raw = change(change(good, body(good), b""), block(good, "id"), b"")
+
+    with pytest.raises(errors.HeaderFieldMissing):
+        parse(raw, LIMITS)
+
+
+def test_a_byte_order_mark_belongs_to_the_bytes_and_not_to_the_message(good: bytes) -> None:
+    marked = b"\xef\xbb\xbf" + good
+
+    envelope = parse(marked, LIMITS)
+
+    assert envelope.raw == marked
+    assert envelope.client == CLIENT
