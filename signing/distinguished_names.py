@@ -56,13 +56,14 @@ _OIDS = {
     "EMAILADDRESS": "1.2.840.113549.1.9.1",
 }
 _ATTRIBUTE = re.compile(
-    r"""\s*(?P<type>[A-Za-z][A-Za-z0-9.\-]*|[0-9]+(?:\.[0-9]+)+)\s*=\s*
-    (?:\#(?P<hex>(?:[0-9A-Fa-f]{2})+)
-     |"(?P<quoted>(?:[^"\\]|\\.)*)"
-     |(?P<plain>(?:[^"\\,;+]|\\.)*))
-    \s*(?P<end>[,;+]|\Z)""",
+    r"""\s*+(?P<type>[A-Za-z][A-Za-z0-9.\-]*+|[0-9]++(?:\.[0-9]++)++)\s*+=\s*+
+    (?:\#(?P<hex>(?:[0-9A-Fa-f]{2})++)
+     |"(?P<quoted>(?:[^"\\]|\\.)*+)"
+     |(?P<plain>(?:[^"\\,;+]|\\.)*+))
+    \s*+(?P<end>[,;+]|\Z)""",
     re.VERBOSE | re.DOTALL,
 )
+"""Nothing is read twice (possessive): a stranger writes these names before anybody is proved."""
 _ESCAPED = re.compile(r"((?:\\[0-9A-Fa-f]{2})+)|\\(.)", re.DOTALL)
 
 

@@ -599,6 +599,156 @@ for _name, _bytes in {
     )
 
 
+_HARD_NAMES = {
+    "4,000 spaces": "CN=" + " " * 4_000 + "&quot;",
+    "2,000 words": "CN=" + " a" * 2_000 + "&quot;",
+    "2,000 escapes": "CN=&quot;" + "\\a" * 2_000,
+    "a number of 4,000 parts": "1." * 2_000,
+    "5,000 letters": "CN=" + "a" * 5_000,
+    "a value in BER that is none": "CN=#3080308030",
+    "a deep value in BER": "CN=#" + "3080" * 1_000,
+}
+for _name, _text in _HARD_NAMES.items():
+    TOKENS.add(
+        f"a certificate named by a subject of {_name}",
+        "A name that takes long to read, before anybody is proved.",
+        "signature.malformed",
+        lambda stage, text=_text: stage.signed(
+            token="",
+            key_info="<awsse:SecurityTokenReference><ads:X509Data>"
+            f"<ads:X509SubjectName>{text}</ads:X509SubjectName></ads:X509Data>"
+            "</awsse:SecurityTokenReference>",
+        ),
+        source="CWE-1333; RFC 4514",
+    )
+
+
+def named_by(content: str) -> Callable[[Stage], bytes]:
+    """KeyInfo that only names a certificate."""
+    return lambda stage: stage.signed(
+        token="",
+        key_info=f"<awsse:SecurityTokenReference>{content}</awsse:SecurityTokenReference>",
+    )
+
+
+_KEY_IDENTIFIER = "oasis-200401-wss-x509-token-profile-1.0#X509SubjectKeyIdentifier"
+_THUMBPRINT = "http://docs.oasis-open.org/wss/oasis-wss-soap-message-security-1.1#ThumbprintSHA1"
+for _name, _content, _code in (
+    (
+        "a key identifier that nobody has",
+        (
+            '<awsse:KeyIdentifier ValueType="http://docs.oasis-open.org/wss/2004/01/'
+            f'{_KEY_IDENTIFIER}">AAAA</awsse:KeyIdentifier>'
+        ),
+        "certificate.rejected",
+    ),
+    (
+        "an empty key identifier",
+        (
+            '<awsse:KeyIdentifier ValueType="http://docs.oasis-open.org/wss/2004/01/'
+            f'{_KEY_IDENTIFIER}"/>'
+        ),
+        "certificate.rejected",
+    ),
+    (
+        "a key identifier of no kind",
+        "<awsse:KeyIdentifier>AAAA</awsse:KeyIdentifier>",
+        "signature.malformed",
+    ),
+    (
+        "a thumbprint cut off",
+        f'<awsse:KeyIdentifier ValueType="{_THUMBPRINT}">AAAA</awsse:KeyIdentifier>',
+        "certificate.rejected",
+    ),
+    (
+        "a serial number of 10,000 digits",
+        (
+            "<ads:X509Data><ads:X509IssuerSerial><ads:X509IssuerName>CN=a</ads:X509IssuerName>"
+            f"<ads:X509SerialNumber>{'9' * 10_000}</ads:X509SerialNumber></ads:X509IssuerSerial>"
+            "</ads:X509Data>"
+        ),
+        "signature.malformed",
+    ),
+    (
+        "a serial number in Arabic digits",
+        (
+            "<ads:X509Data><ads:X509IssuerSerial><ads:X509IssuerName>CN=a</ads:X509IssuerName>"
+            "<ads:X509SerialNumber>\u0661\u0662</ads:X509SerialNumber></ads:X509IssuerSerial>"
+            "</ads:X509Data>"
+        ),
+        "signature.malformed",
+    ),
+    ("empty X509Data", "<ads:X509Data/>", "signature.malformed"),
+    (
+        "a revocation list only",
+        "<ads:X509Data><ads:X509CRL>AAAA</ads:X509CRL></ads:X509Data>",
+        "signature.malformed",
+    ),
+    (
+        "20,000 names",
+        "<ads:X509Data>"
+        + "<ads:X509SubjectName>CN=a</ads:X509SubjectName>" * 20_000
+        + "</ads:X509Data>",
+        "signature.malformed",
+    ),
+    (
+        "2,000 certificates",
+        "<ads:X509Data>"
+        + "<ads:X509Certificate>AAAA</ads:X509Certificate>" * 2_000
+        + "</ads:X509Data>",
+        "signature.malformed",
+    ),
+    (
+        "a token within a token reference within another",
+        (
+            "<awsse:SecurityTokenReference><awsse:Reference URI='#f-token'/>"
+            "</awsse:SecurityTokenReference>"
+        ),
+        "signature.malformed",
+    ),
+    (
+        "an embedded text",
+        "<awsse:Embedded>MIIB</awsse:Embedded>",
+        "signature.malformed",
+    ),
+):
+    TOKENS.add(
+        f"a certificate named by {_name}",
+        "A name that leads nowhere, or takes long to follow.",
+        _code,
+        named_by(_content),
+        source="WSS X.509 Token Profile 1.1.1 §3.2; WSS 1.1.1 §7",
+    )
+
+
+def other_known_certificate(stage: Stage, *, signs: str, named: str) -> bytes:
+    """Names one certificate that the hub knows, and signs by another key."""
+    certificate = x509.load_der_x509_certificate(stage.hand(named).certificate)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(certificate.public_key()).digest
+    text = base64.b64encode(identifier).decode()
+    return stage.signed(
+        hand=stage.hand(signs),
+        token="",
+        key_info="<awsse:SecurityTokenReference><awsse:KeyIdentifier "
+        f'ValueType="http://docs.oasis-open.org/wss/2004/01/{_KEY_IDENTIFIER}">{text}'
+        "</awsse:KeyIdentifier></awsse:SecurityTokenReference>",
+    )
+
+
+TOKENS.add(
+    "a key identifier of the client's certificate, another key signs",
+    "Names a certificate that the hub knows and does not have its key.",
+    "signature.value-invalid",
+    partial(other_known_certificate, signs="h26-rsa", named="h41-rsa"),
+)
+TOKENS.add(
+    "a key identifier of another certificate of the same member",
+    "Two certificates of one member: the one that is named must be the one that signed.",
+    "signature.algorithm-forbidden",
+    partial(other_known_certificate, signs="h41-p256", named="h41-rsa"),
+)
+
+
 # --- the value -----------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from tests.attacks import (
     cases_signature,
     cases_time,
     cases_wrapping,
+    cases_xml,
 )
 from tests.attacks.cases import Case, Group
 
@@ -24,6 +25,11 @@ GROUPS: tuple[Group, ...] = (
     cases_certificates.CERTIFICATES,
     cases_certificates.SUBJECTS,
     cases_time.TIMES,
+    cases_xml.ENTITIES,
+    cases_xml.SIZES,
+    cases_xml.ENCODINGS,
+    cases_xml.NAMESPACES,
+    cases_xml.LEXICAL,
 )
 
 CASES: dict[str, Case] = {}

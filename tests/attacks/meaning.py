@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
+from lxml import etree
+
 from bus.core.pipeline import Refusal, judge
 from bus.core.routing import RoutedMessage
 from bus.protocols.soap_xroad.parse import parse
 from signing.canonical import canonicalise
+from signing.names import WSU_ID
 from tests.nation import NOW, SmallNation
 
 
@@ -13,20 +18,24 @@ def judged(raw: bytes, nation: SmallNation) -> RoutedMessage | Refusal:
     return judge(raw, parse, nation.rules, NOW)
 
 
-def meaning(message: RoutedMessage) -> object:
-    """Everything that is acted upon: two messages that mean the same give the same."""
+def acted_upon(message: RoutedMessage) -> object:
+    """What delivery, answer and log take of a message, however it was signed."""
     verified = message.valid.authorised.verified
     envelope = verified.envelope
     return (
         verified.sender,
-        verified.created,
-        verified.canonical_parts,
         (envelope.client, envelope.service, envelope.message_id),
         (envelope.user_id, envelope.issue, envelope.protocol_version),
         (message.adapter, message.idempotency_key),
         canonicalise(envelope.payload),
-        [canonicalise(block.element) for block in envelope.routing_blocks],
+        [_without_identifier(block.element) for block in envelope.routing_blocks],
     )
+
+
+def meaning(message: RoutedMessage) -> object:
+    """All of it, and the very bytes that were signed."""
+    verified = message.valid.authorised.verified
+    return acted_upon(message), verified.created, verified.canonical_parts
 
 
 def must_be_harmless(raw: bytes, good: bytes, nation: SmallNation) -> None:
@@ -35,3 +44,9 @@ def must_be_harmless(raw: bytes, good: bytes, nation: SmallNation) -> None:
     assert isinstance(before, RoutedMessage)
     if isinstance(after, RoutedMessage):
         assert meaning(after) == meaning(before)
+
+
+def _without_identifier(block: etree._Element) -> bytes:
+    copied = deepcopy(block)
+    copied.attrib.pop(WSU_ID, None)
+    return canonicalise(copied)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 import pytest
 
@@ -13,7 +14,7 @@ from bus.core.routing import RoutedMessage
 from bus.protocols.soap_xroad.parse import parse
 from tests.attacks.cases import SAME, Case, Stage
 from tests.attacks.corpus import CASES
-from tests.attacks.meaning import meaning
+from tests.attacks.meaning import acted_upon, judged, meaning
 from tests.attacks.valid_messages import ValidMessage
 from tests.nation import NOW, SmallNation
 
@@ -37,40 +38,51 @@ def stages(
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_attack_gets_nothing(
+def test_an_attack_gets_nothing_and_costs_little(
     name: str, corpus: SmallNation, valid: Mapping[str, ValidMessage]
 ) -> None:
     case = CASES[name]
 
     for stage, raw in stages(case, corpus, valid):
         assert raw != stage.raw, f"nothing was changed in {stage.valid.name}"
+        start = time.process_time()
         result = judge(raw, parse, corpus.rules, NOW + case.later)
+        seconds = time.process_time() - start
 
+        assert seconds <= seconds_max(stage.raw, corpus), stage.valid.name
         if case.expected == SAME:
-            before = judge(stage.raw, parse, corpus.rules, NOW)
-            assert isinstance(before, RoutedMessage)
-            assert isinstance(result, RoutedMessage), result
-            assert meaning(before) == meaning(result)
+            assert_says_the_same(stage, result)
         else:
             assert isinstance(result, Refusal), f"made from {stage.valid.name}: it got through"
             assert case.expected == result.error.code, (stage.valid.name, result.error.detail)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_an_attack_costs_the_hub_no_more_than_some_valid_messages(
-    name: str, corpus: SmallNation, valid: Mapping[str, ValidMessage]
-) -> None:
-    stage, raw = next(stages(CASES[name], corpus, valid))
-    bound = max(SECONDS_FLOOR, TIMES_VALID_MAX * seconds_to_judge(stage.raw, corpus))
+def assert_says_the_same(stage: Stage, after: RoutedMessage | Refusal) -> None:
+    before = judged(stage.raw, stage.nation)
+    assert isinstance(before, RoutedMessage)
+    assert isinstance(after, RoutedMessage), after
+    assert acted_upon(before) == acted_upon(after)
+    if signature_of(before) == signature_of(after):  # not signed anew
+        assert meaning(before) == meaning(after)
 
-    assert seconds_to_judge(raw, corpus) <= bound
+
+def signature_of(message: RoutedMessage) -> bytes:
+    return message.valid.authorised.verified.signature_digest
 
 
-def seconds_to_judge(raw: bytes, corpus: SmallNation) -> float:
-    """Processor time: what others do on this machine does not count."""
-    start = time.process_time()
-    judge(raw, parse, corpus.rules, NOW)
-    return time.process_time() - start
+@cache
+def _seconds_of_valid(raw: bytes) -> list[float]:
+    return []
+
+
+def seconds_max(raw: bytes, corpus: SmallNation) -> float:
+    """In processor time: what others do on this machine does not count."""
+    measured = _seconds_of_valid(raw)
+    if not measured:
+        start = time.process_time()
+        judged(raw, corpus)
+        measured.append(time.process_time() - start)
+    return max(SECONDS_FLOOR, TIMES_VALID_MAX * measured[0])
 
 
 def test_every_case_expects_a_refusal_that_there_is() -> None:

@@ -128,3 +128,20 @@ def test_what_cryptography_writes_is_read_back(values: list[str]) -> None:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, value) for value in values])
 
     assert name_key(name) == parse_name(name.rfc4514_string())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CN=" + " " * 4_080 + '"',
+        "CN" + " " * 4_080,
+        "CN=" + " a" * 2_040 + '"',
+        "1." * 2_040,
+        'CN="' + "\\a" * 2_000,
+        ",".join(["CN=a"] * 60) + " " * 3_000 + '"',
+    ],
+    ids=["spaces", "spaces before", "words", "numbers", "escapes", "many parts"],
+)
+def test_a_name_that_is_hard_to_read_is_refused_at_once(text: str) -> None:
+    with pytest.raises(SignatureMalformed):
+        parse_name(text)
