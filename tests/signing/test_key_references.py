@@ -361,6 +361,11 @@ REFUSED: dict[str, tuple[Callable[[Facts], tuple[str, str]], type[SignatureError
         "must hold X.509",
     ),
     "empty X509Data": (lambda known: (x509_data(), ""), SignatureMalformed, "names no certificate"),
+    "X509Data of too many elements": (
+        lambda known: (x509_data("<ds:X509CRL/>" * 17), ""),
+        SignatureMalformed,
+        "17 elements; at most 16",
+    ),
     "X509Data with a stranger in it": (
         lambda known: (x509_data(x509_certificate(known.der), "<ds:Other/>"), ""),
         SignatureMalformed,
