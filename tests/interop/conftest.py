@@ -8,10 +8,12 @@ import pytest
 
 from bus.sandbox.description import Description, read_description
 from bus.sandbox.up import Wish, running_sandbox
+from tests.docs.test_guides import free_ports
 
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Description]:
     folder = tmp_path_factory.mktemp("sandbox")
-    with running_sandbox(Wish(folder)):
+    # A port of its own: other test processes start sandboxes at the same moment.
+    with running_sandbox(Wish(folder, port=free_ports(1)[0])):
         yield read_description(folder)
