@@ -336,6 +336,14 @@ class HubAnswerUnproved(BusError):
     xroad = "Server.ClientProxy.ServiceFailed.InconsistentResponse"
 
 
+class AnswerSignerUnknown(BusError):
+    code = "access-point.signer-unknown"
+    blame = Blame.HUB
+    recovery = Recovery.LATER
+    public_reason = "Nobody can tell at the moment whether the answer's certificate is revoked."
+    xroad = "Server.ClientProxy.IncorrectValidationInfo"
+
+
 class EvidenceUnavailable(BusError):
     code = "access-point.evidence-unavailable"
     blame = Blame.HUB

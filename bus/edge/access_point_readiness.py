@@ -25,6 +25,8 @@ from bus.edge.certificate_checks import (
 from bus.edge.hub_client import read_known_hub
 from bus.edge.key_store import read_certificates
 from bus.edge.readiness import Readiness, why_not_writable
+from bus.edge.revocation_checks import revocation_problems
+from bus.kit.yaml_document import read_yaml
 from signing.certificates import TrustStore
 
 
@@ -57,6 +59,7 @@ class _Check:
         if settings.tls is not None:
             self._tried(self._check_tls)
         self._check_keys()
+        self._check_revocation()
         if reason := why_not_writable(settings.evidence):
             message = f"{settings.evidence} cannot be written: {reason}"
             self.problems.append(Problem(str(settings.file), "evidence", message))
@@ -85,6 +88,17 @@ class _Check:
             problems, warnings = signer_findings(source, member, store, self.now)
             self.problems += problems
             self.warnings += warnings
+
+    def _check_revocation(self) -> None:
+        settings = self.settings.revocation
+        document = read_yaml(self.settings.file.read_bytes(), file=str(self.settings.file))
+        self.problems += revocation_problems(settings, document)
+        if settings.policy.is_off:
+            message = "the certificate under an answer is taken even if it is revoked"
+            self.warnings.append(document.problem(("revocation", "check"), message))
+        elif reason := why_not_writable(settings.cache):
+            message = f"{settings.cache} cannot be written: {reason}"
+            self.problems.append(document.problem(("revocation", "cache"), message))
 
     def _member(self) -> Member:
         """The agency, as far as its certificates are concerned."""

@@ -23,6 +23,11 @@ from bus.edge.hub_settings import (
     TrustForm,
     TrustSettings,
 )
+from bus.edge.revocation_settings import (
+    RevocationForm,
+    RevocationSettings,
+    revocation_settings,
+)
 from bus.edge.signer_settings import SignerForm, SignerSource, signer_files, signer_problems
 from bus.kit.settings_form import (
     IdentifierPartText,
@@ -100,6 +105,7 @@ class AccessPointSettings:
     hub: HubAddress
     trust: TrustSettings
     certificate_subjects: Mapping[MemberId, str]
+    revocation: RevocationSettings
     evidence: Path
     renews_message_ids: bool
     faults: FaultStyle
@@ -185,6 +191,8 @@ class AccessPointForm(SettingsForm):
     """The hub."""
     trust: TrustForm
     """Which certificates are believed in answers."""
+    revocation: RevocationForm = RevocationForm(check="none", crls=[])
+    """Whether the certificates under answers are asked about; without it, they are not."""
     certificate_subjects: Annotated[dict[str, SettingText], Field(default_factory=dict)]
     """organizationIdentifier of members whose certificates say something else than their id."""
     evidence: SettingText
@@ -290,6 +298,7 @@ def _settings(form: AccessPointForm, file: Path) -> AccessPointSettings:
         certificate_subjects={
             MemberId.parse(one): subject for one, subject in form.certificate_subjects.items()
         },
+        revocation=revocation_settings(form.revocation, base),
         evidence=base / form.evidence,
         renews_message_ids=form.renews_message_ids,
         faults=FaultStyle(form.faults.spelling, form.faults.http_status),

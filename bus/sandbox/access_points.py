@@ -12,7 +12,7 @@ import yaml
 from bus.core.identifiers import MemberId, SubsystemId
 from bus.edge.key_store import read_ed25519_key
 from bus.edge.routes_file import read_nation
-from bus.sandbox.nation_files import HUB_HOST, LOG_ORIGIN, PreparedNation
+from bus.sandbox.nation_files import HUB_HOST, LOG_ORIGIN, PreparedNation, revocation_values
 from bus.sandbox.processes import Program
 from bus.sandbox.run_state import run_folder
 from signing.signed_note import SigningKey
@@ -76,6 +76,7 @@ def _values(
         "listen": {"host": HUB_HOST, "port": port},
         "hub": {"url": nation.public_url, "member": str(hub), "log_key": "hub.vkey"},
         "trust": {"anchors": ["../trust/ca.crt"]},
+        "revocation": {**revocation_values(nation), "cache": f"revocation/{_name(subsystem)}"},
         "evidence": f"evidence/{_name(subsystem)}",
     }
 

@@ -258,7 +258,7 @@ def _hub_values(prepared: PreparedNation, nation: Nation, hub_port: int) -> dict
                 for subsystem in sorted(prepared.signers)
             ],
         },
-        "revocation": _revocation_values(prepared),
+        "revocation": revocation_values(prepared),
         "hub_signer": _signer_values(prepared, nation.hub),
         "signers": {
             str(member): _signer_values(prepared, provider)
@@ -287,7 +287,8 @@ def _operations_values(prepared: PreparedNation) -> dict[str, Any]:
     return {"operations": {"host": HUB_HOST, "port": prepared.operations_port}}
 
 
-def _revocation_values(prepared: PreparedNation) -> dict[str, Any]:
+def revocation_values(prepared: PreparedNation) -> dict[str, Any]:
+    """How whoever verifies in the sandbox asks its authority."""
     port = prepared.authority_port
     if not port:
         return {"check": "none"}

@@ -456,7 +456,7 @@ def test_a_key_that_cannot_be_reached_is_x_roads_fault(
     def lost(*_: object, **__: object) -> bytes:
         raise KeyUnavailable("the token is gone")
 
-    monkeypatch.setattr("bus.access_point.sign_plain", lost)
+    monkeypatch.setattr("bus.plain_exchange.sign_plain", lost)
     with running_access_point(write_settings(nation, tmp_path, hub.url), hub.clock) as point:
         reply = point.post(plain_request("unsigned-1"))
 
@@ -491,7 +491,7 @@ def test_a_mistake_of_ours_is_a_fault_with_an_id_and_not_the_request(
     def broken(*_: object, **__: object) -> bytes:
         raise RuntimeError("VN0117 asked")
 
-    monkeypatch.setattr("bus.access_point.sign_plain", broken)
+    monkeypatch.setattr("bus.plain_exchange.sign_plain", broken)
     with running_access_point(write_settings(nation, tmp_path, hub.url), hub.clock) as point:
         reply = point.post(plain_request("broken-1"))
 

@@ -37,7 +37,7 @@ from bus.protocols.soap_xroad import names
 from bus.protocols.soap_xroad.read_answer import AnswerEnvelope, AnswerRejected, read_answer
 from bus.protocols.soap_xroad.write import without_receipt
 from signing.attachments import Attachment
-from signing.certificates import TrustStore
+from signing.certificates import TrustStore, ValidatedCertificate
 from signing.errors import SignatureError
 from signing.names import TIMESTAMP, WSU_ID
 from signing.policy import SignaturePolicy
@@ -74,6 +74,8 @@ class VerifiedAnswer:
     signer: MemberId
     raw: bytes = field(repr=False)
     """The bytes as received; those of the SOAP part where attachments came with it."""
+    certificate: ValidatedCertificate = field(repr=False)
+    """Of whoever signed it, for whoever asks whether it is revoked."""
     attachments: tuple[Attachment, ...] = ()
     """What came beside it, in order; each was signed with it."""
 
@@ -87,6 +89,8 @@ class VerifiedFault:
     """None: the hub could not write its log, and says so."""
     raw: bytes = field(repr=False)
     """The bytes as received."""
+    certificate: ValidatedCertificate = field(repr=False)
+    """Of whoever signed it: the hub."""
 
 
 def verify_answer(
@@ -102,12 +106,13 @@ def verify_answer(
     """
     answer = read_answer(raw)
     # (1) to (4)
-    signer = _check_answer(answer, request, known, now, attachments)
+    signer, certificate = _check_answer(answer, request, known, now, attachments)
     # (5)
     if answer.fault is not None:
-        return VerifiedFault(answer.fault, _fault_receipt(answer, request, known), raw)
+        fault_receipt = _fault_receipt(answer, request, known)
+        return VerifiedFault(answer.fault, fault_receipt, raw, certificate)
     receipt = _verified_receipt(answer, request, known, attachments)
-    return VerifiedAnswer(answer.payload, receipt, signer, raw, attachments)
+    return VerifiedAnswer(answer.payload, receipt, signer, raw, certificate, attachments)
 
 
 def verify_recorded(
@@ -132,7 +137,7 @@ def _check_answer(
     known: KnownSigners,
     now: datetime,
     attachments: tuple[Attachment, ...],
-) -> MemberId:
+) -> tuple[MemberId, ValidatedCertificate]:
     # (1)
     signature = _verified_signature(answer, known, now, attachments)
     # (2)
@@ -141,12 +146,12 @@ def _check_answer(
     if answer.fault is not None:
         # (4)
         _check_fault(answer.fault, request)
-        return signer
+        return signer, signature.certificate
     # (3)
     _check_headers(answer, request)
     # (4)
     _check_request_hash(answer, request)
-    return signer
+    return signer, signature.certificate
 
 
 def _verified_signature(
