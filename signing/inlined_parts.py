@@ -87,7 +87,11 @@ def inlined(
     for number, include in enumerate(list(copied.iter(names.XOP_INCLUDE))):
         holder = include.getparent()
         assert holder is not None  # no message is an xop:Include
-        included.append(_only_content(holder, attachments))
+        attachment = _only_content(holder, attachments)
+        # Once: what is digested stays within what was sent.
+        if attachment in included:
+            raise SignatureMalformed("an attachment is included twice in one part")
+        included.append(attachment)
         holder.text = None
         holder.replace(include, etree.ProcessingInstruction(_PLACE_TARGET, str(number)))
     pieces = _PLACE.split(canonicalise(copied, by))[::2]

@@ -6,6 +6,7 @@ not as an intermediate: a path is built from the certificates of this hub alone.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -51,7 +52,7 @@ def _single(token: bytes) -> bytes:
 def _last_of_path(token: bytes) -> bytes:
     try:
         path: Any = _PkiPath.load(token, strict=True)
-        certificates = [one.dump() for one in path]
+        certificates = [one.dump() for one in itertools.islice(path, CERTIFICATES_MAX + 1)]
     except (ValueError, TypeError) as error:
         raise CertificateRejected("the token is no PkiPath") from error
     return bytes(_bounded(certificates)[-1])
@@ -69,9 +70,7 @@ def _leaf_of_bag(token: bytes) -> bytes:
 
 def _bounded(certificates: list[bytes]) -> list[bytes]:
     if not 1 <= len(certificates) <= CERTIFICATES_MAX:
-        raise CertificateRejected(
-            f"{len(certificates)} certificates in a token; expected 1 to {CERTIFICATES_MAX}"
-        )
+        raise CertificateRejected(f"a token must hold 1 to {CERTIFICATES_MAX} certificates")
     return certificates
 
 

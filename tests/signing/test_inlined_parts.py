@@ -130,3 +130,11 @@ def test_a_changed_part_without_includes_is_a_changed_part(
 
     with pytest.raises(DigestMismatch, match="was changed after signing"):
         verify(raw.replace(b"<x>1", b"<x>2"), nation, attachments=[attachment(PDF)])
+
+
+def test_an_attachment_is_included_once(plain: Handmade, nation: SmallNation) -> None:
+    body = optimised(plain).body.replace("</b>", f"<y>{INCLUDE}</y></b>")
+    message = replace(plain, body=body, parts=[as_before(plain, PDF), part("route")])
+
+    with pytest.raises(SignatureMalformed, match="included twice"):
+        verify(message.raw(), nation, attachments=[attachment(PDF)])

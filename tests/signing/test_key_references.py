@@ -399,7 +399,7 @@ REFUSED: dict[str, tuple[Callable[[Facts], tuple[str, str]], type[SignatureError
     "an empty path": (
         lambda known: (token_reference(TO_TOKEN), binary_token(path_token(), names.X509_PKI_PATH)),
         CertificateRejected,
-        "0 certificates in a token",
+        "must hold 1 to 10 certificates",
     ),
     "too long a path": (
         lambda known: (
@@ -407,7 +407,7 @@ REFUSED: dict[str, tuple[Callable[[Facts], tuple[str, str]], type[SignatureError
             binary_token(path_token(*[known.der] * 11), names.X509_PKI_PATH),
         ),
         CertificateRejected,
-        "11 certificates in a token",
+        "must hold 1 to 10 certificates",
     ),
     "a bag that is none": (
         lambda known: (token_reference(TO_TOKEN), binary_token(known.der, names.X509_PKCS7)),
