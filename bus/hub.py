@@ -45,6 +45,7 @@ from bus.exchange import Equipment, Exchanges
 from bus.kit.contract import Adapter
 from bus.kit.spool import Spool, open_spool
 from bus.protocols.soap_xroad.parse import parse
+from bus.recording import Recorder
 from bus.rules import RulesText, read_rules
 from bus.telling import Reply, Telling
 from signing.attachments import Attachment
@@ -211,10 +212,13 @@ async def open_hub(
     exchanges = Exchanges(
         Equipment(
             rules=ruled.rules,
-            log=log,
-            attachment_store=store,
-            sealer=sealer,
-            pseudonyms=Pseudonyms(read_symmetric_key(settings.log.pseudonym_key)),
+            recorder=Recorder(
+                log,
+                store,
+                sealer,
+                Pseudonyms(read_symmetric_key(settings.log.pseudonym_key)),
+                ruled.rules.digest,
+            ),
             agencies={**agencies, METASERVICE_ADAPTER: metaservices},
             signers=signers,
             telling=telling,
@@ -233,7 +237,7 @@ async def open_hub(
         judges=judges,
         figures=ExchangeFigures(),
         clock=clock,
-        more={},
+        more={} if ruled.rules.revocation.is_off else {"revocation": revocation.watch.figures},
         started_at=time.monotonic(),
     )
     try:

@@ -138,7 +138,7 @@ def _part_metrics(status: HubStatus) -> Iterator[Metric]:
     for part, figures in sorted(status.more.items()):
         for name, value in sorted(figures.items()):
             if isinstance(value, bool | int | float):
-                yield _gauge(f"{part}_{name}", f"See {part} in docs/operators.md.", value)
+                yield _gauge(f"{part}_{name}", f"Of {part}; see docs/operators.md.", value)
 
 
 def _number(value: Value) -> str:

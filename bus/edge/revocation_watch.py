@@ -162,6 +162,18 @@ class RevocationWatch:
         )
         _tell(digest, status, now)
 
+    def figures(self) -> dict[str, int]:
+        """How many certificates are known, revoked, unknown or overdue: for operators."""
+        now = self._clock()
+        statuses = [watched.status for watched in self._watched.values()]
+        unknown = sum(isinstance(status, Unknown) for status in statuses)
+        return {
+            "certificates": len(statuses),
+            "revoked": sum(isinstance(status, Revoked) for status in statuses),
+            "unknown": unknown,
+            "overdue": sum(not _counts(status, now) for status in statuses) - unknown,
+        }
+
     # --- in the background -----------------------------------------------------------------
 
     def start(self) -> None:

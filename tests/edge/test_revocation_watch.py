@@ -302,6 +302,20 @@ def test_the_background_goes_on_whatever_happens_to_one(monkeypatch: pytest.Monk
     watching(story)
 
 
+def test_operators_are_told_how_many_of_each_kind_there_are() -> None:
+    async def story(watching: Watching) -> None:
+        world = watching.inquiry.world
+        world.update({b"a": good(b"a"), b"b": revoked(b"b"), b"c": good(b"c", valid_for=HOUR / 2)})
+        for name in (b"a", b"b", b"c", b"d"):
+            await watching.status(name)
+        watching.now += HOUR * 3 / 4
+
+        counted = {"certificates": 4, "revoked": 1, "unknown": 1, "overdue": 1}
+        assert watching.watch.figures() == counted
+
+    watching(story)
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revocation_watch, "CERTIFICATES_WATCHED_MAX", 2)
     monkeypatch.setattr(revocation_watch, "RECORDED_KEPT_MAX", 1)
