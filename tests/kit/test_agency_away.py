@@ -82,10 +82,7 @@ def test_a_host_that_refuses_is_unavailable_and_nothing_more() -> None:
         raises_exactly(RecipientUnavailable, lambda: get(f"http://127.0.0.1:{port}/"))
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"],
-)
+@pytest.mark.parametrize("reply", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
 def test_a_reply_that_breaks_off_is_told_so(reply: bytes) -> None:
     with answering(reply) as url:
         raises_exactly(RecipientBrokeOff, lambda: get(url))

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bus.core import errors
-from bus.core.envelope import Envelope
-from bus.core.faults import fault_of
+from bus.core.envelope import Envelope, SoapVersion
+from bus.core.faults import Fault, SoapCode, fault_of
 from bus.core.identifiers import MemberId, SubsystemId
 from bus.core.limits import Limits
 from bus.core.nation import FaultSpelling
@@ -387,3 +387,73 @@ def test_what_a_fault_says_is_fit_to_be_shown(asked: Envelope, nation: SmallNati
     assert fault is not None
     assert fault.reason.isprintable()
     assert base64.b64encode(fault.request_digest)
+
+
+# --- faults in both SOAP versions ----------------------------------------------------------------
+
+
+def signed_fault(fault: Fault, nation: SmallNation, version: SoapVersion) -> bytes:
+    element = fault_element(fault, FaultSpelling.PASCAL, version)
+    return write_fault_message(element, nation.signers[HUB], TIME, soap_version=version)
+
+
+OURS = Fault("a.b", "Client.X", "words", "f-1", "m-1", bytes(32), True, soap_code=SoapCode.SENDER)
+THEIRS = Fault(
+    errors.ServiceFault.code,
+    "NoSuchYear",
+    "words",
+    "f-1",
+    "m-1",
+    bytes(32),
+    False,
+    keeps_spelling=True,
+    actor="urn:tax",
+    detail_content=b"<a>1</a>",
+)
+
+
+@pytest.mark.parametrize("version", SoapVersion)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        OURS,
+        THEIRS,
+        replace(THEIRS, detail_content=b""),
+        replace(THEIRS, detail_content=b"words"),
+        replace(THEIRS, detail_content=b"<faultDetail>of theirs</faultDetail>"),
+        replace(THEIRS, xroad_code="soap:Server"),
+        replace(THEIRS, xroad_code="soap:Client", soap_code=SoapCode.SENDER),
+    ],
+)
+def test_a_fault_that_was_written_is_read_as_it_was(
+    fault: Fault, version: SoapVersion, nation: SmallNation
+) -> None:
+    answer = read_answer(signed_fault(fault, nation, version))
+
+    assert answer.fault == fault
+    assert answer.soap_version is version
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (b"soap:Sender<", b"soap:Nobody<", "none of SOAP 1.2"),
+        (b"<soap:Value>soap:Sender</soap:Value>", b"", "0 elements Value"),
+        (b"<soap:Code>", b"<soap:Code/><soap:Code>", "2 elements Code"),
+    ],
+)
+def test_a_fault_of_soap_1_2_has_its_code_once(
+    old: bytes, new: bytes, reason: str, nation: SmallNation
+) -> None:
+    raw = signed_fault(OURS, nation, SoapVersion.SOAP_1_2)
+
+    with pytest.raises(AnswerRejected, match=reason):
+        read_answer(raw.replace(old, new))
+
+
+def test_an_answer_in_soap_1_2_is_proved(nation: SmallNation, known: KnownHub) -> None:
+    asked = parse(request(nation, soap_version=SoapVersion.SOAP_1_2), Limits())
+
+    verified = verify_answer(receipted(signed(asked, nation), asked), asked, known, NOW)
+
+    assert isinstance(verified, VerifiedAnswer)

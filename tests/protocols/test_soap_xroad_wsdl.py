@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 import xmlschema
@@ -10,6 +11,7 @@ import zeep
 from lxml import etree
 
 import schemas
+from bus.core.envelope import SoapVersion
 from bus.core.identifiers import ServiceId
 from bus.core.nation import Service
 from bus.edge.payload_schemas import read_schema
@@ -20,12 +22,13 @@ LOCATION = "http://127.0.0.1:8080/services/x"
 WSDL = {"w": "http://schemas.xmlsoap.org/wsdl/", "s": "http://schemas.xmlsoap.org/wsdl/soap/"}
 
 
-def described(service: Service) -> bytes:
+def described(service: Service, version: SoapVersion = SoapVersion.SOAP_1_1) -> bytes:
     header = [
         read_schema(schemas.FOLDER / "xroad/4.0" / name)
         for name in ("identifiers.xsd", "xroad.xsd")
     ]
-    return write_wsdl(service, LOCATION, read_schema(schemas.FOLDER / service.schema), header)
+    schema = read_schema(schemas.FOLDER / service.schema)
+    return write_wsdl(service, LOCATION, schema, header, version)
 
 
 @pytest.fixture(scope="session")
@@ -92,3 +95,26 @@ def test_the_binding_is_document_literal_with_an_empty_action(
     assert binding.get("style") == "document"
     assert (operation.get("soapAction"), operation.get("style")) == ("", "document")
     assert {body.get("use") for body in root.findall(".//s:body", WSDL)} == {"literal"}
+
+
+def test_a_service_without_versions_names_none(services: Mapping[ServiceId, Service]) -> None:
+    one = services[LOOKUP]
+    without = replace(one, id=replace(one.id, service_version=""))
+
+    for service, versions in ((one, ["v1"]), (without, [])):
+        root = etree.fromstring(described(service))
+        found = root.findall("w:binding/w:operation/{http://x-road.eu/xsd/xroad.xsd}version", WSDL)
+        assert [version.text for version in found] == versions
+
+
+def test_a_description_has_one_port_of_the_version_that_is_asked_for(
+    services: Mapping[ServiceId, Service], tmp_path: object
+) -> None:
+    path = f"{tmp_path}/soap12.wsdl"
+    with open(path, "wb") as file:  # noqa: PTH123 - zeep takes names of files
+        file.write(described(services[LOOKUP], SoapVersion.SOAP_1_2))
+
+    (service,) = zeep.Client(path).wsdl.services.values()
+
+    (port,) = service.ports.values()
+    assert type(port.binding).__name__ == "Soap12Binding"

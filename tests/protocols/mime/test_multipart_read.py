@@ -293,3 +293,21 @@ def test_a_name_of_ours_is_not_taken_twice() -> None:
 
     with pytest.raises(MimeInvalid, match="same Content-ID"):
         read(raw)
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 3, 1000])
+@pytest.mark.parametrize("preamble", [b"", b"This is MIME.\n"])
+def test_a_message_whose_lines_end_in_lf_is_read_like_others(
+    preamble: bytes, chunk_bytes: int
+) -> None:
+    raw = preamble + (SOAP + part(b"1\r\n2") + END).replace(b"\r\n", b"\n")
+
+    found = read(raw, chunk_bytes=chunk_bytes)
+
+    assert (found.soap, [bytes(one.content) for one in found.parts]) == (b"<soap/>", [b"1\n2"])
+
+
+def test_a_message_that_ends_with_its_first_delimiter_has_no_soap_part() -> None:
+    for chunk_bytes in (1, 1000):
+        with pytest.raises(SoapMissing):
+            read(b"--b--", chunk_bytes=chunk_bytes)
