@@ -18,6 +18,9 @@ from tests.nation import NOW, SmallNation, der
 SAME = "says the same"
 """Expected of a change that is accepted because nothing that is acted upon is another."""
 
+NEW = "is a message of its own"
+"""Expected of a signed message that passes, and in which odd letters are letters."""
+
 OWN_NUMBER = b"040185766517"
 EVIL_NUMBER = b"001185000001"
 
@@ -82,7 +85,7 @@ class Case:
     source: str
     """The clause that forbids it, or who described the attack."""
     expected: str
-    """The code of the refusal; SAME if it is accepted and says what it said."""
+    """The code of the refusal; SAME if it is accepted and says what it said; or NEW."""
     make: Make = field(repr=False)
     every_stack: bool = False
     """Made from every valid message, not from one."""
