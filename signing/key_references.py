@@ -25,8 +25,6 @@ from signing.known_certificates import KnownCertificates, Name, Naming, leaf_of
 from signing.x509_tokens import CERTIFICATES_MAX, TOKEN_BYTES_MAX, end_entity
 
 _SERIAL_DIGITS_MAX = 64
-_X509_FACTS_MAX = 16
-"""Most certificates and names in one X509Data."""
 _X509_DATA_CHILDREN_MAX = 16
 """Certificates, names of them and revocation lists in one X509Data."""
 
@@ -141,8 +139,6 @@ def _from_key_identifier(identifier: etree._Element, place: TokenPlace) -> Token
 
 
 def _from_x509_data(data: etree._Element, place: TokenPlace) -> Token:
-    if len(data) > _X509_FACTS_MAX:
-        raise SignatureMalformed(f"X509Data says {len(data)} things; at most {_X509_FACTS_MAX}")
     certificates: list[bytes] = []
     said: list[Name] = []
     if len(data) > _X509_DATA_CHILDREN_MAX:
