@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from running_hub import OpenHub, RunningHub, opened
 
 from bus.core.log_entries import Event
-from bus.edge import key_store
-from bus.edge.signer_settings import SignerFiles, SignerSource
+from bus.edge import key_store, token_keys
+from bus.edge.signer_settings import SignerFiles, SignerSource, TokenKeyPlace
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from signing.errors import KeyUnavailable
 from signing.keys import Signer, make_signer
 from tests.certificates import DAY, make_certificate
+from tests.edge.soft_token import SoftToken, soft_tokens
 from tests.nation import CLIENT_WITHOUT_GRANT, HUB, NOW, PROVIDER, SmallNation, request
 
 
@@ -235,3 +236,49 @@ def test_what_is_told_about_a_lost_key_holds_no_detail(
         return (await running.post(request(nation, "m-1"))).body
 
     assert b"hsm" not in in_hub_with_devices(nation, tmp_path, story)
+
+
+# --- a token, really ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftToken]:
+    yield from soft_tokens(tmp_path_factory.mktemp("token"))
+
+
+def test_a_hub_signs_with_a_token_and_finds_it_again_after_it_was_away(
+    nation: SmallNation, tmp_path: Path, token: SoftToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_keys, "HOLD_OFF_SECONDS", 0.0)
+    key = ec.generate_private_key(ec.SECP384R1())
+    token.hold(key, label="hub", key_id="01")
+    certificate = make_certificate(
+        nation.issuer, key.public_key(), NOW, identifier=str(HUB.member), valid_until=30 * DAY
+    )
+    (tmp_path / "hub.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
+    place = TokenKeyPlace(
+        token.driver, token.label, "hub", b"\x01", token.pin_file, tmp_path / "hub.crt"
+    )
+
+    async def story(running: RunningHub) -> list[int]:
+        statuses = []
+        for trouble, relief in ((None, None), (token.lose_sessions, None), (unplug, token.plug_in)):
+            if trouble is not None:
+                trouble()
+            raw = request(nation, f"m-{len(statuses)}", client=CLIENT_WITHOUT_GRANT)
+            reply = await running.post(raw)
+            statuses.append(reply.status)
+            if reply.status == 500:
+                assert isinstance(running.proved(reply, raw), VerifiedFault)
+            if relief is not None:
+                relief()
+        raw = request(nation, "m-last", client=CLIENT_WITHOUT_GRANT)
+        assert isinstance(running.proved(await running.post(raw), raw), VerifiedFault)
+        return statuses
+
+    def unplug() -> None:
+        token.lose_sessions()
+        token.unplug()
+
+    with opened(nation, tmp_path, hub_signer=place) as hub:
+        assert hub.tell(story) == [500, 500, 503]
