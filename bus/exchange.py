@@ -17,29 +17,9 @@ import structlog
 from bus.core import errors
 from bus.core.attachments import message_digest
 from bus.core.envelope import SoapVersion
-from bus.core.exchange_entries import (
-    DELIVERED,
-    Entry,
-    SealedFacts,
-    answered_again_leaf,
-    interrupted_leaf,
-    outcome_leaf,
-    received_leaf,
-    refused_leaf,
-)
-from bus.core.log_entries import Pseudonyms, read_leaf
-from bus.core.pipeline import Refusal, Rules
-from bus.core.ports import (
-    AlreadyTaken,
-    AttachmentStore,
-    Claim,
-    InboxState,
-    KeptAttachments,
-    LogWrite,
-    MessageLog,
-    PayloadSealer,
-    Settlement,
-)
+from bus.core.exchange_entries import DELIVERED, Entry
+from bus.core.pipeline import Refusal
+from bus.core.ports import AlreadyTaken, Claim, InboxState
 from bus.core.routing import RoutedMessage
 from bus.core.validation import validate_answer
 from bus.edge.telemetry import places_of
@@ -48,15 +28,12 @@ from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.soap_xroad.judging import Decision, Judged
 from bus.protocols.soap_xroad.names import CONTENT_TYPES
 from bus.protocols.soap_xroad.write import SigningTime, write_with_blocks
-from bus.recording import MakeWrite, append_beside
+from bus.recording import Outcome, Recorder
 from bus.telling import HTTP_OK, Reply, Telling, reply_beside
 from signing.attachments import Attachment
 from signing.errors import KeyUnavailable
 from signing.keys import Signer, SignerInTime
 from signing.sign import AttachmentPart
-
-REFUSED_PAYLOAD_BYTES_MAX = 64 * 1024
-"""Of a sender that was not proved, at most this much is kept as evidence."""
 
 ANSWERED_AGAIN = "answered-again"
 """Outcome of a copy: the first answer again."""
@@ -84,11 +61,7 @@ class AgencyCall(Protocol):
 class Equipment:
     """Everything that exchanges need; put together by bus.hub."""
 
-    rules: Rules
-    log: MessageLog
-    attachment_store: AttachmentStore
-    sealer: PayloadSealer
-    pseudonyms: Pseudonyms
+    recorder: Recorder
     agencies: Mapping[str, AgencyCall]
     """By adapter id."""
     signers: Mapping[str, SignerInTime] = field(repr=False)
@@ -154,9 +127,7 @@ class Exchanges:
 
     async def settle_interrupted(self, key: bytes, received_index: int) -> None:
         """Record that a message of an earlier run was interrupted; its bytes may come again."""
-        leaf = interrupted_leaf(received_index, self._equipment.clock())
-        settlement = Settlement(key, InboxState.RETRYABLE)
-        await self._equipment.log.append(LogWrite(leaf, settlement=settlement))
+        await self._equipment.recorder.interrupted(key, received_index, self._equipment.clock())
 
     # --- refused ---------------------------------------------------------------------------
 
@@ -169,27 +140,11 @@ class Exchanges:
     ) -> Reply:
         equipment, telling = self._equipment, self._equipment.telling
         fault_id = equipment.new_id()
-        is_kept = refusal.verified is not None or len(raw) <= REFUSED_PAYLOAD_BYTES_MAX
-        payload = self._seal(raw) if raw and is_kept else None
         attachments = attachments or (refusal.envelope.attachments if refusal.envelope else ())
-
-        def entry_with(kept: KeptAttachments | None) -> LogWrite:
-            leaf = refused_leaf(
-                refusal,
-                len(raw),
-                payload,
-                equipment.pseudonyms,
-                equipment.rules.digest,
-                fault_id,
-                now,
-                kept,
-            )
-            return LogWrite(leaf, payload.sealed if payload else None)
-
         error = refusal.error
         _log.info("message.refused", code=error.code, fault_id=fault_id, detail=error.detail)
         try:
-            entry = await self._append(entry_with, attachments, is_content_kept=False)
+            entry = await self._equipment.recorder.refused(refusal, raw, attachments, fault_id, now)
         except errors.LogUnavailable as unavailable:
             return await self._unrecorded(unavailable, raw, refusal, now)
         try:
@@ -235,20 +190,20 @@ class Exchanges:
     async def _take(self, judged: Judged, now: datetime) -> Reply:
         message = judged.message
         envelope = message.valid.authorised.verified.envelope
-        key = self._equipment.pseudonyms.claim_key(str(envelope.client), envelope.message_id)
-        flight = self._in_flight.get(key)
+        claim = self._equipment.recorder.claim_of(envelope)
+        flight = self._in_flight.get(claim.key)
         if flight is not None and flight.digest != envelope.digest:
             return await self._refuse_conflict(message, now)
         if flight is not None:
             return await asyncio.shield(flight.reply)
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._in_flight[key] = _Flight(envelope.digest, reply)
+        self._in_flight[claim.key] = _Flight(envelope.digest, reply)
         try:
-            result = await self._carry_or_tell(judged, Claim(key, envelope.digest), now)
+            result = await self._carry_or_tell(judged, claim, now)
             reply.set_result(result)
         finally:
             reply.cancel()  # does nothing to a reply that is set
-            del self._in_flight[key]
+            del self._in_flight[claim.key]
         return result
 
     async def _carry_or_tell(self, judged: Judged, claim: Claim, now: datetime) -> Reply:
@@ -285,19 +240,7 @@ class Exchanges:
     async def _record_received(
         self, judged: Judged, claim: Claim, now: datetime
     ) -> _Received | AlreadyTaken:
-        equipment, message = self._equipment, judged.message
-        envelope = message.valid.authorised.verified.envelope
-        payload = self._seal(envelope.raw)
-
-        def entry_with(kept: KeptAttachments | None) -> LogWrite:
-            leaf = received_leaf(
-                message, payload, equipment.pseudonyms, equipment.rules.digest, now, kept
-            )
-            return LogWrite(leaf, payload.sealed, claim=claim)
-
-        result = await append_beside(
-            equipment.log, equipment.attachment_store, envelope.attachments, entry_with
-        )
+        result = await self._equipment.recorder.received(judged.message, claim, now)
         return result if isinstance(result, AlreadyTaken) else _Received(judged, result, claim)
 
     async def _deliver(self, received: _Received) -> Reply:
@@ -313,7 +256,7 @@ class Exchanges:
             _log.error("delivery.broken", error=type(error).__name__, places=places_of(error))
             return await self._settle_failed(received, errors.HubInternal(type(error).__name__))
         version = received.judged.message.valid.authorised.verified.envelope.soap_version
-        whole = await self._settle(received, body, time, attachments=answer.attachments)
+        whole = await self._settle(received, Outcome(body, answer.attachments), time)
         return reply_beside(
             Reply(HTTP_OK, whole, content_type=CONTENT_TYPES[version]), answer.attachments
         )
@@ -368,34 +311,16 @@ class Exchanges:
             # Nothing can be told under a signature, so nothing is: the same bytes may come again.
             await self.settle_interrupted(received.claim.key, received.entry.index)
             return telling.unsigned_reply(unavailable)
-        whole = await self._settle(received, body, time, error=error, fault_id=fault_id)
+        outcome = Outcome(body, error=error, fault_id=fault_id)
+        whole = await self._settle(received, outcome, time)
         return telling.fault_reply(error, whole)
 
-    async def _settle(
-        self,
-        received: _Received,
-        body: bytes,
-        time: datetime,
-        *,
-        error: errors.BusError | None = None,
-        fault_id: str | None = None,
-        attachments: tuple[Attachment, ...] = (),
-    ) -> bytes:
+    async def _settle(self, received: _Received, told: Outcome, time: datetime) -> bytes:
         """Record what came of a message; give what is told, with the receipt."""
-        is_final = error is None or error.recovery is errors.Recovery.NEVER
-        state = InboxState.ANSWERED if is_final else InboxState.RETRYABLE
-        payload = self._seal(body)
-        message, index = received.judged.message, received.entry.index
-        settlement = Settlement(received.claim.key, state)
-
-        def entry_with(kept: KeptAttachments | None) -> LogWrite:
-            leaf = outcome_leaf(message, index, payload, error, fault_id, time, kept)
-            return LogWrite(leaf, payload.sealed, settlement=settlement)
-
-        outcome = await self._append(entry_with, attachments)
-        digest = received.claim.digest
+        claim, message = received.claim, received.judged.message
+        outcome = await self._equipment.recorder.outcome(message, received.entry, claim, told, time)
         return self._equipment.telling.receipted(
-            body, received.entry, outcome, digest, time, attachments=attachments
+            told.body, received.entry, outcome, claim.digest, time, attachments=told.attachments
         )
 
     # --- taken before ----------------------------------------------------------------------
@@ -409,53 +334,22 @@ class Exchanges:
         self, message: RoutedMessage, taken: AlreadyTaken, now: datetime
     ) -> Reply:
         """A copy of an answered message gets the first answer and the first receipt."""
-        equipment = self._equipment
-        assert taken.outcome_index is not None
-        received = await equipment.log.read(taken.received_index)
-        outcome = await equipment.log.read(taken.outcome_index)
-        assert outcome.sealed is not None
-        leaf = answered_again_leaf(message, taken.received_index, equipment.rules.digest, now)
-        await equipment.log.append(LogWrite(leaf))
-        _, body = equipment.sealer.open_sealed(outcome.sealed)
-        facts = read_leaf(outcome.leaf)
-        attachments: tuple[Attachment, ...] = ()
-        if facts.stored is not None:
-            attachments = await asyncio.to_thread(equipment.attachment_store.open, facts.stored)
-        whole = equipment.telling.receipted(
-            body,
-            Entry(received.leaf, received.index),
-            Entry(outcome.leaf, outcome.index),
-            message.valid.authorised.verified.envelope.digest,
-            facts.time,
-            attachments=attachments,
+        first = await self._equipment.recorder.answered_again(message, taken, now)
+        envelope = message.valid.authorised.verified.envelope
+        telling = self._equipment.telling
+        whole = telling.receipted(
+            first.body,
+            first.received,
+            first.outcome,
+            envelope.digest,
+            first.facts.time,
+            attachments=first.attachments,
         )
-        is_delivered = facts.verdict == DELIVERED
-        status = HTTP_OK if is_delivered else equipment.telling.style.http_status
-        content_type = CONTENT_TYPES[message.valid.authorised.verified.envelope.soap_version]
+        is_delivered = first.facts.verdict == DELIVERED
+        status = HTTP_OK if is_delivered else telling.style.http_status
+        content_type = CONTENT_TYPES[envelope.soap_version]
         reply = Reply(status, whole, content_type=content_type, outcome=ANSWERED_AGAIN)
-        return reply_beside(reply, attachments)
-
-    # --- the log ---------------------------------------------------------------------------
-
-    def _seal(self, raw: bytes) -> SealedFacts:
-        return SealedFacts(*self._equipment.sealer.seal(raw), raw_bytes=len(raw))
-
-    async def _append(
-        self,
-        entry_with: MakeWrite,
-        attachments: tuple[Attachment, ...],
-        *,
-        is_content_kept: bool = True,
-    ) -> Entry:
-        appended = await append_beside(
-            self._equipment.log,
-            self._equipment.attachment_store,
-            attachments,
-            entry_with,
-            is_content_kept=is_content_kept,
-        )
-        assert isinstance(appended, Entry)  # only a claim can have been taken already
-        return appended
+        return reply_beside(reply, first.attachments)
 
 
 async def _signed(signer: Signer, write: Callable[[], bytes]) -> bytes:

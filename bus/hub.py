@@ -211,7 +211,6 @@ async def open_hub(
     revocation = RevocationStage(judges.judge, ruled.rules, settings.revocation, record, clock)
     exchanges = Exchanges(
         Equipment(
-            rules=ruled.rules,
             recorder=Recorder(
                 log,
                 store,

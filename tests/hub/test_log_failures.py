@@ -26,7 +26,7 @@ class UnwilledLog:
 
     def __init__(self, hub: OpenHub, refuses: Callable[[LogWrite], bool]) -> None:
         self._exchanges = hub.running.hub._exchanges
-        self._log = self._exchanges._equipment.log
+        self._log = self._exchanges._equipment.recorder.log
         self.refuses = refuses
 
     def __getattr__(self, name: str) -> object:
@@ -41,7 +41,8 @@ class UnwilledLog:
 def with_unwilled_log(hub: OpenHub, refuses: Callable[[LogWrite], bool]) -> UnwilledLog:
     log = UnwilledLog(hub, refuses)
     exchanges = hub.running.hub._exchanges
-    exchanges._equipment = replace(exchanges._equipment, log=log)  # type: ignore[arg-type]
+    recorder = replace(exchanges._equipment.recorder, log=log)  # type: ignore[arg-type]
+    exchanges._equipment = replace(exchanges._equipment, recorder=recorder)
     return log
 
 
@@ -134,7 +135,7 @@ def test_a_damaged_log_is_told(nation: SmallNation, hub: OpenHub) -> None:
     async def story(running: RunningHub) -> None:
         raw = request(nation)
         await running.post(raw)
-        equipment = running.hub._exchanges._equipment
+        recorder = running.hub._exchanges._equipment.recorder
 
         async def read(index: int) -> object:
             raise errors.LogCorrupt(f"there is no entry {index}")
@@ -145,7 +146,7 @@ def test_a_damaged_log_is_told(nation: SmallNation, hub: OpenHub) -> None:
 
         assert isinstance(told, VerifiedFault)
         assert told.fault.code == errors.LogCorrupt.code
-        assert equipment.log is not log
+        assert recorder.log is not log
 
     hub.tell(story)
 
