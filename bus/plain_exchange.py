@@ -105,6 +105,7 @@ class AccessPoint:
         """Use `open_access_point`."""
         self.limits = equipment.limits
         self.spool = equipment.spool
+        self.is_tls = equipment.is_tls
         self._equipment = equipment
         self._verifying = threading.Lock()
         """A TrustStore is used by one thread at a time."""
@@ -139,7 +140,8 @@ class AccessPoint:
         """
         path, _, query = target.partition("?")
         is_wsdl = path == _OLD_WSDL or query.lower().startswith("wsdl")
-        if not is_wsdl and path not in _ABOUT_SERVICES:
+        # The path is put behind the hub's address: it must not lead anywhere else.
+        if not path.startswith("/") or not (is_wsdl or path in _ABOUT_SERVICES):
             return None
         reply = self._equipment.link.get(target, accept)
         if reply.status != HTTP_OK or not is_wsdl:
@@ -219,7 +221,9 @@ class AccessPoint:
         equipment = self._equipment
         now = equipment.clock()
         try:
-            sent = parse_beside(request.envelope.attachments)(signed, Limits())
+            sent = parse_beside(request.envelope.attachments)(
+                signed, Limits(envelope_bytes_max=len(signed))
+            )
             with self._verifying:
                 verified = verify_answer(
                     answer.body, sent, equipment.known, now, answer.attachments

@@ -61,6 +61,8 @@ class AccessPoint(Protocol):
 
     limits: Limits
     spool: Spool
+    is_tls: bool
+    """Whether a connection shows the certificate of a system."""
 
     def answer(self, asked: Asked) -> _Reply:
         """The plain reply to a plain request."""
@@ -131,6 +133,9 @@ class AccessPointDoor:
         related = multipart_type(scope["headers"])
         check_head(scope, is_any_charset=True, is_multipart=related is not None)
         peer = _peer_digest(scope)
+        # Whoever shows nothing hands over nothing: bodies are read of the agency's systems only.
+        if self._access_point.is_tls and not peer:
+            raise errors.ClientNotAuthenticated(public_detail="it showed none")
         if related is not None:
             message = await read_multipart(receive, related, limits, self._access_point.spool)
             charset = _charset(message.soap_head.header("content-type"))
@@ -147,7 +152,8 @@ class AccessPointDoor:
         if scope["path"] == "/health":
             return Description(200, b"ready\n", "text/plain; charset=utf-8")
         query = scope["query_string"].decode("latin-1")
-        target = scope["path"] + (f"?{query}" if query else "")
+        path: str = scope["raw_path"].decode("latin-1")
+        target = f"{path}?{query}" if query else path
         accept = _header(scope, b"accept")
         try:
             return await self._in_thread(lambda: self._access_point.describe(target, accept))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bus.core.envelope import SoapVersion
 from bus.core.errors import (
-    AnswerInvalid,
     HubAnswerUnreadable,
     HubAway,
     HubSilent,
@@ -68,11 +67,15 @@ class HubLink:
         self._http.close()
 
     def _exchange(self, request: AgencyRequest, seconds_max: float) -> AgencyReply:
+        deadline = Deadline.after(seconds_max)
         try:
-            return self._http.send(request, Deadline.after(seconds_max))
+            try:
+                return self._http.send(request, deadline)
+            except RecipientUnavailable:
+                # A connection that was kept may have been closed just now. The same bytes count
+                # once at the hub: sent again they do no harm, whatever became of the first.
+                return self._http.send(request, deadline)
         except RecipientTimeout as error:
             raise HubSilent(error.detail) from error
-        except AnswerInvalid as error:
-            raise HubAnswerUnreadable(error.detail) from error
         except RecipientUnavailable as error:
             raise HubAway(error.detail) from error

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sqlite3
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from lxml import etree
@@ -399,6 +402,47 @@ def test_a_hub_that_is_away_is_a_fault_to_try_again(nation: SmallNation, tmp_pat
 
     assert fault_codes(reply) == ("Server.ClientProxy.NetworkError", "access-point.hub-away")
     assert "retry-after" in reply.headers
+
+
+def test_a_connection_that_breaks_is_tried_anew_once(
+    nation: SmallNation, hub: ServedHub, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        broken = threading.Thread(target=break_first_and_pass_on, args=(door, hub.url))
+        broken.start()
+        settings = write_settings(nation, tmp_path, f"http://127.0.0.1:{door.getsockname()[1]}")
+        with running_access_point(settings, hub.clock) as point:
+            reply = point.post(plain_request("broken-line-1"))
+        broken.join()
+
+    assert reply.status == 200
+    assert len(hub.agency.asked) == 1
+
+
+def break_first_and_pass_on(door: socket.socket, hub_url: str) -> None:
+    """Take a request and break off; then carry one over to the hub, and its answer back."""
+    first, _ = door.accept()
+    first.recv(65536)
+    first.close()
+    second, _ = door.accept()
+    with second:
+        raw = read_whole(second)
+        address = urlsplit(hub_url)
+        with socket.create_connection((str(address.hostname), address.port or 0)) as onward:
+            onward.sendall(raw)
+            second.sendall(read_whole(onward))
+
+
+def read_whole(connection: socket.socket) -> bytes:
+    raw = b""
+    while b"\r\n\r\n" not in raw:
+        raw += connection.recv(65536)
+    head, _, body = raw.partition(b"\r\n\r\n")
+    found = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+    assert found
+    while len(body) < int(found[1]):
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
 
 
 def test_a_hub_that_is_silent_is_waited_for_no_longer_than_was_set(
