@@ -14,6 +14,7 @@ from bus.cli.attachments import AttachedFile, save_attachments
 from bus.cli.exit_codes import COULD_NOT, EXIT_CODES, FOUND, fail, telling_errors
 from bus.cli.options import folder_option
 from bus.cli.plain_call import ask_plainly
+from bus.core.envelope import SoapVersion
 from bus.core.errors import BusError
 from bus.core.faults import Fault
 from bus.core.receipts import Receipt
@@ -30,6 +31,7 @@ from bus.kit.contract import Attachment
 from bus.sandbox.description import NameUnknown, read_description
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
+_SOAP_VERSIONS = {"1.1": SoapVersion.SOAP_1_1, "1.2": SoapVersion.SOAP_1_2}
 
 
 @click.command(epilog=f"{EXIT_CODES} A fault is 1; an answer that is not proved is 2.")
@@ -61,6 +63,13 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 )
 @click.option("--json", "as_json", is_flag=True, help="Print answer and proofs for programs.")
 @click.option("--plain", is_flag=True, help="Sign nothing: ask through its access point.")
+@click.option(
+    "--soap",
+    type=click.Choice(list(_SOAP_VERSIONS)),
+    default="1.1",
+    show_default=True,
+    help="The SOAP version of request and answer.",
+)
 def call(
     service: str,
     subsystem: str,
@@ -71,6 +80,7 @@ def call(
     message_id: str,
     attachments: tuple[Attachment, ...],
     save_to: Path | None,
+    soap: str,
     *,
     envelope: bool,
     as_json: bool,
@@ -81,6 +91,8 @@ def call(
     SERVICE and subsystem are full ids or ends of one: TraCuuThongTinCongDan, H41/motcua. The
     answer is shown only if its signature, its headers, the request's hash and the receipt hold.
     """
+    if plain and _SOAP_VERSIONS[soap] is not SoapVersion.SOAP_1_1:
+        fail("--plain asks in SOAP 1.1.")
     with telling_errors():
         described = read_description(folder.absolute())
         try:
@@ -93,7 +105,7 @@ def call(
             fail(str(error))
         except BusError as error:
             fail(f"The body cannot be sent: {error.public_reason} {error.public_detail}")
-    labels = Labels(message_id=message_id, user_id=user_id, issue=issue)
+    labels = Labels(message_id, user_id, issue, _SOAP_VERSIONS[soap])
     if plain:
         answer = ask_plainly(access_point, asking, service_id, payload, labels, attachments)
         click.echo(pretty(answer.element))

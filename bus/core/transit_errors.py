@@ -250,7 +250,7 @@ class TimestampsOverdue(BusError):
     blame = Blame.HUB
     recovery = Recovery.LATER
     public_reason = "The hub has no trusted time for its message log; send the same request later."
-    xroad = "Server.ClientProxy.LoggingFailed"
+    xroad = "Server.ClientProxy.LoggingFailed.TimestamperFailed"
 
 
 class SigningUnavailable(BusError):

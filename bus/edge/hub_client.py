@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lxml import etree
 
+from bus.core.envelope import SoapVersion
 from bus.core.errors import (
     AnswerInvalid,
     ConfigurationError,
@@ -28,8 +29,9 @@ from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest
 from bus.kit.clock import Deadline
 from bus.kit.spool import Spool
 from bus.protocols.mime.signed_part import signed_part
-from bus.protocols.mime.write import XOP_NAMESPACE, write_related
+from bus.protocols.mime.write import XOP_NAMESPACE, RelatedMessage, write_related
 from bus.protocols.soap_xroad.judging import parse_beside
+from bus.protocols.soap_xroad.names import CONTENT_TYPES, likely_version
 from bus.protocols.soap_xroad.read_answer import ANSWER_BYTES_MAX, AnswerRejected
 from bus.protocols.soap_xroad.verify_answer import (
     KnownHub,
@@ -55,7 +57,7 @@ __all__ = [
 
 ANSWER_SECONDS_MAX = 60.0
 """How long an answer may take; the hub itself answers sooner, if only with a fault."""
-_HEADERS = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""'}
+_SOAP_ACTION = {"SOAPAction": '""'}
 
 
 class HubUnreachable(Exception):
@@ -78,6 +80,7 @@ class Labels:
     message_id: str = ""
     user_id: str = ""
     issue: str = ""
+    soap_version: SoapVersion = SoapVersion.SOAP_1_1
 
 
 _NO_LABELS = Labels()
@@ -146,7 +149,14 @@ class HubClient:
         )
         parts = [signed_part(one) for one in attachments]
         time = SigningTime(self._clock())
-        return write_request(header, payload, self._signer, time, attachments=parts)
+        return write_request(
+            header,
+            payload,
+            self._signer,
+            time,
+            soap_version=labels.soap_version,
+            attachments=parts,
+        )
 
     def exchange(self, request: bytes, attachments: Attachments = ()) -> VerifiedAnswer:
         """Send a signed request and verify what comes back; raises as `call`."""
@@ -185,11 +195,18 @@ class HubClient:
         self._http.close()
 
     def _post(self, request: bytes, attachments: Attachments) -> AgencyReply:
-        post = AgencyRequest("POST", self._hub_url, headers=_HEADERS, body=request)
+        message: bytes | RelatedMessage = request
+        content_type = CONTENT_TYPES[likely_version(request)]
         if attachments:
-            related = write_related(request, attachments, is_xop=XOP_NAMESPACE in request)
-            headers = {**_HEADERS, "Content-Type": related.content_type}
-            post = AgencyRequest("POST", self._hub_url, headers=headers, body=related)
+            message = write_related(
+                request,
+                attachments,
+                soap_type=content_type.partition(";")[0],
+                is_xop=XOP_NAMESPACE in request,
+            )
+            content_type = message.content_type
+        headers = {**_SOAP_ACTION, "Content-Type": content_type}
+        post = AgencyRequest("POST", self._hub_url, headers=headers, body=message)
         try:
             return self._http.send(post, Deadline.after(self._answer_seconds_max))
         except (RecipientUnavailable, RecipientTimeout, AnswerInvalid) as error:

@@ -65,6 +65,20 @@ def test_the_same_message_gets_the_same_bytes_again(sandbox: Path) -> None:
     assert "message-id.conflict" in second.stderr.decode()
 
 
+def test_a_request_in_soap_1_2_gets_its_answer_in_soap_1_2(sandbox: Path) -> None:
+    ask = ["call", LOOK_UP, "--as", "H41/motcua", "--body", _sample(sandbox), "--dir", sandbox]
+    result = lienthong(*ask, "--soap", "1.2", "--envelope")
+    assert result.returncode == 0, told(result)
+    assert b'xmlns:soap="http://www.w3.org/2003/05/soap-envelope"' in result.stdout
+
+
+def test_a_plain_request_is_one_of_soap_1_1(sandbox: Path) -> None:
+    ask = ["call", LOOK_UP, "--as", "H41/motcua", "--body", _sample(sandbox), "--dir", sandbox]
+    result = lienthong(*ask, "--soap", "1.2", "--plain")
+    assert result.returncode == 2
+    assert "SOAP 1.1" in result.stderr.decode()
+
+
 def test_json_holds_answer_and_receipt(sandbox: Path) -> None:
     ask = ["call", LOOK_UP, "--as", "H41/motcua", "--body", _sample(sandbox), "--dir", sandbox]
     result = lienthong(*ask, "--json", "--user-id", "CB-1", "--issue", "HS-1")

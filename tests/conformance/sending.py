@@ -207,6 +207,6 @@ def _exchange(url: str, row: Row, request: Message) -> Message:
     given = {name: value for name, value in headers.items() if value is not None}
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_HTTP_SECONDS_MAX)
     with contextlib.closing(connection):
-        connection.request(row.method, "/", request.body, given)
+        connection.request(row.method, row.target, request.body, given)
         reply = connection.getresponse()
         return Message(reply.getheader("Content-Type"), reply.read(), reply.status)

@@ -18,7 +18,7 @@ PATHS = (HUB, UNSIGNED, ACCESS_POINT)
 UNSIGNED_IS_REFUSED = "Server.ServerProxy.MissingSignature"
 _MESSAGE_FAULTS = "Client."
 _ROW_KEYS = frozenset(
-    {"name", "request", "replace", "content_type", "soap_action", "method", "provider"}
+    {"name", "request", "replace", "content_type", "soap_action", "method", "target", "provider"}
     | {"without_grant", "expect", "paths", "clause"}
 )
 _PROVIDER_KEYS = frozenset(
@@ -42,6 +42,7 @@ class Row:
     name: str
     fixture: str
     method: str
+    target: str
     content_type: str | None
     soap_action: str | None
     body: bytes = field(repr=False)
@@ -89,6 +90,7 @@ def _row(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Row:
         name=values["name"],
         fixture=values["request"],
         method=values.get("method", defaults["method"]),
+        target=values.get("target", defaults["target"]),
         content_type=values.get("content_type", defaults["content_type"]),
         soap_action=values.get("soap_action", defaults["soap_action"]),
         body=_message(values["request"], values.get("replace", {}), "utf-8"),

@@ -7,15 +7,17 @@ import re
 import unicodedata
 from dataclasses import fields
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from bus.core.errors import ConfigurationError
 from bus.core.identifiers import MemberId, ServiceId, SubsystemId
 from bus.core.limits import Limits
+from bus.core.metaservices import RESERVED_SERVICE_CODES
 from bus.core.nation import FaultSpelling, Mode, Nation
 from bus.edge import routes_form
 from bus.edge.routes_file import parse_nation, read_nation
@@ -328,3 +330,73 @@ def test_any_edit_of_the_reference_gives_a_nation_or_problems_with_lines(
         outcome = error.problems
 
     assert isinstance(outcome, Nation) or outcome
+
+
+# --- members that ask themselves, metaservices, agencies that rest -------------------------------
+
+
+def test_a_member_itself_may_ask_and_be_asked() -> None:
+    read = nation(
+        SMALL.replace("clients: [VN/GOV/H41/motcua,", "clients: [VN/GOV/H41,")
+        .replace("G22/truclienthong/hoi/v1", "G22//hoi/")
+        .replace("    subsystems: [motcua, vanban]\n", "    subsystems: [vanban]\n")
+    )
+
+    itself = SubsystemId.parse("VN/GOV/H41")
+    (service,) = read.services
+    assert (service.provider, service.service_version) == (SubsystemId.parse("VN/GOV/G22"), "")
+    assert (itself, service) in read.grants
+    assert itself in read.subsystems
+
+
+def test_a_member_needs_no_subsystems() -> None:
+    text = SMALL.replace("    subsystems: [motcua, vanban]\n", "").replace(
+        "[VN/GOV/H41/motcua, VN/GOV/H41/vanban]", "[VN/GOV/H41]"
+    )
+
+    assert nation(text).members[MemberId.parse("VN/GOV/H41")].subsystems == ()
+
+
+@pytest.mark.parametrize("code", sorted(RESERVED_SERVICE_CODES))
+def test_no_service_has_the_name_of_a_metaservice(code: str) -> None:
+    (problem,) = problems_of(SMALL.replace("/hoi/v1", f"/{code}/v1"))
+
+    assert problem.startswith("routes.yaml:15: services[0].id: ")
+    assert f"{code} is the name of a metaservice" in problem
+
+
+def test_an_agency_may_rest_with_a_notice() -> None:
+    read = nation(SMALL.replace("name: Nghệ An", "name: Nghệ An\n    maintenance: Bảo trì"))
+
+    assert [member.maintenance for member in read.members.values()] == ["", "Bảo trì"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "texts", "others"),
+    [
+        (
+            routes_form.SubsystemIdText,
+            ["VN/GOV/H41", "VN/GOV/H41/motcua"],
+            ["VN/GOV", "VN/GOV/H41/", "VN/GOV/H41/a/b"],
+        ),
+        (
+            routes_form.ServiceIdText,
+            ["VN/GOV/G01/dancu/hoi/v1", "VN/GOV/G01//hoi/", "VN/GOV/G01//hoi/v1"],
+            ["VN/GOV/G01/dancu/hoi", "VN/GOV//dancu/hoi/v1", "VN/GOV/G01/dancu//v1"],
+        ),
+        (routes_form.HubIdText, ["VN/GOV/G22/hub"], ["VN/GOV/G22"]),
+    ],
+)
+def test_editors_and_the_hub_take_the_same_identifiers(
+    kind: Any, texts: list[str], others: list[str]
+) -> None:
+    adapter: TypeAdapter[object] = TypeAdapter(kind)
+    pattern = adapter.json_schema()["pattern"]
+
+    for text in texts:
+        assert re.search(pattern, text), text
+        assert adapter.validate_python(text) is not None
+    for text in others:
+        assert not re.search(pattern, text), text
+        with pytest.raises(ValidationError):
+            adapter.validate_python(text)
