@@ -76,7 +76,7 @@ def test_the_reference_nation_is_sound() -> None:
     assert str(read.hub) == "VN/GOV/G22/truclienthong"
     assert read.grants[(motcua, population)].purpose.startswith("Giải quyết thủ tục")
     assert read.services[population].mode is Mode.QUERY
-    assert len(read.services) == 7
+    assert len(read.services) == 8
     assert all(service.provider.member in read.members for service in read.services)
 
 
