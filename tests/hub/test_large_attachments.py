@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -22,6 +23,7 @@ from bus.edge.log_audit import AuditKeys, audit_log
 from bus.edge.log_files import ATTACHMENTS
 from bus.kit.contract import attachment_of_file
 from bus.kit.spool import Spool
+from bus.protocols.mime.write import write_related
 from signing.attachments import Attachment
 from signing.policy import DIGEST_SHA256
 from tests.nation import CLIENT, LOOKUP, SmallNation, payload
@@ -183,17 +185,19 @@ def _spooled_bytes(hub: HubProcess) -> int:
 
 
 def test_a_sender_that_says_nothing_holds_no_memory_and_no_spool(
-    sending: tuple[SmallNation, KnownHub], hub: HubProcess
+    sending: tuple[SmallNation, KnownHub], hub: HubProcess, large_file: Path, tmp_path: Path
 ) -> None:
     port = hub.port()
+    client = client_of(sending, port, tmp_path / "client")
+    sent = part(large_file)
+    message = write_related(client.sign(LOOKUP, payload(), attachments=(sent,)), [sent])
+    head = (
+        f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {len(message)}\r\n"
+        f"Content-Type: {message.content_type}\r\n\r\n"
+    )
+    deadline = monotonic() + DEADLINE_SECONDS
     with socket.create_connection(("127.0.0.1", port)) as silent:
-        silent.sendall(
-            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 104857600\r\n"
-            b"Content-Type: multipart/related; boundary=b\r\n\r\n"
-            b"--b\r\nContent-Type: text/xml\r\n\r\n<soap/>\r\n--b\r\nContent-Type: a/b\r\n"
-            b"Content-ID: <a>\r\n\r\n" + bytes(2 * MEBIBYTE)
-        )
-        deadline = monotonic() + DEADLINE_SECONDS
+        silent.sendall(head.encode() + b"".join(islice(message, 12)))
         while _spooled_bytes(hub) == 0 and monotonic() < deadline:
             sleep(0.01)
         assert _spooled_bytes(hub) > 0
@@ -201,4 +205,5 @@ def test_a_sender_that_says_nothing_holds_no_memory_and_no_spool(
         sleep(0.01)
 
     assert _spooled_bytes(hub) == 0
+    client.close()
     hub.stop()
