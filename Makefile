@@ -8,12 +8,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test coverage conformance check bench format clean system
+.PHONY: demo test coverage conformance check bench format clean system foreign
 
 demo: $(VENV)/.runtime
 	$(BIN)/lienthong demo
 
-test: system $(VENV)/.development
+test: system $(VENV)/.development foreign
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # Every branch of what decides and of what signs.
@@ -43,6 +43,10 @@ format: $(VENV)/.development
 # Servers and judges of others that the tests run; installed where we may, told of where not.
 system:
 	@sh .ci/system-packages
+
+# Environments of SOAP stacks of others, each apart from ours, kept in .cache.
+foreign: system $(VENV)/.development
+	@$(BIN)/python tests/interop/foreign_stacks.py
 
 $(VENV)/bin/pip:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: none was found." >&2; exit 1; }

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from foreign_stacks import python_with
+from foreign_stacks import fastapi_xroad_soap_python
 from judges import JOIN
 from lxml import etree
 
@@ -41,7 +41,7 @@ FORM = XRoadForm(
 
 @pytest.fixture(scope="module")
 def python() -> Path:
-    return python_with(EXAMPLE / "requirements.txt", "fastapi-xroad-soap")
+    return fastapi_xroad_soap_python()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from foreign_stacks import npm_soap_modules, python_with, wss4j_classes, zeep_python
+from foreign_stacks import (
+    npm_soap_modules,
+    pyxroad_python,
+    suds_python,
+    wss4j_classes,
+    zeep_python,
+)
 from judges import JOIN, ROOT, program
 
 from bus.sandbox.up import down
@@ -36,11 +42,11 @@ def with_python(python: Path) -> dict[str, str]:
 
 
 def pyxroad() -> dict[str, str]:
-    return with_python(python_with(JOIN / "pyxroad" / "requirements.txt", "pyxroad"))
+    return with_python(pyxroad_python())
 
 
 def suds() -> dict[str, str]:
-    return with_python(python_with(JOIN / "suds" / "requirements.txt", "suds"))
+    return with_python(suds_python())
 
 
 def zeep() -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from asking import HAND_IN, citizen_fields, journal_number, plain_arguments
-from foreign_stacks import python_with, zeep_python
+from foreign_stacks import pyxroad_python, suds_python, zeep_python
 from judges import JOIN, missing, program, run
 
 from bus.sandbox.description import Description
@@ -18,7 +18,7 @@ Command = tuple[object, ...]
 
 
 def pyxroad() -> Command:
-    python = python_with(JOIN / "pyxroad" / "requirements.txt", "pyxroad")
+    python = pyxroad_python()
     return (python, JOIN / "pyxroad" / "client.py")
 
 
@@ -27,7 +27,7 @@ def zeep() -> Command:
 
 
 def suds() -> Command:
-    python = python_with(JOIN / "suds" / "requirements.txt", "suds")
+    python = suds_python()
     return (python, JOIN / "suds" / "client.py")
 
 
