@@ -56,7 +56,6 @@ def revocation_warnings(
             if not sources.has_any(link) and link.digest not in told:
                 told.add(link.digest)
                 yield Problem(str(path), "", _unasked(link.name, settings.policy.check))
-    sources.close()
 
 
 def _unasked(name: str, check: RevocationCheck) -> str:

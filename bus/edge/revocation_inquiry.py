@@ -75,7 +75,6 @@ class EvidenceInquiry:
         """Stop both kinds of threads; what is being fetched is not waited for."""
         self._verifying.shutdown(wait=True, cancel_futures=True)
         self._fetching.shutdown(wait=False, cancel_futures=True)
-        self._sources.close()
 
     # --- in the verifying thread -------------------------------------------------------------
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from bus.core.errors import BusError
+from bus.edge.bounded_http import Bounds, FetchFailed, FetchRequest, fetch
 from bus.edge.revocation_settings import RevocationSettings
-from bus.kit.agency_http import AgencyHttp, AgencyRequest
-from bus.kit.clock import Deadline
 from signing.certificate_paths import Link, crl_issuer_name, ocsp_request
 from signing.revocation import Evidence
 
@@ -31,8 +29,6 @@ class RevocationSources:
 
     def __init__(self, settings: RevocationSettings) -> None:
         self._settings = settings
-        self._ocsp = AgencyHttp(reply_bytes_max=OCSP_BYTES_MAX)
-        self._crl = AgencyHttp(reply_bytes_max=CRL_BYTES_MAX)
 
     @property
     def is_named(self) -> bool:
@@ -54,32 +50,24 @@ class RevocationSources:
 
     def ask(self, address: str, link: Link) -> Evidence:
         """A responder's answer about a certificate; nothing is verified. Raises SourceFailed."""
-        request = AgencyRequest("POST", address, _OCSP_HEADERS, body=ocsp_request(link))
-        return Evidence(link.digest, self._reply(self._ocsp, request))
+        request = FetchRequest(address, ocsp_request(link), _OCSP_HEADERS)
+        return Evidence(link.digest, self._fetch(request, OCSP_BYTES_MAX))
 
     def crl(self, place: str | Path, link: Link) -> Evidence:
         """A CRL of a certificate's issuer; nothing is verified. Raises SourceFailed."""
         if isinstance(place, Path):
             listed = read_list(place)
         else:
-            listed = self._reply(self._crl, AgencyRequest("GET", place))
+            listed = self._fetch(FetchRequest(place), CRL_BYTES_MAX)
         if crl_issuer_name(listed) != link.issuer_name:
             raise SourceFailed("no CRL of this issuer")
         return Evidence(link.issuer_digest, listed)
 
-    def _reply(self, http: AgencyHttp, request: AgencyRequest) -> bytes:
+    def _fetch(self, request: FetchRequest, bytes_max: int) -> bytes:
         try:
-            reply = http.send(request, Deadline.after(self._settings.fetch_seconds))
-        except BusError as error:
-            raise SourceFailed(error.detail) from error
-        if reply.status != 200:
-            raise SourceFailed(f"HTTP status {reply.status}")
-        return reply.body
-
-    def close(self) -> None:
-        """Close every connection."""
-        self._ocsp.close()
-        self._crl.close()
+            return fetch(request, Bounds(self._settings.fetch_seconds, bytes_max))
+        except FetchFailed as error:
+            raise SourceFailed(str(error)) from error
 
 
 def read_list(path: Path) -> bytes:
