@@ -26,6 +26,12 @@ _OTHER_UNICODE_STARTS = (
 )
 
 
+_KINDS: dict[int, str] = {
+    code: name for name, code in vars(etree.ErrorTypes).items() if isinstance(code, int)
+}
+"""Names of libxml2's errors by their number."""
+
+
 def _parser() -> etree.XMLParser:
     return etree.XMLParser(
         resolve_entities=False,
@@ -56,9 +62,16 @@ def parse_xml(raw: bytes, *, bytes_max: int) -> etree._Element:
         if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
             raise ForbiddenXml(public_detail="a document type is not allowed") from error
         line, column = error.position
-        raise NotWellFormed(public_detail=f"line {line}, column {column}: {error.msg}") from error
+        reason = _reason(error)
+        raise NotWellFormed(public_detail=f"line {line}, column {column}: {reason}") from error
     _refuse_document_type(root)
     return root
+
+
+def _reason(error: etree.XMLSyntaxError) -> str:
+    """What is wrong, by its kind: the parser's own words repeat what stands there, payload too."""
+    kind = _KINDS.get(error.code, "not well-formed")  # type: ignore[attr-defined]
+    return kind.removeprefix("ERR_").removeprefix("NS_ERR_").replace("_", " ").lower()
 
 
 def _refuse_other_encodings(raw: bytes) -> None:

@@ -87,7 +87,7 @@ def test_the_bound_itself_is_taken() -> None:
 def test_elements_nested_beyond_all_sense_are_refused() -> None:
     raw = b"<a>" * 5000 + b"</a>" * 5000
 
-    with pytest.raises(NotWellFormed, match="depth"):
+    with pytest.raises(NotWellFormed, match="resource limit"):
         parse_xml(raw, bytes_max=len(raw))
 
 
@@ -108,3 +108,24 @@ def test_character_data_sections_are_text() -> None:
 def test_any_bytes_give_a_tree_or_a_bus_error(raw: bytes) -> None:
     with contextlib.suppress(BusError):
         assert parse_xml(raw, bytes_max=150).getparent() is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"<a><![CDATA[040185766517",
+        b"<a>040185766517<!--",
+        b"<a>040185766517</a>040185766517",
+        b"<a><n040185766517></a>",
+        b"<a>&n040185766517;</a>",
+        b"<a n040185766517='1' n040185766517='2'/>",
+        b"<n040185766517:a/>",
+    ],
+)
+def test_what_is_wrong_is_told_without_what_stands_there(raw: bytes) -> None:
+    with pytest.raises(NotWellFormed) as refused:
+        parse_xml(raw, bytes_max=100)
+
+    assert "040185766517" not in refused.value.detail
+    assert refused.value.detail.startswith("line 1, column ")
+    assert "\n" not in refused.value.detail
