@@ -25,7 +25,8 @@ RETRY = timedelta(seconds=5)
 """How long nobody is asked again after nobody could tell."""
 TURN_SECONDS = 1.0
 """How often is looked whose status must be asked anew."""
-ASKING_AT_ONCE_MAX = 8
+REFRESHING_AT_ONCE_MAX = 4
+"""Certificates that are asked about in the background at one time: messages do not wait for them."""
 RECORDED_KEPT_MAX = 65536
 """Pieces of evidence that are not recorded again; an older one would be, which does no harm."""
 TURNS_MAX = 8
@@ -46,7 +47,7 @@ class Inquiry(Protocol):
         ...
 
     async def fetch(self, certificate: bytes, now: datetime) -> None:
-        """Get newer evidence at hand, as far as anybody gives it in time."""
+        """Get newer evidence at hand, as far as anybody gives it within a bounded time."""
         ...
 
     def subjects(self, certificate: bytes) -> frozenset[bytes]:
@@ -88,7 +89,7 @@ class RevocationWatch:
         self._recorded: dict[bytes, None] = {}
         """Digests of evidence that this run has put into the log, the oldest first."""
         self._times_recorded = 0
-        self._slots = asyncio.Semaphore(ASKING_AT_ONCE_MAX)
+        self._slots = asyncio.Semaphore(REFRESHING_AT_ONCE_MAX)
         self._background: set[asyncio.Task[None]] = set()
 
     def known(self, digest: bytes, now: datetime) -> Status | None:
@@ -115,8 +116,7 @@ class RevocationWatch:
         recorded = self._times_recorded
         status = await self._inquiry.at_hand(certificate, now)
         if not _counts(status, now):
-            async with self._slots:
-                await self._inquiry.fetch(certificate, now)
+            await self._inquiry.fetch(certificate, now)
             recorded = self._times_recorded
             status = await self._inquiry.at_hand(certificate, now)
         # What others recorded meanwhile counts for this certificate, too.
