@@ -22,6 +22,7 @@ from urllib3.exceptions import HTTPError
 from bus.core.errors import ConfigurationError, Problem
 from bus.edge.key_store import read_certificates
 from bus.edge.log_files import CHECKPOINT
+from bus.edge.telemetry import places_of
 from bus.edge.timestamp_files import find_last_token, store_anchors, store_timestamp
 from bus.edge.timestamp_settings import TimestampSettings
 from signing.timestamps import (
@@ -170,7 +171,10 @@ class Timestamper:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self.stamp()
+            try:
+                self.stamp()
+            except Exception as error:  # a mistake of ours: told, and looked at again
+                _log.error("timestamp.broken", error=type(error).__name__, places=places_of(error))
             self._stopping.wait(LOOK_SECONDS)
 
     def stamp(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import pytest
 
 from bus.edge.hub_settings import ListenAddress, read_hub_settings
 from bus.edge.status_client import operations_url
-from tests.cli.running import lienthong, told
+from tests.cli.running import lienthong, lienthong_process, told
 from tests.edge.test_operations_door import LOG, STATUS
 
 
@@ -114,6 +115,23 @@ def test_settings_without_operations_are_told(sandbox: Path, tmp_path: Path) -> 
 
     assert result.returncode == 2
     assert "no operations are named" in told(result)
+
+
+def test_an_operators_address_in_use_is_bad_configuration(sandbox: Path, tmp_path: Path) -> None:
+    settings = read_hub_settings(sandbox / "hub.yaml")
+    assert settings.operations is not None
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = (sandbox / "hub.yaml").read_text()
+    other = text.replace(f"port: {settings.listen.port}\n", f"port: {port}\n", 1)
+    (sandbox / "other.yaml").write_text(other)
+
+    result = lienthong_process("serve", "--settings", sandbox / "other.yaml")
+
+    assert result.returncode == 2
+    taken = f"operations: cannot listen on 127.0.0.1 port {settings.operations.port}"
+    assert taken in told(result)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bus.core.errors import ConfigurationError
 from bus.core.log_entries import Event, build_leaf
 from bus.core.ports import LogWrite
+from bus.edge import timestamping
 from bus.edge.sqlite_log import SqliteLog
 from bus.edge.timestamp_files import find_last_token, find_notes, find_tokens
 from bus.edge.timestamp_settings import TimestampSettings
@@ -189,6 +191,28 @@ def test_how_far_the_clocks_are_apart_is_told(stamped: Stamped) -> None:
     stamped.stamp_after(0)
 
     assert stamped.timestamper.state.clock_offset_seconds == -90.0
+
+
+def test_a_mistake_of_ours_does_not_end_the_stamping(
+    stamped: Stamped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timestamping, "LOOK_SECONDS", 0.01)
+    is_well = threading.Event()
+
+    def ask(settings: TimestampSettings, request: bytes) -> bytes:
+        if not is_well.is_set():
+            is_well.set()
+            raise ZeroDivisionError
+        return stamped.authority(settings, request)
+
+    stamped.grow()
+    timestamper = Timestamper(stamped.folder, SETTINGS, TRUST, clock=stamped.clock, ask=ask)
+    timestamper.start()
+    assert is_well.wait(20)
+    stamped.clock.now += timedelta(hours=1)
+    timestamper.close()
+
+    assert stamped.sizes() == [1]
 
 
 def test_the_last_checkpoint_is_stamped_when_the_hub_closes(stamped: Stamped) -> None:
