@@ -26,7 +26,7 @@ RETRY = timedelta(seconds=5)
 TURN_SECONDS = 1.0
 """How often is looked whose status must be asked anew."""
 REFRESHING_AT_ONCE_MAX = 4
-"""Certificates that are asked about in the background at one time: messages do not wait for them."""
+"""Certificates that are asked about in the background at one time; messages do not wait for it."""
 RECORDED_KEPT_MAX = 65536
 """Pieces of evidence that are not recorded again; an older one would be, which does no harm."""
 TURNS_MAX = 8
