@@ -64,6 +64,7 @@ STACKS: dict[str, Callable[[], dict[str, str]]] = {
     "WSS4J": wss4j,
     "pyxroad": pyxroad,
     "zeep as it is": zeep,
+    "npm soap as it is": npm_soap,
     "suds": suds,
     "PHP": php,
     "SOAP::Lite": dict,

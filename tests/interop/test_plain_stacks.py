@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from asking import HAND_IN, citizen_fields, journal_number, plain_arguments
-from foreign_stacks import pyxroad_python, suds_python, zeep_python
+from foreign_stacks import npm_soap_modules, pyxroad_python, suds_python, zeep_python
 from judges import JOIN, missing, program, run
 
 from bus.sandbox.description import Description
@@ -75,28 +75,57 @@ def test_a_plain_stack_tells_a_fault(stack: Callable[[], Command], sandbox: Desc
     assert said.startswith("payload.schema: The Body does not follow the schema")
 
 
+# --- attachments ---------------------------------------------------------------------------------
+
+
+def hand_in(sandbox: Description, *command: object, files: list[Path]) -> tuple[int, str]:
+    """Run a client that hands files of a dossier in."""
+    arguments = plain_arguments(sandbox, service=HAND_IN)
+    done = run(*command, *arguments, "--journal", journal_number(sandbox), *files)
+    return done.returncode, done.stdout + done.stderr
+
+
+def file_of(folder: Path, name: str, content: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+PDF = b"%PDF-1.7\r\n--\r\n\x00\xff" * 20_000
+
+
 def test_zeep_hands_files_in_and_reads_the_one_that_comes_back(
     sandbox: Description, tmp_path: Path
 ) -> None:
-    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7\r\n--\r\n\x00\xff" * 20_000)
-    (tmp_path / "b.txt").write_text("một\nhai\n", "utf-8")
+    files = [file_of(tmp_path, "a.pdf", PDF), file_of(tmp_path, "b.txt", b"a\nb\n")]
 
-    done = run(
-        *(zeep_python(), JOIN / "zeep_attachments.py", *plain_arguments(sandbox, service=HAND_IN)),
-        *("--journal", journal_number(sandbox), tmp_path / "a.pdf", tmp_path / "b.txt"),
+    status, said = hand_in(sandbox, zeep_python(), JOIN / "zeep_attachments.py", files=files)
+
+    assert status == 0, said
+    assert "320000 bytes taken: a.pdf\n4 bytes taken: b.txt\nBIÊN NHẬN\n" in said
+
+
+def test_npm_soap_hands_a_file_in_as_mtom(
+    sandbox: Description, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODE_PATH", str(npm_soap_modules()))
+    script = JOIN / "npm-soap" / "hand_in.js"
+
+    status, said = hand_in(
+        sandbox, program("node"), script, files=[file_of(tmp_path, "a.pdf", PDF)]
     )
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "320000 bytes taken: a.pdf\n10 bytes taken: b.txt\nBIÊN NHẬN\n" in done.stdout
+    assert status == 0, said
+    assert said.startswith("BIÊN NHẬN\n")
+    assert "a.pdf: 320000 byte\n" in said
 
 
-def test_zeep_tells_a_fault_to_a_message_with_files(sandbox: Description, tmp_path: Path) -> None:
-    (tmp_path / "a.exe").write_bytes(b"MZ")
+def test_a_file_of_a_kind_that_is_not_taken_is_a_fault(
+    sandbox: Description, tmp_path: Path
+) -> None:
+    files = [file_of(tmp_path, "a.exe", b"MZ")]
 
-    done = run(
-        *(zeep_python(), JOIN / "zeep_attachments.py", *plain_arguments(sandbox, service=HAND_IN)),
-        *("--journal", journal_number(sandbox), tmp_path / "a.exe"),
-    )
+    status, said = hand_in(sandbox, zeep_python(), JOIN / "zeep_attachments.py", files=files)
 
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert done.stderr.startswith("attachment.")
+    assert status == 1, said
+    assert said.startswith("attachment.not-allowed: ")
