@@ -22,6 +22,7 @@ from bus.core.pipeline import Refusal
 from bus.core.ports import AlreadyTaken, Claim, InboxState
 from bus.core.routing import RoutedMessage
 from bus.core.validation import validate_answer
+from bus.edge.signing_threads import sign_aside
 from bus.edge.telemetry import places_of
 from bus.kit.contract import Answer, Query
 from bus.protocols.mime.signed_part import signed_part
@@ -355,7 +356,7 @@ class Exchanges:
 async def _signed(signer: Signer, write: Callable[[], bytes]) -> bytes:
     """What `write` writes and signs, in a thread if a device signs. Raises SigningUnavailable."""
     try:
-        return await asyncio.to_thread(write) if signer.waits else write()
+        return await sign_aside(write) if signer.waits else write()
     except KeyUnavailable as error:
         _log.error("signing.unavailable", detail=str(error))
         raise errors.SigningUnavailable(str(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from running_hub import OpenHub, RunningHub, opened
 
 from bus.core.log_entries import Event
-from bus.edge import key_store, token_keys
+from bus.edge import key_store, signing_threads, token_keys
 from bus.edge.signer_settings import SignerFiles, SignerSource, TokenKeyPlace
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from signing.errors import KeyUnavailable
@@ -123,11 +124,14 @@ class Device:
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
         self.is_away = False
+        self.hangs_until: threading.Event | None = None
 
     def public_key(self) -> Any:
         return self._signer.certificate.public_key()
 
     def sign(self, algorithm: str, data: bytes) -> bytes:
+        if self.hangs_until is not None:
+            self.hangs_until.wait(20)
         if self.is_away:
             raise KeyUnavailable("the token 'hsm' cannot be used: there is no token of this label")
         return self._signer.sign(algorithm, data)
@@ -225,6 +229,30 @@ def test_copies_that_wait_get_the_same_word(
         return {reply.status for reply in replies}
 
     assert in_hub_with_devices(nation, tmp_path, story) == {503}
+
+
+def test_a_device_that_hangs_is_waited_for_a_bounded_time(
+    nation: SmallNation,
+    tmp_path: Path,
+    devices: dict[str, Device],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signing_threads, "SIGNING_SECONDS_MAX", 0.05)
+    released = threading.Event()
+
+    async def story(running: RunningHub) -> tuple[int, str]:
+        answering = devices["VN-GOV-G01-dancu"]
+        answering.hangs_until = released
+        raw = request(nation, "m-1")
+        reply = await running.post(raw)
+        released.set()
+        fault = running.proved(reply, raw)
+        assert isinstance(fault, VerifiedFault)
+        return reply.status, fault.fault.code
+
+    told = in_hub_with_devices(nation, tmp_path, story)
+
+    assert told == (503, "hub.signing-unavailable")
 
 
 def test_what_is_told_about_a_lost_key_holds_no_detail(
