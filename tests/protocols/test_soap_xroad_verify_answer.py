@@ -108,6 +108,23 @@ def test_a_proved_answer_gives_payload_signer_and_receipt(
     assert proved.raw == raw
 
 
+def test_an_answer_says_what_the_request_said_however_that_was_indented(
+    nation: SmallNation, known: KnownHub
+) -> None:
+    raw = request(nation)
+    client = block(raw, "client")
+    indented = client.replace(b"><", b">\n  <")
+    extra = (
+        b' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="client" Id="c" '
+        b'xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" s:mustUnderstand="1" '
+    )
+    asked = parse(raw.replace(client, indented.replace(b" ", extra, 1)), Limits())
+
+    answer = receipted(signed(asked, nation), asked)
+
+    assert isinstance(verify_answer(answer, asked, known, NOW), VerifiedAnswer)
+
+
 def test_an_answer_as_the_log_keeps_it_is_proved_without_receipt(
     asked: Envelope, known: KnownHub, nation: SmallNation
 ) -> None:

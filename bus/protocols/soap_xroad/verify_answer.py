@@ -39,7 +39,7 @@ from bus.protocols.soap_xroad.write import without_receipt
 from signing.attachments import Attachment
 from signing.certificates import TrustStore, ValidatedCertificate
 from signing.errors import SignatureError
-from signing.names import TIMESTAMP, WSU_ID
+from signing.names import TIMESTAMP
 from signing.policy import SignaturePolicy
 from signing.signed_note import NoteInvalid, VerifyingKey, verify_note
 from signing.verify import SignedPart, VerifiedSignature, verify_signature
@@ -203,15 +203,25 @@ def _is_repeated(block: HeaderBlock) -> bool:
 
 
 def _content(block: HeaderBlock) -> list[tuple[str, str, dict[str, str]]]:
-    """Everything that a block says; its wsu:Id says nothing."""
-    return [
-        (
-            str(element.tag),
-            element.text or "",
-            {str(name): str(text) for name, text in element.items() if name != WSU_ID},
-        )
-        for element in block.element.iter()
-    ]
+    """Everything that a block says.
+
+    Its Ids, SOAP's and the schema's attributes say nothing, nor does white space between its
+    elements: an answer is not indented as the request may have been.
+    """
+    return [(str(one.tag), _own_text(one), _own_attributes(one)) for one in block.element.iter()]
+
+
+def _own_text(element: etree._Element) -> str:
+    text = element.text or ""
+    return text.strip() if len(element) else text
+
+
+def _own_attributes(element: etree._Element) -> dict[str, str]:
+    return {
+        str(name): str(text)
+        for name, text in element.items()
+        if etree.QName(name).namespace in (None, names.IDENTIFIERS) and name not in ("Id", "ID")
+    }
 
 
 def _check_request_hash(answer: AnswerEnvelope, request: Envelope) -> None:
