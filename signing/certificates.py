@@ -98,11 +98,16 @@ class TrustStore:
         """The trust anchors, in DER."""
         self.intermediates = tuple(intermediates)
         """What may stand between them and a sender's certificate, in DER."""
+        self._certificates = tuple(certificates)
         self.known = KnownCertificates(certificates)
         """Certificates of senders that name theirs without sending it; trusted like any other."""
         digests = sorted(hashlib.sha256(der).digest() for der in (*anchors, *intermediates))
         self.digest = hashlib.sha256(b"".join(digests)).digest()
         """Names this very set of anchors and intermediates."""
+
+    def for_another_thread(self) -> TrustStore:
+        """The same store with a cache, and parsed certificates, of its own."""
+        return TrustStore(self.anchors, self.intermediates, self._certificates)
 
     def validate(self, der: bytes, now: datetime) -> ValidatedCertificate:
         """Lead a DER certificate to an anchor as of `now` (aware, UTC).

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,8 @@ class Judges:
         # Attachments are rare and large, and stay in this process: one thread judges their
         # messages, and reads what a signature covers of them beside the event loop.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge-attachments")
+        self._rules_beside: Rules | None = None
+        """The same rules for that thread, which owns them: a trust store serves one thread."""
         self._is_ready = asyncio.Event()
         """Set when the process has said its first word, or is lost."""
         self.judged_beside = 0
@@ -117,8 +119,9 @@ class Judges:
     ) -> Decision:
         """The decision about a request. For any bytes: a decision."""
         if attachments:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._thread, judge_request, raw, self._rules, now, self._report, attachments
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(
+                self._thread, self._judge_beside, raw, now, attachments
             )
         if self._transport is None or len(self._waiting) >= WAITING_MAX:
             return judge_request(raw, self._rules, now, self._report)
@@ -132,6 +135,14 @@ class Judges:
         if len(self._gathered) >= HAND_OVER_TASKS:
             self._hand_over()
         return await decision
+
+    def _judge_beside(
+        self, raw: bytes, now: datetime, attachments: tuple[Attachment, ...]
+    ) -> Decision:
+        if self._rules_beside is None:
+            trust = self._rules.trust.for_another_thread()
+            self._rules_beside = replace(self._rules, trust=trust)
+        return judge_request(raw, self._rules_beside, now, self._report, attachments)
 
     def _hand_over(self) -> None:
         """Send what one turn of the event loop brought, as one frame."""

@@ -44,9 +44,15 @@ def _attachment(
     headers = (
         ("Content-Type", media_type),
         ("Content-Transfer-Encoding", "binary"),
+        ("Content-Disposition", f'attachment; filename="{_file_name(content_id)}"'),
         ("Content-ID", f"<{content_id}>"),
     )
     return Attachment(content_id, media_type, headers, count, digests, chunks)
+
+
+def _file_name(content_id: str) -> str:
+    """What may stand between quotes. RFC 2183 §2.3."""
+    return content_id.replace("\\", "_").replace('"', "_")
 
 
 def _measure(chunks: Iterable[bytes]) -> tuple[int, dict[str, bytes]]:

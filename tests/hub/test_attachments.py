@@ -27,6 +27,7 @@ from bus.edge.log_audit import AuditKeys, audit_log
 from bus.edge.log_files import ATTACHMENTS
 from bus.kit.contract import Answer, Query, attachment_of_bytes
 from bus.protocols.mime.write import write_related
+from bus.protocols.soap_xroad.read_answer import AnswerRejected
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from signing.attachments import Attachment
 from tests.nation import ANSWER, SAMPLE, SmallNation, payload, request
@@ -153,6 +154,23 @@ def test_attachments_that_are_not_the_signed_ones_are_refused(
         assert isinstance(found, VerifiedFault)
         assert found.fault.code == code
         assert not running.agency.asked
+
+    hub.tell(story)
+
+
+def test_attachments_in_another_order_are_noticed_by_their_sender(
+    taking: SmallNation, hub: OpenHub
+) -> None:
+    async def story(running: RunningHub) -> None:
+        given = [pdf(), pdf(b"2", "b")]
+        soap = signed(taking, given)
+
+        reply = await post(running, write_related(soap, given[::-1]))
+
+        # No signature covers the order; the receipt, which names the whole message, does.
+        assert isinstance(proved(running, reply, soap, given[::-1]), VerifiedAnswer)
+        with pytest.raises(AnswerRejected, match="receipt is about another request"):
+            proved(running, reply, soap, given)
 
     hub.tell(story)
 

@@ -21,7 +21,7 @@ from signing.certificates import CERTIFICATE_BYTES_MAX, TrustStore
 from signing.errors import CertificateRejected
 from signing.keys import load_private_key
 from tests.certificates import AUTHORITY, DAY, ENCIPHERING, Issuer, make_certificate, make_root
-from tests.nation import NOW, der
+from tests.nation import NOW, SmallNation, der
 
 ROOT = make_root("root", NOW)
 OTHER_ROOT = make_root("other root", NOW)
@@ -320,3 +320,13 @@ def test_path_validation_waits_for_nothing() -> None:
 
     with pytest.raises(CertificateRejected, match="not given"):
         certificates.run_without_waiting(fetch())
+
+
+def test_a_store_for_another_thread_holds_the_same(nation: SmallNation) -> None:
+    store = nation.rules.trust
+
+    other = store.for_another_thread()
+
+    assert other is not store
+    assert (other.digest, other.anchors) == (store.digest, store.anchors)
+    assert other.known.__class__ is store.known.__class__
