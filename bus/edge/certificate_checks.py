@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bus.core.errors import ConfigurationError, Problem
-from bus.core.nation import Member
+from bus.core.nation import Member, Nation
 from bus.edge.hub_settings import TrustSettings
 from bus.edge.key_store import read_certificates, read_signer
 from bus.edge.signer_settings import SignerSource, in_succession
@@ -52,6 +52,21 @@ def anchor_warnings(trust: TrustSettings, now: datetime) -> list[Problem]:
         for path, certificate in (*authorities(trust), *_certificates(trust.certificates))
         for warning in expiry_warnings(path, certificate, now)
     ]
+
+
+def known_warnings(
+    trust: TrustSettings, store: TrustStore, nation: Nation, now: datetime
+) -> Iterator[Problem]:
+    """Known certificates with which nobody can send: not accepted, or of no member."""
+    for path, certificate in _certificates(trust.certificates):
+        try:
+            validated = store.validate(certificate.public_bytes(Encoding.DER), now)
+        except CertificateRejected as error:
+            yield Problem(str(path), "", f"messages that name it are refused: {error}")
+            continue
+        subject = validated.subject_identifier
+        if subject not in nation.member_by_certificate_subject:
+            yield Problem(str(path), "", f"no member has the certificate subject {subject!r}")
 
 
 def signer_findings(

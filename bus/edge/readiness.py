@@ -18,6 +18,7 @@ from bus.edge.certificate_checks import (
     anchor_problems,
     anchor_warnings,
     known_certificates,
+    known_warnings,
     read_trust_store,
     signer_findings,
 )
@@ -90,6 +91,8 @@ class _Check:
             self.problems += anchor_problems(settings.trust, self.now)
             self.warnings += anchor_warnings(settings.trust, self.now)
             self._check_revocation(store)
+        if store is not None and nation is not None:
+            self.warnings += known_warnings(settings.trust, store, nation, self.now)
         self._check_time_authority()
         self._check_log()
         self._check_exposure()

@@ -303,6 +303,37 @@ def test_an_anchor_that_has_expired_is_a_problem(prepared: PreparedNation) -> No
     assert any(problem.startswith("trust/ca.crt: not valid now: ") for problem in problems)
 
 
+# --- certificates that messages only name ------------------------------------------------------
+
+
+def test_known_certificates_with_which_nobody_can_send_are_warned_of(
+    prepared: PreparedNation,
+) -> None:
+    folder = prepared.folder
+    stranger = Authority.create("Khác", NOW)
+    holder = Holder("Bộ Công an", "VN/GOV/G01", "VN/GOV/G01/thu")
+    authority = Authority.load(
+        (folder / "authority" / "ca.key").read_bytes(), prepared.anchor.read_bytes()
+    )
+    nobody = Holder("Không ai", "VN/GOV/Z99", "VN/GOV/Z99/thu")
+    for name, issued in {
+        "stranger": stranger.issue(holder, NOW),
+        "nobody": authority.issue(nobody, NOW),
+    }.items():
+        (folder / f"{name}.crt").write_bytes(issued.certificate_pem)
+    edit(
+        prepared.hub_settings,
+        "certificates:\n",
+        "certificates:\n  - stranger.crt\n  - nobody.crt\n",
+    )
+
+    warnings = [one for one in warned(prepared) if one.startswith(("stranger", "nobody"))]
+
+    assert len(warnings) == 2
+    assert warnings[0].startswith("stranger.crt: messages that name it are refused: ")
+    assert warnings[1] == "nobody.crt: no member has the certificate subject 'VN/GOV/Z99'"
+
+
 # --- revocation ------------------------------------------------------------------------------
 
 
