@@ -20,7 +20,7 @@ from bus.protocols.mime.write import RelatedMessage
 
 PIECE_BYTES = 256 * 1024
 """So much is taken apart, digested and written at once, beside the event loop."""
-DRAIN_BYTES_MAX = 128 * 1024 * 1024
+DRAIN_BYTES_MAX = 256 * 1024 * 1024
 """Of a request that is refused, this much more is read and thrown away, so that its sender gets
 the fault and not a broken connection."""
 _MULTIPART = b"multipart/"
