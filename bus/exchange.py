@@ -120,11 +120,12 @@ class Exchanges:
         error: errors.BusError,
         *,
         raw: bytes = b"",
+        attachments: tuple[Attachment, ...] = (),
         soap_version: SoapVersion | None = None,
     ) -> Reply:
         """The reply to a request that was not read as an envelope: method, type, size."""
         refusal = Refusal(error, None, None, soap_version)
-        return await self._refuse(raw, refusal, self._equipment.clock())
+        return await self._refuse(raw, refusal, self._equipment.clock(), attachments)
 
     async def settle_interrupted(self, key: bytes, received_index: int) -> None:
         """Record that a message of an earlier run was interrupted; its bytes may come again."""

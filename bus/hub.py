@@ -112,7 +112,11 @@ class Hub:
         """The reply to a request and what came beside it; its outcome is on disk."""
         if self._timestamper is not None and self._timestamper.is_overdue(self._clock()):
             overdue = errors.TimestampsOverdue()
-            return await self.refuse_unread(overdue, raw=raw, soap_version=soap_version)
+            return await self._counted(
+                self._exchanges.refuse_unread(
+                    overdue, raw=raw, attachments=attachments, soap_version=soap_version
+                )
+            )
         return await self._counted(
             self._exchanges.answer(raw, attachments, soap_version=soap_version)
         )
