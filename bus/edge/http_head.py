@@ -47,9 +47,16 @@ def check_head(scope: Scope, *, is_any_charset: bool = False, is_multipart: bool
 
 def version_of_head(scope: Scope) -> SoapVersion | None:
     """The SOAP version that the Content-Type names; None: it names none."""
-    headers: dict[bytes, bytes] = dict(scope["headers"])
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            return _version_of(value)
+    return None
+
+
+@lru_cache(maxsize=64)
+def _version_of(value: bytes) -> SoapVersion | None:
     try:
-        content_type = _content_type(headers.get(b"content-type", b""))
+        content_type = _content_type(value)
     except errors.ContentTypeInvalid:
         return None
     # Of a multipart message, `type` says what its first part is. RFC 2387 §3.1; MTOM §3.2.
