@@ -66,6 +66,7 @@ _NOT_FROM_CONTENT = frozenset(
         errors.LogUnavailable,
         errors.LogCorrupt,
         errors.RevocationUnknown,
+        errors.TimestampsOverdue,
     )
 )
 """Verdicts that no message alone leads to: what came before it, or the hub's own state, did."""

@@ -14,6 +14,8 @@ from running_hub import RunningHub, opened
 
 from bus import hub as hub_module
 from bus.core.log_entries import Event
+from bus.edge.key_store import read_symmetric_key
+from bus.edge.log_audit import AuditKeys, audit_log
 from bus.edge.log_verify import verify_log
 from bus.edge.timestamp_files import find_tokens
 from bus.edge.timestamp_settings import TimestampSettings
@@ -132,6 +134,13 @@ def test_when_nobody_stamps_for_too_long_the_hub_refuses_and_resumes_by_itself(
         assert len(running.agency.asked) == 3
 
     timed(nation, tmp_path, story)
+
+    keys = AuditKeys(read_key=read_symmetric_key(nation.settings.log.read_key))
+    audit = audit_log(tmp_path / "log", keys)
+    assert audit.replay is not None
+    assert "decided by more than the message (log.timestamps-overdue)" in audit.replay.skipped
+    late = [one.what for one in audit.report.findings]
+    assert late == ["from this entry on none had a timestamp for 4:01:01"]
 
 
 def test_a_restart_does_not_begin_the_bound_anew(
