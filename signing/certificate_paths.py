@@ -25,6 +25,7 @@ class Link:
     digest: bytes
     """SHA-256 of the DER."""
     issuer_digest: bytes
+    serial_number: int
     der: bytes = field(repr=False)
     issuer_der: bytes = field(repr=False)
     name: str
@@ -54,6 +55,7 @@ def _link(certificate: asn1_x509.Certificate, issuer: asn1_x509.Certificate) -> 
     return Link(
         digest=certificate.sha256,
         issuer_digest=issuer.sha256,
+        serial_number=certificate.serial_number,
         der=certificate.dump(),
         issuer_der=issuer.dump(),
         name=certificate.subject.human_friendly[:256],
@@ -104,3 +106,11 @@ def crl_issuer_name(der: bytes) -> bytes:
     except UNREADABLE:
         return b""
     return listed
+
+
+def listed_serial_numbers(der: bytes) -> frozenset[int]:
+    """The serial numbers that a CRL lists; none: these bytes are no CRL. Proves nothing."""
+    try:
+        return frozenset(entry.serial_number for entry in x509.load_der_x509_crl(der))
+    except UNREADABLE:
+        return frozenset()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,7 +14,7 @@ import structlog
 from bus.edge.evidence_store import EvidenceStore
 from bus.edge.revocation_settings import RevocationSettings
 from bus.edge.revocation_sources import RevocationSources, SourceFailed
-from signing.certificate_paths import Link, path_links
+from signing.certificate_paths import Link, listed_serial_numbers, path_links
 from signing.certificates import TrustStore
 from signing.errors import CertificateRejected
 from signing.revocation import (
@@ -28,6 +28,8 @@ from signing.revocation import (
 FETCHING_THREADS = 8
 FAILING_TOLD_MAX = 1024
 """Sources of which is remembered how they fail."""
+STATUSES_KEPT_MAX = 4096
+"""Statuses that need not be verified again while the evidence is the same."""
 PATHS_KEPT_MAX = 4096
 """Certificates of which is remembered what they hang on."""
 
@@ -51,6 +53,8 @@ class EvidenceInquiry:
         self._links: dict[bytes, tuple[Link, ...]] = {}
         self._verifying = ThreadPoolExecutor(1, thread_name_prefix="revocation-verify")
         self._fetching = ThreadPoolExecutor(FETCHING_THREADS, thread_name_prefix="revocation-fetch")
+        self._statuses: dict[tuple[bytes, ...], Status] = {}
+        """By certificate and the digests of what is known about its path."""
         self._failing: dict[str, str] = {}
         """How a source failed the last time."""
         self._new_until: dict[tuple[str, bytes], datetime] = {}
@@ -70,6 +74,10 @@ class EvidenceInquiry:
         """Digests of every certificate of the path; empty before `at_hand`."""
         links = self._links.get(certificate, ())
         return frozenset(digest for link in links for digest in (link.digest, link.issuer_digest))
+
+    async def concerned(self, new: Sequence[Evidence]) -> frozenset[bytes]:
+        """Known certificates, in DER, of which new evidence may tell something bad."""
+        return await self._verify(lambda: self._concerned(new))
 
     def close(self) -> None:
         """Stop both kinds of threads; what is being fetched is not waited for."""
@@ -92,12 +100,32 @@ class EvidenceInquiry:
         for link in links if not where_named_only else ():
             if not self._sources.has_any(link):
                 return Unknown(f"nobody can be asked about {link.name}")
-        return revocation_status(
-            self._trust,
-            certificate,
-            self._store.about(sorted(self.subjects(certificate))),
-            now,
-            where_named_only=where_named_only,
+        evidence = self._store.about(sorted(self.subjects(certificate)))
+        key = (certificate, *(piece.digest for piece in evidence))
+        known = self._statuses.get(key)
+        if known is not None:
+            return known
+        status = revocation_status(
+            self._trust, certificate, evidence, now, where_named_only=where_named_only
+        )
+        if len(self._statuses) >= STATUSES_KEPT_MAX:
+            self._statuses.pop(next(iter(self._statuses)))
+        if not isinstance(status, Unknown):  # later, the same evidence may tell
+            self._statuses[key] = status
+        return status
+
+    def _concerned(self, new: Sequence[Evidence]) -> frozenset[bytes]:
+        answered = {piece.about for piece in new if piece.is_ocsp}
+        listed = {
+            piece.about: listed_serial_numbers(piece.der) for piece in new if not piece.is_ocsp
+        }
+        return frozenset(
+            certificate
+            for certificate, links in self._links.items()
+            if any(
+                link.digest in answered or link.serial_number in listed.get(link.issuer_digest, ())
+                for link in links
+            )
         )
 
     def _take(self, certificate: bytes, link: Link, piece: Evidence, now: datetime) -> datetime:

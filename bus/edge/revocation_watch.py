@@ -7,7 +7,7 @@ before the message. While it is being recorded, messages of that certificate wai
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -16,7 +16,7 @@ import structlog
 
 from bus.core.errors import BusError
 from signing.errors import CertificateRejected
-from signing.revocation import Evidence, Revoked, Status, Unknown
+from signing.revocation import Evidence, Good, Revoked, Status, Unknown
 
 CERTIFICATES_WATCHED_MAX = 4096
 SEEN_LATELY = timedelta(hours=1)
@@ -52,6 +52,10 @@ class Inquiry(Protocol):
 
     def subjects(self, certificate: bytes) -> frozenset[bytes]:
         """Digests of the certificates that evidence about this path is about."""
+        ...
+
+    async def concerned(self, new: Sequence[Evidence]) -> frozenset[bytes]:
+        """Known certificates, in DER, of which new evidence may tell something bad."""
         ...
 
 
@@ -133,11 +137,10 @@ class RevocationWatch:
         """How many pieces of evidence were put into the log."""
         evidence = () if isinstance(status, Unknown) else status.evidence
         new = [piece for piece in evidence if piece.digest not in self._recorded]
-        # Whoever hangs on the same authority must not decide by less than the log says from here.
-        subjects = {piece.about for piece in new}
-        for other in self._watched.values() if new else ():
-            if subjects & self._inquiry.subjects(other.der):
-                other.ask_from = _EXPIRED
+        if not new:
+            return 0
+        concerned = await self._inquiry.concerned(new)
+        self._expire(concerned, {piece.about for piece in new})
         self._times_recorded += len(new)
         for piece in new:
             await self._record(piece)
@@ -145,6 +148,18 @@ class RevocationWatch:
                 del self._recorded[next(iter(self._recorded))]
             self._recorded[piece.digest] = None
         return len(new)
+
+    def _expire(self, concerned: frozenset[bytes], subjects: set[bytes]) -> None:
+        """From the next entry on nobody may be judged by less than the log says.
+
+        Who was good and is not named by the new evidence is good by it, too.
+        """
+        for watched in self._watched.values():
+            is_good = isinstance(watched.status, Good)
+            if watched.der in concerned or (
+                not is_good and subjects & self._inquiry.subjects(watched.der)
+            ):
+                watched.ask_from = _EXPIRED
 
     def _publish(self, digest: bytes, certificate: bytes, status: Status) -> None:
         now = self._clock()

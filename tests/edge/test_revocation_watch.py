@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -31,6 +31,8 @@ class ScriptedInquiry:
     world: dict[bytes, Status | Exception] = field(default_factory=dict)
     fetched: list[bytes] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    listed: set[bytes] = field(default_factory=set)
+    """Whom the authority's list names."""
     meanwhile: Callable[[], Awaitable[None]] | None = None
     """Happens once, while something is looked for at hand."""
 
@@ -53,6 +55,14 @@ class ScriptedInquiry:
 
     def subjects(self, certificate: bytes) -> frozenset[bytes]:
         return frozenset({certificate, AUTHORITY})
+
+    async def concerned(self, new: Sequence[Evidence]) -> frozenset[bytes]:
+        await asyncio.sleep(0)
+        named = {piece.about for piece in new} | (self.listed if self._is_list(new) else set())
+        return frozenset(named)
+
+    def _is_list(self, new: Sequence[Evidence]) -> bool:
+        return any(piece.about == AUTHORITY for piece in new)
 
 
 @dataclass(slots=True)
@@ -184,21 +194,33 @@ def test_evidence_that_cannot_be_recorded_makes_nothing_known() -> None:
     watching(story, fails=True)
 
 
-def test_who_hangs_on_the_same_authority_is_looked_at_again_when_it_says_something_new() -> None:
+def test_whom_a_new_list_names_is_looked_at_again() -> None:
     async def story(told: Watching) -> None:
         listed = Evidence(AUTHORITY, b"list")
-        told.inquiry.hand[b"a"] = good(b"a")
-        assert await told.status(b"a") == good(b"a")
+        told.inquiry.hand = {b"a": good(b"a"), b"b": good(b"b")}
+        for name in (b"a", b"b"):
+            assert await told.status(name) == good(name)
 
-        told.inquiry.hand = {
-            name: Revoked(NOW, "key_compromise", NOW, NOW + HOUR, (listed,))
-            for name in (b"a", b"b")
-        }
-        assert isinstance(await told.status(b"b"), Revoked)
+        by_list = Revoked(NOW, "key_compromise", NOW, NOW + HOUR, (listed,))
+        told.inquiry.hand = {b"a": by_list, b"c": by_list}
+        told.inquiry.listed = {b"a", b"c"}
+        assert isinstance(await told.status(b"c"), Revoked)
 
         assert told.watch.known(b"a", NOW) is None
         assert isinstance(await told.status(b"a"), Revoked)
-        assert told.recorded == [good(b"a").evidence[0].der, b"list"]
+        assert told.watch.known(b"b", NOW) == good(b"b")
+        assert told.recorded[-1] == b"list"
+
+    watching(story)
+
+
+def test_whom_nobody_vouched_for_is_looked_at_again_when_there_is_a_new_list() -> None:
+    async def story(told: Watching) -> None:
+        assert isinstance(await told.status(b"a"), Unknown)
+        told.inquiry.hand[b"b"] = Good(NOW, NOW + HOUR, (Evidence(AUTHORITY, b"list"),))
+        await told.status(b"b")
+
+        assert told.watch.known(b"a", NOW) is None
 
     watching(story)
 

@@ -617,6 +617,36 @@ def test_an_auditor_makes_each_decision_again_by_the_evidence_of_its_time(
     assert audited(nation, tmp_path) == []
 
 
+def test_a_list_that_counts_for_one_counts_for_all_whom_it_names(
+    nation: SmallNation, authority: StatusServer, tmp_path: Path
+) -> None:
+    revoked, known, new = (
+        sender(nation, authority, client=client, ocsp=False)
+        for client in (CLIENT, OTHER_CLIENT, CLIENT)
+    )
+
+    async def story(running: RunningHub) -> None:
+        for number, one in enumerate((revoked, known)):
+            assert await verdict(running, one.request(f"m-{number}")) == SOUND
+        authority.revoked[revoked.certificate] = NOW
+        authority.time = running.clock.now = later = NOW + 6 * MINUTE
+
+        # Given a newer list that nobody was judged by yet
+        await running.hub._revocation.watch.refresh(known.signer.certificate_sha256)
+        assert await verdict(running, revoked.request("m-3", later)) == SOUND
+        # When somebody is, it is in the log, and counts for whom it names
+        assert await verdict(running, new.request("m-4", later)) == SOUND
+        assert await verdict(running, revoked.request("m-5", later)) == REVOKED
+        assert await verdict(running, known.request("m-6", later)) == SOUND
+        # Then it was recorded once, and whom it does not name was not looked at again
+        assert [leaf.event for leaf in running.leaves()].count(Event.EVIDENCE) == 2
+
+    with opened(nation, tmp_path, revocation=asking(tmp_path)) as hub:
+        hub.tell(story)
+
+    assert audited(nation, tmp_path) == []
+
+
 def test_an_auditor_finds_a_message_that_was_taken_against_the_evidence(
     nation: SmallNation, authority: StatusServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from signing import revocation
-from signing.certificate_paths import crl_issuer_name, ocsp_request, path_links
+from signing.certificate_paths import (
+    crl_issuer_name,
+    listed_serial_numbers,
+    ocsp_request,
+    path_links,
+)
 from signing.certificates import TrustStore
 from signing.errors import CertificateRejected
 from signing.revocation import (
@@ -367,6 +372,14 @@ def test_the_issuer_of_a_list_is_read_from_it() -> None:
     assert crl_issuer_name(b"no list") == b""
 
 
+def test_what_a_list_lists_is_read_from_it() -> None:
+    crl = make_crl(ROOT, NOW, {LEAF: NOW - HOUR, OTHER_LEAF: NOW})
+
+    assert listed_serial_numbers(crl) == {LEAF.serial_number, OTHER_LEAF.serial_number}
+    assert listed_serial_numbers(listed().der) == set()
+    assert listed_serial_numbers(b"no list") == set()
+
+
 SOUND = response(revoked_at=NOW - HOUR, responder=make_responder(ROOT, NOW)).der
 SOUND_LIST = make_crl(ROOT, NOW - MINUTE, {LEAF: NOW - HOUR})
 
@@ -380,3 +393,4 @@ def test_evidence_with_another_byte_never_says_good(raw: bytes, data: st.DataObj
 
     assert not isinstance(status(about(subject, changed)), Good)
     crl_issuer_name(changed)
+    listed_serial_numbers(changed)
