@@ -18,6 +18,8 @@ from running_hub import OpenHub, RunningHub, opened
 
 from bus.core.log_entries import Event
 from bus.edge import key_store, signing_threads, token_keys
+from bus.edge.key_store import read_symmetric_key
+from bus.edge.log_audit import AuditKeys, audit_log
 from bus.edge.signer_settings import SignerFiles, SignerSource, TokenKeyPlace
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from signing.errors import KeyUnavailable
@@ -97,6 +99,13 @@ def test_the_key_that_follows_signs_from_when_it_is_valid_and_both_are_believed(
         seen = hub.tell(story)
 
     assert seen == [(True, True), (True, True), (False, False), (False, False), (True, True)]
+    must_be_sound(nation, tmp_path)
+
+
+def must_be_sound(nation: SmallNation, folder: Path) -> None:
+    """An auditor, who makes every decision again, finds nothing in the log."""
+    keys = AuditKeys(read_key=read_symmetric_key(nation.settings.log.read_key))
+    assert audit_log(folder / "log", keys).report.findings == []
 
 
 def test_the_status_says_which_key_signs(nation: SmallNation, tmp_path: Path) -> None:
@@ -155,9 +164,12 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> dict[str, Device]:
 def in_hub_with_devices(
     nation: SmallNation, folder: Path, story: Callable[[RunningHub], Any]
 ) -> Any:
+    """What the story tells; whatever happened in it, an auditor finds nothing in the log."""
     with opened(nation, folder) as hub:
         assert isinstance(hub, OpenHub)
-        return hub.tell(story)
+        told = hub.tell(story)
+    must_be_sound(nation, folder)
+    return told
 
 
 def test_a_device_signs_answers_and_faults(
