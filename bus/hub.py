@@ -112,10 +112,8 @@ class Hub:
         """The reply to a request and what came beside it; its outcome is on disk."""
         if self._timestamper is not None and self._timestamper.is_overdue(self._clock()):
             overdue = errors.TimestampsOverdue()
-            return await self._counted(
-                self._exchanges.refuse_unread(
-                    overdue, raw=raw, attachments=attachments, soap_version=soap_version
-                )
+            return await self.refuse_unread(
+                overdue, raw=raw, attachments=attachments, soap_version=soap_version
             )
         return await self._counted(
             self._exchanges.answer(raw, attachments, soap_version=soap_version)
@@ -126,10 +124,13 @@ class Hub:
         error: errors.BusError,
         *,
         raw: bytes = b"",
+        attachments: tuple[Attachment, ...] = (),
         soap_version: SoapVersion | None = None,
     ) -> Reply:
         """The reply to a request that was not read, in the version that its head names."""
-        refused = self._exchanges.refuse_unread(error, raw=raw, soap_version=soap_version)
+        refused = self._exchanges.refuse_unread(
+            error, raw=raw, attachments=attachments, soap_version=soap_version
+        )
         return await self._counted(refused)
 
     async def _counted(self, exchange: Awaitable[Reply]) -> Reply:

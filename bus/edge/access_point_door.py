@@ -138,6 +138,8 @@ class AccessPointDoor:
             raise errors.ClientNotAuthenticated(public_detail="it showed none")
         if related is not None:
             message = await read_multipart(receive, related, limits, self._access_point.spool)
+            if message.failure is not None:
+                raise message.failure
             charset = _charset(message.soap_head.header("content-type"))
             return Asked(message.soap, charset, message.attachments, peer)
         try:

@@ -51,8 +51,8 @@ async def read_multipart(
 ) -> WholeMessage:
     """The whole request, its attachments in the spool as far as they may be kept.
 
-    Raises MimeInvalid, SoapMissing, ContentTypeInvalid, TooLarge, SpoolUnavailable,
-    NotWellFormed (broken off, or too slow).
+    Where the spool had no room, its failure says so. Raises MimeInvalid, SoapMissing,
+    ContentTypeInvalid, TooLarge, NotWellFormed (broken off, or too slow).
     """
     intake = MultipartIntake(content_type, limits, spool, kept_bytes_max)
     try:

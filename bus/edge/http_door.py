@@ -72,6 +72,7 @@ class Hub(DescribedHub, Protocol):
         error: errors.BusError,
         *,
         raw: bytes = b"",
+        attachments: tuple[Attachment, ...] = (),
         soap_version: SoapVersion | None = None,
     ) -> _Answer:
         """The reply to a request that was not read, in the version that its head names."""
@@ -122,7 +123,14 @@ class HttpDoor:
                 message = await read_multipart(
                     receive, related, hub.limits, hub.spool, hub.kept_bytes_max
                 )
-                return await self._hub.answer(
+                if message.failure is not None:
+                    return await hub.refuse_unread(
+                        message.failure,
+                        raw=message.soap,
+                        attachments=message.attachments,
+                        soap_version=version_of_head(scope),
+                    )
+                return await hub.answer(
                     message.soap, message.attachments, soap_version=version_of_head(scope)
                 )
             seconds = self._hub.limits.request_read_seconds_max

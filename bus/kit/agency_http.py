@@ -190,7 +190,10 @@ class AgencyHttp:
             intake = MultipartIntake(parse_content_type(content_type), self._limits, spool)
             for chunk in _chunks(raw, deadline):
                 intake.feed(chunk)
-            return intake.end()
+            whole = intake.end()
+            if whole.failure is not None:
+                raise whole.failure
+            return whole
         except (MimeInvalid, SoapMissing) as error:
             raise AnswerMimeInvalid(error.detail) from error
         except ContentTypeInvalid as error:

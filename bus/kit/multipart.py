@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bus.core.errors import SpoolUnavailable
 from bus.core.limits import Limits
 from bus.kit.spool import Spool, SpooledPart
 from bus.protocols.mime.content_type import ContentType
@@ -19,6 +20,8 @@ class WholeMessage:
     soap_head: PartHead
     soap: bytes = field(repr=False)
     attachments: tuple[Attachment, ...]
+    failure: SpoolUnavailable | None = None
+    """Why the content of an attachment is not there, though it may come: there was no room."""
 
 
 KeptBytesMax = Callable[[bytes], int]
@@ -48,7 +51,7 @@ class MultipartIntake:
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes.
 
-        Raises MimeInvalid, ContentTypeInvalid, TooLarge, SpoolUnavailable.
+        Raises MimeInvalid, ContentTypeInvalid, TooLarge.
         """
         self._reader.feed(chunk)
 
@@ -56,7 +59,8 @@ class MultipartIntake:
         """No more bytes follow. Raises MimeInvalid, SoapMissing."""
         head = self._reader.end()
         attachments = tuple(part.attachment() for part in self._parts)
-        return WholeMessage(head, self._reader.soap, attachments)
+        failure = next((part.failure for part in self._parts if part.failure), None)
+        return WholeMessage(head, self._reader.soap, attachments, failure)
 
     def close(self) -> None:
         """Let go of what was taken; whole attachments that `end` gave stay with their holders."""

@@ -123,7 +123,8 @@ class _Content:
 class SpooledPart:
     """Takes the content of one part, and makes an attachment of it.
 
-    Content of more than `kept_bytes_max` is measured and not kept: nobody will be given it.
+    Content of more than `kept_bytes_max` is measured and not kept: nobody will be given it. So is
+    what finds no room: the message can still be named whole when it is refused.
     """
 
     def __init__(self, spool: Spool, head: PartHead, *, kept_bytes_max: int | None = None) -> None:
@@ -131,18 +132,25 @@ class SpooledPart:
         self._count = 0
         self._kept_bytes_max = kept_bytes_max
         self._content: _Content | None = _Content(spool)
+        self.failure: SpoolUnavailable | None = None
+        """Why the content is not kept, where it should have been."""
         self._sha256 = hashlib.sha256()
         self._sha512 = hashlib.sha512()
 
     def write(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises SpoolUnavailable."""
+        """Take the next bytes."""
         self._sha256.update(chunk)
         self._sha512.update(chunk)
         self._count += len(chunk)
         if self._kept_bytes_max is not None and self._count > self._kept_bytes_max:
             self._content = None
-        if self._content is not None:
+        if self._content is None:
+            return
+        try:
             self._content.write(chunk)
+        except SpoolUnavailable as error:
+            # A new one: the traceback of the first would hold the content, and its room.
+            self._content, self.failure = None, SpoolUnavailable(error.detail)
 
     def finish(self) -> None:
         """No more bytes follow."""

@@ -239,8 +239,12 @@ def test_an_answer_with_attachments_that_its_rule_does_not_allow_is_no_answer(
 def test_a_full_spool_is_told_as_a_fault_for_a_while(nation: SmallNation, tmp_path: Path) -> None:
     async def story(running: RunningHub) -> None:
         sent = [pdf(bytes(200_000))]
-        reply = await post(running, write_related(signed(ruled, sent), sent))
-        assert (reply.status, b"attachment.spool-unavailable" in reply.body) == (503, True)
+        soap = signed(ruled, sent)
+        reply = await post(running, write_related(soap, sent))
+        told = proved(running, reply, soap, sent)
+        assert isinstance(told, VerifiedFault)
+        assert (reply.status, told.fault.code) == (503, "attachment.spool-unavailable")
+        assert told.fault.is_retryable
         assert running.hub.spool.bytes_in_use == 0
 
     ruled = nation_with_attachments(nation, tmp_path)
