@@ -48,8 +48,22 @@ class Timestamp:
     """The authority's policy, a dotted object identifier."""
 
 
+@dataclass(frozen=True, slots=True)
+class _ProvedPath:
+    """A certificate with its path to an anchor, and the time in which all of it is valid."""
+
+    certificate: bytes
+    links: list[bytes]
+    first: datetime
+    last: datetime
+
+
 class TimestampTrust:
-    """Which time authorities are believed: anchors of their own, apart from those of messages."""
+    """Which time authorities are believed: anchors of their own, apart from those of messages.
+
+    Owns the path that was proved last: an authority signs many tokens with one certificate. Used
+    from one thread.
+    """
 
     def __init__(self, anchors: Sequence[bytes], intermediates: Sequence[bytes] = ()) -> None:
         """All in DER. Raises TimestampInvalid: unreadable."""
@@ -58,6 +72,7 @@ class TimestampTrust:
             self._intermediates = [_certificate(der) for der in intermediates]
         except _UNREADABLE as error:
             raise TimestampInvalid("not an X.509 certificate in DER") from error
+        self._proved: _ProvedPath | None = None
         self.anchors = tuple(anchors)
         self.intermediates = tuple(intermediates)
 
@@ -71,6 +86,18 @@ class TimestampTrust:
 
         Raises TimestampInvalid.
         """
+        der = certificate.dump()
+        proved = self._proved
+        if proved is None or proved.certificate != der or not proved.first <= at <= proved.last:
+            proved = self._proved = self._prove(certificate, sent, at)
+        return proved.links
+
+    def _prove(
+        self,
+        certificate: asn1_x509.Certificate,
+        sent: Sequence[asn1_x509.Certificate],
+        at: datetime,
+    ) -> _ProvedPath:
         validator = CertificateValidator(
             certificate,
             intermediate_certs=[*self._intermediates, *sent],
@@ -85,7 +112,14 @@ class TimestampTrust:
             path = _run_without_waiting(validator.async_validate_path())
         except (ValidationError, PathBuildingError) as error:
             raise TimestampInvalid(f"the authority's certificate: {error}") from error
-        return [link.dump() for link in path.iter_certs(include_root=True)]
+        links = list(path.iter_certs(include_root=True))
+        validities = [link["tbs_certificate"]["validity"] for link in links]
+        return _ProvedPath(
+            certificate=certificate.dump(),
+            links=[link.dump() for link in links],
+            first=max(validity["not_before"].native for validity in validities),
+            last=min(validity["not_after"].native for validity in validities),
+        )
 
 
 def timestamp_request(data: bytes, nonce: int) -> bytes:
@@ -192,8 +226,8 @@ class _Token:
         if sid.name != "issuer_and_serial_number":
             raise TimestampInvalid("the signer is not named by issuer and serial number")
         for certificate in self._sent:
-            is_issuer = certificate.issuer == sid.chosen["issuer"]
-            if is_issuer and certificate.serial_number == sid.chosen["serial_number"].native:
+            is_number = certificate.serial_number == sid.chosen["serial_number"].native
+            if is_number and certificate.issuer == sid.chosen["issuer"]:
                 return certificate
         raise TimestampInvalid("the authority's certificate is not in the token")
 
