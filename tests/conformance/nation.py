@@ -43,6 +43,8 @@ class RunningNation:
 
     hub_url: str
     access_point_url: str
+    snake_access_point_url: str
+    """One that spells faultcodes as X-Road does from 7.8."""
     known: KnownHub
     signer: Signer = field(repr=False)
     provider: Provider
@@ -55,10 +57,14 @@ def running_nation(folder: Path, *, without_grant: str = "") -> Iterator[Running
     with running_provider() as provider, _served_hub(prepared, provider) as hub_url:
         hub = MemberId.parse("/".join(read_nation()["hub"].split("/")[:3]))
         anchor, log_key = prepared.anchor, folder / "log" / "checkpoint.vkey"
-        with _served_access_point(prepared, hub_url, str(hub)) as access_point_url:
+        with (
+            _served_access_point(prepared, hub_url, str(hub)) as access_point_url,
+            _served_access_point(prepared, hub_url, str(hub), spelling="snake") as snake_url,
+        ):
             yield RunningNation(
                 hub_url=hub_url,
                 access_point_url=access_point_url,
+                snake_access_point_url=snake_url,
                 known=read_known_hub(HubFiles((anchor,), log_key), hub),
                 signer=read_signer(prepared.signers[SubsystemId.parse(CLIENT)]),
                 provider=provider,
@@ -106,7 +112,9 @@ def _served_hub(prepared: PreparedNation, provider: Provider) -> Iterator[str]:
 
 
 @contextmanager
-def _served_access_point(prepared: PreparedNation, hub_url: str, hub: str) -> Iterator[str]:
+def _served_access_point(
+    prepared: PreparedNation, hub_url: str, hub: str, *, spelling: str = "pascal"
+) -> Iterator[str]:
     files = prepared.signers[SubsystemId.parse(CLIENT)]
     values = {
         "member": CLIENT,
@@ -115,10 +123,10 @@ def _served_access_point(prepared: PreparedNation, hub_url: str, hub: str) -> It
         "signer": {"key": str(files.key), "certificate": str(files.certificate)},
         "hub": {"url": hub_url, "member": hub, "log_key": "log/checkpoint.vkey"},
         "trust": {"anchors": [str(prepared.anchor)]},
-        "evidence": "evidence",
-        "faults": {"http_status": 200},
+        "evidence": f"evidence-{spelling}",
+        "faults": {"http_status": 200, "spelling": spelling},
     }
-    path = prepared.folder / "access-point.yaml"
+    path = prepared.folder / f"access-point-{spelling}.yaml"
     path.write_text(yaml.safe_dump(values))
     settings = read_access_point_settings(path)
 

@@ -30,7 +30,7 @@ from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, verify_answer
 from bus.protocols.soap_xroad.write import SigningTime
 from signing.attachments import Attachment
 from tests.conformance.nation import RunningNation
-from tests.conformance.table import ACCESS_POINT, ANSWER, HUB, UNSIGNED, Row
+from tests.conformance.table import ACCESS_POINT, ANSWER, HUB, SNAKE, UNSIGNED, Row
 
 _BYTES_MAX = 2**24
 _MESSAGE_ID = re.compile(rb":id>([^<]*)</[\w-]+:id>")
@@ -124,7 +124,15 @@ def _unsigned(row: Row, nation: RunningNation) -> str:
 
 
 def _to_access_point(row: Row, nation: RunningNation) -> str:
-    reply = _exchange(nation.access_point_url, row, Message(row.content_type, row.body))
+    return _plainly(row, nation.access_point_url)
+
+
+def _to_snake_access_point(row: Row, nation: RunningNation) -> str:
+    return _plainly(row, nation.snake_access_point_url)
+
+
+def _plainly(row: Row, url: str) -> str:
+    reply = _exchange(url, row, Message(row.content_type, row.body))
     answer = _taken_apart(reply)
     if _fault_code(answer.soap):
         return _fault_result(reply, answer)
@@ -136,6 +144,7 @@ _SENDERS: dict[str, Callable[[Row, RunningNation], str]] = {
     HUB: _to_hub,
     UNSIGNED: _unsigned,
     ACCESS_POINT: _to_access_point,
+    SNAKE: _to_snake_access_point,
 }
 
 

@@ -10,16 +10,19 @@ from typing import Any
 
 import yaml
 
+from bus.core.nation import FaultSpelling
+from bus.protocols.soap_xroad.faults import spell
+
 VECTORS = Path(__file__).parents[1] / "vectors" / "xroad"
 TABLE = VECTORS / "conformance.yaml"
 ANSWER = "answer"
-HUB, UNSIGNED, ACCESS_POINT = "hub", "unsigned", "access-point"
-PATHS = (HUB, UNSIGNED, ACCESS_POINT)
+HUB, UNSIGNED, ACCESS_POINT, SNAKE = "hub", "unsigned", "access-point", "access-point-snake"
+PATHS = (HUB, UNSIGNED, ACCESS_POINT, SNAKE)
 UNSIGNED_IS_REFUSED = "Server.ServerProxy.MissingSignature"
 _MESSAGE_FAULTS = "Client."
 _ROW_KEYS = frozenset(
     {"name", "request", "replace", "content_type", "soap_action", "method", "target", "provider"}
-    | {"without_grant", "expect", "paths", "clause"}
+    | {"without_grant", "expect", "keeps_spelling", "paths", "clause"}
 )
 _PROVIDER_KEYS = frozenset(
     {"answer", "body", "replace", "remove", "status", "content_type", "charset"}
@@ -49,6 +52,8 @@ class Row:
     provider: ProviderReply | None
     without_grant: str
     expect: str
+    keeps_spelling: bool
+    """Whether the code that is expected is the sender's or the service's own."""
     paths: tuple[str, ...]
     clause: str
 
@@ -56,6 +61,8 @@ class Row:
         """What is expected along a path."""
         if path == UNSIGNED and not self.expect.startswith(_MESSAGE_FAULTS):
             return UNSIGNED_IS_REFUSED
+        if path == SNAKE and not self.keeps_spelling and self.expect != ANSWER:
+            return spell(self.expect, FaultSpelling.SNAKE)
         return self.expect
 
 
@@ -97,6 +104,7 @@ def _row(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Row:
         provider=_provider(values["provider"], defaults) if "provider" in values else None,
         without_grant=values.get("without_grant", ""),
         expect=values["expect"],
+        keeps_spelling=values.get("keeps_spelling", False),
         paths=tuple(values.get("paths", PATHS)),
         clause=values["clause"],
     )
