@@ -241,7 +241,7 @@ async def open_hub(
         judges=judges,
         figures=ExchangeFigures(),
         clock=clock,
-        more={} if ruled.rules.revocation.is_off else {"revocation": revocation.watch.figures},
+        more=_more_figures(spool, None if ruled.rules.revocation.is_off else revocation),
         started_at=time.monotonic(),
     )
     try:
@@ -288,6 +288,18 @@ async def _stands_unstamped_since(log: SqliteLog, timestamper: Timestamper) -> d
     if first == 0 or first >= log.size:
         return None
     return read_leaf((await log.read(first)).leaf).time
+
+
+def _more_figures(
+    spool: Spool, revocation: RevocationStage | None
+) -> dict[str, Callable[[], dict[str, int]]]:
+    """Figures for operators, by what they are about."""
+    figures: dict[str, Callable[[], dict[str, int]]] = {
+        "spool": lambda: {"bytes": spool.bytes_in_use}
+    }
+    if revocation is not None:
+        figures["revocation"] = revocation.watch.figures
+    return figures
 
 
 async def _begin(
