@@ -1,0 +1,145 @@
+"""What docs/join.md warns of is so: stacks as they come, without what the examples add."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from altered_answers import ALTERED, answer_to
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from foreign_stacks import npm_soap_modules
+from judges import JOIN, program, require_module
+from lxml import etree
+
+from bus.core import errors
+from bus.core.pipeline import Refusal, judge
+from bus.core.routing import RoutedMessage
+from bus.core.xml import parse_xml
+from bus.edge.clock import now
+from bus.protocols.soap_xroad.parse import parse
+from signing import names
+from tests.envelopes import HEADER_BLOCKS, security, timestamp
+from tests.nation import NOW, OTHER_CLIENT, SmallNation, request
+
+pytestmark = pytest.mark.interop
+
+
+def parsed(raw: bytes) -> etree._Element:
+    return parse_xml(raw, bytes_max=len(raw))
+
+
+def refusal(raw: bytes, nation: SmallNation, moment: datetime = NOW) -> errors.BusError:
+    judged = judge(raw, parse, nation.rules, moment)
+    assert isinstance(judged, Refusal)
+    return judged.error
+
+
+@pytest.fixture(scope="module")
+def rsa_files(nation: SmallNation) -> list[str]:
+    """The RSA key of OTHER_CLIENT and its certificate."""
+    files = [nation.folder / "keys" / f"VN-GOV-H26-motcua.{end}" for end in ("key", "crt")]
+    key = load_pem_private_key(files[0].read_bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return [str(file) for file in files]
+
+
+# --- zeep ------------------------------------------------------------------------------------
+
+
+def signed_by_zeep(nation: SmallNation, files: list[str], **options: object) -> bytes:
+    """Our request and its timestamp, with the signature of zeep's own plug-in."""
+    require_module("zeep")
+    require_module("xmlsec")
+    from zeep.wsse.signature import BinarySignature
+
+    raw = request(nation, client=OTHER_CLIENT)
+    header = b'<wsse:Security xmlns:wsse="%s" xmlns:wsu="%s">%s</wsse:Security>'
+    filled = header % (names.WSSE.encode(), names.WSU.encode(), timestamp(raw))
+    envelope = parsed(raw.replace(security(raw), filled))
+    plugin = BinarySignature(*files, **options)
+    return etree.tostring(plugin.apply(envelope, {})[0])
+
+
+def test_zeeps_own_signature_is_of_sha_1_and_refused(
+    nation: SmallNation, rsa_files: list[str]
+) -> None:
+    raw = signed_by_zeep(nation, rsa_files)
+
+    assert b"xmldsig#sha1" in raw
+    assert type(refusal(raw, nation)) is errors.AlgorithmForbidden, refusal(raw, nation)
+
+
+def test_zeeps_own_signature_of_sha_256_leaves_the_headers_out(
+    nation: SmallNation, rsa_files: list[str]
+) -> None:
+    xmlsec = pytest.importorskip("xmlsec")
+    raw = signed_by_zeep(
+        nation,
+        rsa_files,
+        signature_method=xmlsec.Transform.RSA_SHA256,
+        digest_method=xmlsec.Transform.SHA256,
+    )
+
+    assert b"xmldsig#sha1" not in raw
+    assert type(refusal(raw, nation)) is errors.CoverageInsufficient, refusal(raw, nation)
+
+
+def test_zeeps_own_verification_believes_a_moved_body(nation: SmallNation) -> None:
+    require_module("zeep")
+    require_module("xmlsec")
+    from zeep.exceptions import SignatureVerificationFailed
+    from zeep.wsse.signature import BinarySignature
+
+    keys = nation.folder / "keys"
+    plugin = BinarySignature(*(str(keys / f"VN-GOV-G01-dancu.{end}") for end in ("key", "crt")))
+    good = answer_to(request(nation), nation)
+
+    plugin.verify(parsed(good))
+    plugin.verify(parsed(ALTERED["a moved Body"](good)))
+    with pytest.raises(SignatureVerificationFailed):
+        plugin.verify(parsed(ALTERED["a changed Body"](good)))
+
+
+# --- npm soap --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def signed_by_npm_soap(nation: SmallNation, rsa_files: list[str]) -> dict[str, bytes]:
+    raw = request(nation, client=OTHER_CLIENT)
+    done = subprocess.run(
+        [
+            *(program("node"), Path(__file__).with_name("sign_with_npm_soap.js")),
+            JOIN / "npm-soap" / "header_signing.js",
+            *(*rsa_files, *HEADER_BLOCKS),
+        ],
+        input=raw.replace(security(raw), b"").decode(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"NODE_PATH": str(npm_soap_modules())},
+        check=True,
+    )
+    return {name: text.encode() for name, text in json.loads(done.stdout).items()}
+
+
+def test_npm_soap_by_default_adds_a_transform_that_is_refused(
+    signed_by_npm_soap: dict[str, bytes], nation: SmallNation
+) -> None:
+    raw = signed_by_npm_soap["by default"]
+
+    assert b"#enveloped-signature" in raw
+    error = refusal(raw, nation, now())
+    assert type(error) is errors.SignatureMalformed
+    assert "Transform stands 2 times" in str(error)
+
+
+def test_npm_soap_as_the_example_sets_it_is_taken(
+    signed_by_npm_soap: dict[str, bytes], nation: SmallNation
+) -> None:
+    judged = judge(signed_by_npm_soap["as shown"], parse, nation.rules, now())
+
+    assert isinstance(judged, RoutedMessage), judged
