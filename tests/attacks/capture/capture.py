@@ -114,7 +114,7 @@ def _unsigned(message_id: str) -> bytes:
 
 
 def npm_soap() -> list[Captured]:
-    modules = CACHE / "node" / "node_modules"
+    modules = CACHE / "npm-soap" / "node_modules"
     package = json.loads((modules / "soap" / "package.json").read_text())
     raw = _run(
         *("node", HERE / "npm_soap.js", _wsdl()),
