@@ -6,8 +6,8 @@ Sources: W3C Exclusive XML Canonicalization 1.0 §3, Canonical XML 1.0 §2.4.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lxml import etree
 
@@ -38,23 +38,26 @@ def canonicalise(element: etree._Element, by: Canonicalisation = EXCLUSIVE) -> b
     """
     if by.method == names.INCLUSIVE_C14N:
         return _octets(_with_inherited_attributes(element), exclusive=False)
+    if not by.prefixes:
+        return _octets(element)
     if DEFAULT_NAMESPACE in by.prefixes:
         _know_default_namespace()
-    return _octets(element, exclusive=True, prefixes=by.prefixes)
+    return _octets(element, inclusive_ns_prefixes=list(by.prefixes))
 
 
-def _octets(element: etree._Element, *, exclusive: bool, prefixes: Sequence[str] = ()) -> bytes:
+def _octets(element: etree._Element, *, exclusive: bool = True, **prefixes: Any) -> bytes:
     try:
-        return etree.tostring(
+        octets: bytes = etree.tostring(
             element,
             method="c14n",
             exclusive=exclusive,
             with_comments=False,
             with_tail=False,
-            inclusive_ns_prefixes=list(prefixes) or None,
+            **prefixes,
         )
     except etree.C14NError as error:
         raise SignatureMalformed("an element has no canonical form") from error
+    return octets
 
 
 def _know_default_namespace() -> None:

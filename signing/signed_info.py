@@ -58,7 +58,9 @@ class SignedInfo:
 
 def read_signed_info(element: etree._Element, policy: SignaturePolicy) -> SignedInfo:
     """Read ds:SignedInfo. Raises SignatureMalformed, AlgorithmForbidden."""
-    method = only_child(element, names.CANONICALIZATION_METHOD)
+    method = element[0] if len(element) else None
+    if method is None or method.tag != names.CANONICALIZATION_METHOD:
+        raise SignatureMalformed("SignedInfo must begin with CanonicalizationMethod")
     canonical = canonicalise(element, _canonicalisation(method, policy, "SignedInfo"))
     plain = _read_plain(canonical, policy)
     return plain if plain is not None else _read_tree(element, canonical, policy)
@@ -157,6 +159,7 @@ def _head_algorithm(start: bytes, head: bytes) -> str | None:
         shape.declaration not in tag
         or not above.startswith(shape.canonicalisation)
         or not above.endswith(shape.canonicalisation_end)
+        or above.count(shape.canonicalisation) != 1
         or above.count(b"<") > _TAGS_ABOVE_MAX
     ):
         return None
@@ -210,6 +213,7 @@ def _plain_canonicalisation(prefix_list: bytes) -> Canonicalisation | None:
 
 
 def _read_tree(element: etree._Element, canonical: bytes, policy: SignaturePolicy) -> SignedInfo:
+    only_child(element, names.CANONICALIZATION_METHOD)
     algorithm = _signature_algorithm(element, policy)
     return SignedInfo(algorithm, _read_references(element, policy), canonical)
 

@@ -17,6 +17,7 @@ SHA1 = "http://www.w3.org/2000/09/xmldsig#sha1"
 XSLT = "http://www.w3.org/TR/1999/REC-xslt-19991116"
 INCLUSIVE = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 RSA_SHA1 = "http://www.w3.org/2000/09/xmldsig#rsa-sha1"
+METHOD = f'<ds:CanonicalizationMethod Algorithm="{names.EXCLUSIVE_C14N}"/>'
 DIGEST = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 
 
@@ -130,6 +131,11 @@ def test_any_other_sound_shape_is_read_from_the_tree(text: str) -> None:
             SignatureMalformed,
         ),
         (info(reference()).replace("<ds:Canon", "<ds:X/><ds:Canon", 1), SignatureMalformed),
+        (
+            info(reference()).replace("<ds:SignatureMethod", f"{METHOD}<ds:SignatureMethod"),
+            SignatureMalformed,
+        ),
+        (f'<ds:SignedInfo xmlns:ds="{names.DS}"/>', SignatureMalformed),
     ],
 )
 def test_what_the_policy_or_the_form_forbids_is_refused_whatever_the_shape(

@@ -85,7 +85,7 @@ DEFECTS: dict[str, tuple[Change, type[SignatureError], str]] = {
     "(5) no canonicalisation": (
         cut("<ds:CanonicalizationMethod", "</ds:CanonicalizationMethod>"),
         SignatureMalformed,
-        "CanonicalizationMethod is missing",
+        "must begin with CanonicalizationMethod",
     ),
     "(5) another canonicalisation of SignedInfo": (
         swap(INFO_METHOD, f'<ds:CanonicalizationMethod Algorithm="{C14N10}">'),
