@@ -33,9 +33,13 @@ Headers = list[tuple[bytes, bytes]]
 
 def multipart_type(headers: Headers) -> ContentType | None:
     """The Content-Type of a multipart request; None: it is none. Raises ContentTypeInvalid."""
-    value = next((value for name, value in headers if name == b"content-type"), b"")
-    if value[: len(_MULTIPART)].lower() != _MULTIPART:
-        return None
+    for name, value in headers:
+        if name == b"content-type" and value[: len(_MULTIPART)].lower() == _MULTIPART:
+            return _related(value)
+    return None
+
+
+def _related(value: bytes) -> ContentType:
     content_type = parse_content_type(value.decode("latin-1"))
     if content_type.media_type != MULTIPART_RELATED:
         raise errors.ContentTypeInvalid(public_detail="of multipart, only related is taken")
