@@ -36,6 +36,13 @@ check: $(VENV)/.development
 bench: $(VENV)/.runtime
 	$(BIN)/lienthong bench exchange
 
+# Every attack of the corpus, with a report; and minutes of mutations of valid messages.
+attacks: $(VENV)/.development
+	$(BIN)/python -m tests.attacks.report
+
+fuzz: $(VENV)/.development
+	$(BIN)/python -m tests.attacks.fuzz --seconds 300
+
 format: $(VENV)/.development
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

@@ -22,7 +22,7 @@ from tests.attacks.corpus import GROUPS  # noqa: E402
 
 _CHECKS = re.compile(r"(<!-- checks ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _ATTACKS = re.compile(r"(<!-- attacks -->\n).*?(<!-- end -->)", re.DOTALL)
-_NUMBERED = re.compile(r"^ \((\d+)\) (.*?)(?=^ \(\d+\) |^\S|^$|\Z)", re.MULTILINE | re.DOTALL)
+_NUMBERED = re.compile(r"^ ?\((\d+)\) (.*?)(?=^ ?\(\d+\) |^\S|^$|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def with_tables(page: str) -> str:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 SOAP11 = "http://schemas.xmlsoap.org/soap/envelope/"
 SOAP12 = "http://www.w3.org/2003/05/soap-envelope"
+XADES = "http://uri.etsi.org/01903/"
+"""What every namespace of XAdES begins with."""
+SAML = "urn:oasis:names:tc:SAML:"
+"""What every namespace of SAML begins with."""
 DS = "http://www.w3.org/2000/09/xmldsig#"
 WSSE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+WSSE11 = "http://docs.oasis-open.org/wss/oasis-wss-wssecurity-secext-1.1.xsd"
 WSU = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
 XOP = "http://www.w3.org/2004/08/xop/include"
 EXCLUSIVE_C14N = "http://www.w3.org/2001/10/xml-exc-c14n#"

@@ -16,6 +16,8 @@ Signature 1.1):
  (8) Everything that is referred to has the digest that was signed. XDS §3.2.1.
  (9) Every required part, at its required position, is one of the elements whose digest was
      checked: the same node, not one with the same Id. WSS §8. So is every attachment.
+(10) Nothing that is signed was moved out of sight: it is one of these parts or within one, a
+     block of the Header, or WS-Security's own. A block that is not required could else be hidden.
 
 Nothing is chosen from anything that the signature does not cover, but the certificate, which
 must lead to an anchor and then to a member: a policy is that of whoever holds the key.
@@ -23,7 +25,7 @@ must lead to an anchor and then to a member: a policy is that of whoever holds t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -34,13 +36,26 @@ from signing.algorithms import require_allowed, verify_bytes
 from signing.attachment_transforms import ReadXml
 from signing.attachments import Attachment
 from signing.certificates import TrustStore, ValidatedCertificate
-from signing.coverage import SignedMaterial, check_coverage
+from signing.coverage import check_coverage
 from signing.element_ids import ElementIds
 from signing.elements import base64_of, only_child
 from signing.errors import AlgorithmForbidden, CoverageInsufficient, SignatureMissing
 from signing.key_references import Token, TokenPlace, find_token
 from signing.policy import SignaturePolicy
 from signing.signed_info import read_signed_info
+
+_OWN_TAGS = tuple(
+    f"{{{namespace}"
+    for namespace in (
+        names.WSSE,
+        names.WSSE11,
+        names.WSU,
+        names.DS,
+        names.XADES,
+        names.SAML,
+    )
+)
+"""How the tags begin that a security header itself may hold and sign."""
 
 PolicyOf = Callable[[ValidatedCertificate], SignaturePolicy]
 """The policy that holds for whoever has this certificate."""
@@ -95,8 +110,7 @@ def verify_signature(
     signature = only_child(security, names.SIGNATURE, SignatureMissing)
     signed_info = only_child(signature, names.SIGNED_INFO)
     # (2)
-    root = security.getroottree().getroot()
-    ids = ElementIds(root, (*(part.element for part in required), *security))
+    ids = ElementIds(security.getroottree().getroot())
     # (3)
     place = TokenPlace(security, ids, trust.known, tuple(attachments), now)
     token = find_token(signature, place)
@@ -112,8 +126,7 @@ def verify_signature(
     value = base64_of(only_child(signature, names.SIGNATURE_VALUE))
     verify_bytes(certificate.public_key, signed.algorithm, value, signed.canonical)
     # (8)
-    material = SignedMaterial(place, read_xml)
-    covered = check_coverage(signed.references, material)
+    covered = check_coverage(signed.references, place, read_xml)
     # (9)
     parts = {}
     for part in required:
@@ -121,6 +134,8 @@ def verify_signature(
         if canonical is None:
             raise CoverageInsufficient(f"{part.name} is not signed where it stands")
         parts[part.name] = canonical
+    # (10)
+    _require_in_sight(covered.elements, {part.element for part in required}, security)
     return VerifiedSignature(
         certificate,
         token.certificate_der,
@@ -130,6 +145,20 @@ def verify_signature(
         policy,
         _covered_attachments(attachments, covered.attachments, token, policy),
     )
+
+
+def _require_in_sight(
+    signed: Iterable[etree._Element], required: set[etree._Element], security: etree._Element
+) -> None:
+    """Raises CoverageInsufficient: somebody put a signed element where nobody looks for it."""
+    for element in signed:
+        if element in required or element.getparent() is security.getparent():
+            continue
+        around = set(element.iterancestors())
+        is_own = security in around and str(element.tag).startswith(_OWN_TAGS)
+        if not is_own and not around & required:
+            name = etree.QName(element).localname
+            raise CoverageInsufficient(f"{name} is signed and does not stand where it belongs")
 
 
 def _covered_attachments(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from signing.names import BINARY_SECURITY_TOKEN
@@ -40,7 +41,7 @@ class Stage:
 
     @property
     def source(self) -> Source:
-        return Source(self.valid.raw)
+        return _source(self.valid.raw)
 
     @property
     def has_token(self) -> bool:
@@ -69,6 +70,11 @@ class Stage:
         raw = changes.pop("raw", self.raw)
         hand = changes.pop("hand", None) or self.hand()
         return forge(raw, Plan(hand, **changes))
+
+
+@lru_cache(maxsize=32)
+def _source(raw: bytes) -> Source:
+    return Source(raw)
 
 
 Make = Callable[[Stage], bytes]

@@ -401,6 +401,25 @@ for _block in BLOCK_CHANGES:
     )
 
 
+def hidden_block(stage: Stage, name: str, place: Place) -> bytes:
+    source = stage.source
+    span = source.block(name)
+    return source.edited((span.start, span.end, b""), place(source, source.whole(span)))
+
+
+for _block in ("userId", "issue"):
+    for _place_name in (*BLOCK_PLACES, "the KeyInfo", "a ds:Manifest"):
+        WRAPPING.add(
+            f"{_block} hidden in {_place_name}",
+            f"Keeps the signed {_block} where its digest holds and nobody reads it: the message "
+            "then says nothing of it.",
+            "signature.coverage",
+            partial(hidden_block, name=_block, place=PLACES[_place_name]),
+            source="WSS 1.1.1 §8; found by our own mutations",
+            every_stack=True,
+        )
+
+
 def new_timestamp(stage: Stage, attribute: bytes = b"") -> bytes:
     return (
         b'<awsu:Timestamp xmlns:awsu="%s"%s><awsu:Created>2026-03-01T09:00:00Z</awsu:Created>'

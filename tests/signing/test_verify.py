@@ -163,3 +163,43 @@ def test_a_prefix_list_that_was_added_breaks_the_signature(
 
     with pytest.raises(SignatureValueInvalid):
         verify(raw, nation)
+
+
+EXTRA = CanonicalPart("extra", f'<q xmlns:wsu="{names.WSU}" wsu:Id="extra">3</q>'.encode())
+
+
+def with_extra(nation: SmallNation, place: str) -> bytes:
+    """A message whose signature covers a part more, which nobody requires, at this place."""
+    parts = [ROUTE, BODY, EXTRA]
+    security = security_header(parts, nation.client_signers["rsa-2048"], NOW, MINUTES).decode()
+    pieces = {"header": "", "wrapper": "", "security": "", "behind": ""}
+    pieces[place] = EXTRA.canonical.decode()
+    security = security.replace("</wsse:Security>", pieces["security"] + "</wsse:Security>")
+    wrapper = f"<w>{pieces['wrapper']}</w>"
+    header = ROUTE.canonical.decode() + security + pieces["header"] + wrapper
+    return f"<e><h>{header}</h>{pieces['behind']}{BODY.canonical.decode()}</e>".encode()
+
+
+def test_a_signed_block_that_nobody_requires_is_verified_where_it_stands(
+    nation: SmallNation,
+) -> None:
+    assert set(verify(with_extra(nation, "header"), nation).canonical_parts) == {"Body", "route"}
+
+
+@pytest.mark.parametrize("place", ["wrapper", "security", "behind"])
+def test_a_signed_block_that_nobody_requires_cannot_be_hidden(
+    place: str, nation: SmallNation
+) -> None:
+    with pytest.raises(CoverageInsufficient, match="q is signed and does not stand"):
+        verify(with_extra(nation, place), nation)
+
+
+def test_what_stands_within_a_signed_part_may_be_signed_besides(nation: SmallNation) -> None:
+    inner = CanonicalPart("inner", f'<x xmlns:wsu="{names.WSU}" wsu:Id="inner">1</x>'.encode())
+    outer = f'<b xmlns:wsu="{names.WSU}" wsu:Id="body"><x wsu:Id="inner">1</x></b>'.encode()
+    parts = [ROUTE, CanonicalPart("body", outer), inner]
+    security = security_header(parts, nation.client_signers["rsa-2048"], NOW, MINUTES)
+
+    raw = b"<e><h>" + ROUTE.canonical + security + b"</h>" + outer + b"</e>"
+
+    assert set(verify(raw, nation).canonical_parts) == {"Body", "route"}
