@@ -11,6 +11,8 @@ from running_hub import HttpReply, RunningHub
 from bus.core.attachments import beside
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
+from bus.edge.key_store import read_symmetric_key
+from bus.edge.log_audit import AuditKeys, audit_log
 from bus.kit.contract import attachment_of_bytes
 from bus.kit.multipart import MultipartIntake, WholeMessage
 from bus.kit.spool import Spool
@@ -111,3 +113,10 @@ def taken_apart(reply: HttpReply) -> WholeMessage | None:
 
 def content(attachment: Attachment) -> bytes:
     return b"".join(attachment.chunks())
+
+
+def audit(nation: SmallNation, folder: Path) -> list[str]:
+    """What the auditor finds in a log, with the read key."""
+    keys = AuditKeys(read_key=read_symmetric_key(nation.settings.log.read_key))
+    report = audit_log(folder, keys).report
+    return [str(finding) for finding in report.findings]

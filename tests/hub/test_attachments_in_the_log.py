@@ -1,0 +1,79 @@
+"""Attachments lie in the log as its entries say, and every change of them is found."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from running_hub import RunningHub, opened
+from sending_attachments import audit, nation_with_attachments, pdf, send, signed
+
+from bus.edge.log_files import ATTACHMENTS
+from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer
+from tests.nation import SmallNation
+
+
+@pytest.fixture(scope="module")
+def taking(nation: SmallNation, tmp_path_factory: pytest.TempPathFactory) -> SmallNation:
+    return nation_with_attachments(nation, tmp_path_factory.mktemp("routes"))
+
+
+@pytest.fixture
+def written(taking: SmallNation, tmp_path: Path) -> tuple[Path, int]:
+    """A log with one exchange of 600 kB beside it, and the index of its received entry."""
+
+    async def story(running: RunningHub) -> int:
+        sent = [pdf(bytes(600_000))]
+        assert isinstance(await send(running, signed(taking, sent), sent), VerifiedAnswer)
+        return len(running.leaves()) - 2
+
+    with opened(taking, tmp_path) as hub:
+        index = hub.tell(story)
+    return tmp_path / "log", index
+
+
+@pytest.mark.parametrize("place", [0, 40, 95, 300_000, -1])
+def test_a_changed_byte_of_a_stored_file_is_found_and_its_entry_named(
+    taking: SmallNation, written: tuple[Path, int], place: int
+) -> None:
+    folder, index = written
+    (file,) = [one for one in (folder / ATTACHMENTS).rglob("*") if one.is_file()]
+    raw = bytearray(file.read_bytes())
+    raw[place] ^= 1
+    file.write_bytes(raw)
+
+    findings = audit(taking, folder)
+
+    assert [one.split(":")[0] for one in findings] == [f"entry {index}"]
+
+
+def test_a_missing_file_and_a_file_too_many_are_found(
+    taking: SmallNation, written: tuple[Path, int]
+) -> None:
+    folder, index = written
+    (file,) = [one for one in (folder / ATTACHMENTS).rglob("*") if one.is_file()]
+    file.replace(file.with_name(hashlib.sha256(b"other").hexdigest()))
+
+    findings = audit(taking, folder)
+
+    assert f"entry {index}" in findings[0]
+    assert "missing" in findings[0]
+    assert "a file that no entry names" in findings[1]
+
+
+def test_what_a_killed_hub_left_half_done_is_put_in_order_at_the_next_start(
+    taking: SmallNation, written: tuple[Path, int], tmp_path: Path
+) -> None:
+    folder, _ = written
+    (file,) = [one for one in (folder / ATTACHMENTS).rglob("*") if one.is_file()]
+    # As a hub leaves it that was killed after the commit, ...
+    file.replace(file.with_name(file.name + ".open"))
+    # ... before it, and while it wrote.
+    file.with_name("0" * 64 + ".open").write_bytes(b"no entry")
+    (folder / ATTACHMENTS / "half.new").write_bytes(b"half")
+    assert audit(taking, folder) == []
+
+    with opened(taking, tmp_path):
+        assert [one for one in (folder / ATTACHMENTS).rglob("*") if one.is_file()] == [file]
+    assert audit(taking, folder) == []
