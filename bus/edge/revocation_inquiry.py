@@ -57,6 +57,8 @@ class EvidenceInquiry:
         """By certificate and the digests of what is known about its path."""
         self._failing: dict[str, str] = {}
         """How a source failed the last time."""
+        self._fetching_list: dict[tuple[str, bytes], asyncio.Lock] = {}
+        """One for each place and issuer."""
         self._new_until: dict[tuple[str, bytes], datetime] = {}
         """Until when what a place gave about a subject need not be asked again."""
         self._flights: dict[tuple[str, bytes], asyncio.Future[Evidence]] = {}
@@ -170,14 +172,15 @@ class EvidenceInquiry:
         for place in self._sources.crl_places(link):
             # A list speaks of many certificates: it is not fetched for each of them.
             key = (str(place), link.issuer_digest)
-            if now < self._new_until.get(key, _EVER):
-                return
-            ask = partial(self._sources.crl, place, link)
-            until = await self._try(str(place), ask, link.issuer_digest, certificate, link, now)
-            if until is not None:
-                refresh = timedelta(seconds=self._settings.refresh_seconds)
-                self._new_until[key] = min(until, now + refresh)
-                return
+            async with self._fetching_list.setdefault(key, asyncio.Lock()):
+                if now < self._new_until.get(key, _EVER):
+                    return
+                ask = partial(self._sources.crl, place, link)
+                until = await self._try(str(place), ask, link.issuer_digest, certificate, link, now)
+                if until is not None:
+                    refresh = timedelta(seconds=self._settings.refresh_seconds)
+                    self._new_until[key] = min(until, now + refresh)
+                    return
 
     async def _try(
         self,
