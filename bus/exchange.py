@@ -25,6 +25,7 @@ from bus.core.validation import validate_answer
 from bus.edge.signing_threads import sign_aside
 from bus.edge.telemetry import places_of
 from bus.kit.contract import Answer, Query
+from bus.kit.made_attachments import is_whole
 from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.soap_xroad.judging import Decision, Judged
 from bus.protocols.soap_xroad.names import CONTENT_TYPES
@@ -364,9 +365,17 @@ async def _signed(signer: Signer, write: Callable[[], bytes]) -> bytes:
 
 
 def signed_parts(answer: Answer) -> tuple[AttachmentPart, ...]:
-    """What is signed of an answer's attachments; it may read them. Raises AnswerInvalid."""
+    """What is signed of an answer's attachments, which are read.
+
+    Raises AdapterBroken (one is not what it says), AnswerInvalid (one of XML cannot be read).
+    """
     try:
+        # What is signed, recorded and sent must be one and the same content.
+        if not all(is_whole(one) for one in answer.attachments):
+            raise errors.AdapterBroken("the content of an attachment is not what it says")
         return tuple(signed_part(one) for one in answer.attachments)
+    except errors.AdapterBroken:
+        raise
     except errors.BusError as error:
         raise errors.AnswerInvalid("an attachment of an XML type cannot be read") from error
 

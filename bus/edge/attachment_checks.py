@@ -19,8 +19,7 @@ from bus.edge.attachment_files import existing_file, stored_digests
 from bus.edge.log_files import ATTACHMENTS
 from bus.edge.sealed_attachments import open_attachments
 from bus.edge.sealing import Sealer
-from signing.attachments import Attachment
-from signing.policy import DIGEST_SHA256, DIGEST_SHA512
+from bus.kit.made_attachments import is_whole
 
 READ_BYTES = 1024 * 1024
 _MARK = b'"stored":"'
@@ -99,7 +98,7 @@ class AttachmentChecks:
             if not opened.is_content_kept:
                 return
             for attachment in opened.attachments:
-                if not _is_whole(attachment):
+                if not is_whole(attachment):
                     self._find(index, stored, "an attachment is not what its manifest says")
         except (LogCorrupt, OSError) as error:
             self._find(index, stored, str(error))
@@ -117,14 +116,3 @@ def _digest_of(path: Path) -> bytes:
         while chunk := file.read(READ_BYTES):
             digest.update(chunk)
     return digest.digest()
-
-
-def _is_whole(attachment: Attachment) -> bool:
-    sha256, sha512 = hashlib.sha256(), hashlib.sha512()
-    count = 0
-    for chunk in attachment.chunks():
-        count += len(chunk)
-        sha256.update(chunk)
-        sha512.update(chunk)
-    digests = {DIGEST_SHA256: sha256.digest(), DIGEST_SHA512: sha512.digest()}
-    return count == attachment.bytes_count and attachment.digests == digests

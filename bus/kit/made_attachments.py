@@ -31,6 +31,12 @@ def attachment_of_file(path: Path, *, content_id: str, media_type: str) -> Attac
     return _attachment(lambda: _read(path), content_id, media_type)
 
 
+def is_whole(attachment: Attachment) -> bool:
+    """Whether the content has the size and the digests that the attachment says; it is read."""
+    count, digests = _measure(attachment.chunks())
+    return count == attachment.bytes_count and digests == dict(attachment.digests)
+
+
 def _attachment(
     chunks: Callable[[], Iterator[bytes]], content_id: str, media_type: str
 ) -> Attachment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,21 @@ def test_an_answer_with_attachments_that_its_rule_does_not_allow_is_no_answer(
 
     with opened(nation, tmp_path) as hub:
         hub.tell(story)
+
+
+@pytest.mark.parametrize("content", [b"%PDF-1.8 \x00\xff", b"shorter"])
+def test_an_adapter_that_gives_other_content_than_it_says_is_broken(
+    taking: SmallNation, hub: OpenHub, content: bytes
+) -> None:
+    async def story(running: RunningHub) -> None:
+        changing = replace(pdf(), chunks=lambda: iter([content]))
+        running.agency.script = lambda _: Answer(payload(ANSWER), (changing,))
+        raw = request(running.nation)
+        found = running.proved(await running.post(raw), raw)
+        assert isinstance(found, VerifiedFault)
+        assert found.fault.code == errors.AdapterBroken.code
+
+    hub.tell(story)
 
 
 def test_a_full_spool_is_told_as_a_fault_for_a_while(nation: SmallNation, tmp_path: Path) -> None:
