@@ -7,7 +7,7 @@ checked is told by node and by attachment, so that nobody has to look it up by n
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lxml import etree
@@ -23,14 +23,6 @@ from signing.signed_info import Covers, Reference
 from signing.token_transform import token_forms
 
 
-@dataclass(frozen=True, slots=True)
-class SignedMaterial:
-    """Where a reference can point to."""
-
-    place: TokenPlace
-    read_xml: ReadXml = field(repr=False)
-
-
 @dataclass(slots=True)
 class Covered:
     """What a signature reaches, proved digest by digest. Owned by one verification."""
@@ -41,23 +33,35 @@ class Covered:
     """Content ids; whether the headers are signed too."""
 
 
-def check_coverage(references: Iterable[Reference], material: SignedMaterial) -> Covered:
+def check_coverage(
+    references: Iterable[Reference], place: TokenPlace, read_xml: ReadXml
+) -> Covered:
     """Check every reference. Raises DigestMismatch, CoverageInsufficient, SignatureMalformed."""
     covered = Covered()
     for reference in references:
-        _CHECKS[reference.covers](reference, material, covered)
+        if reference.covers in _ATTACHMENTS:
+            _check_attachment(reference, place, read_xml, covered)
+            continue
+        element = place.ids.bearer(reference.id)
+        if element is None:
+            raise CoverageInsufficient("a reference points to an Id that no element carries")
+        if reference.covers is Covers.DEREFERENCED:
+            _check_token(reference, element, place)
+        else:
+            _check_element(reference, element, place, covered)
     return covered
 
 
-def _check_element(reference: Reference, material: SignedMaterial, covered: Covered) -> None:
-    element = _resolved(reference, material)
+def _check_element(
+    reference: Reference, element: etree._Element, place: TokenPlace, covered: Covered
+) -> None:
     canonical = canonicalise(element, reference.canonicalisation)
     if _fits(digest(canonical, reference.digest_algorithm), reference):
         covered.elements[element] = canonical
         return
     # Of a message that is optimised, the part may be signed as it was before. XOP §3.
-    attachments = material.place.attachments
-    part = inlined(element, reference.canonicalisation, attachments) if attachments else None
+    by, attachments = reference.canonicalisation, place.attachments
+    part = inlined(element, by, attachments) if attachments else None
     if part is None or not _fits(
         digest_pieces(part.octets(), reference.digest_algorithm), reference
     ):
@@ -68,43 +72,32 @@ def _check_element(reference: Reference, material: SignedMaterial, covered: Cove
         covered.attachments.setdefault(attachment.content_id, False)
 
 
-def _check_token(reference: Reference, material: SignedMaterial, _covered: Covered) -> None:
+def _check_token(reference: Reference, element: etree._Element, place: TokenPlace) -> None:
     """Nothing that is required is covered by it: the certificate proves itself."""
-    element = _resolved(reference, material)
-    security = material.place.security
-    if element.tag != names.SECURITY_TOKEN_REFERENCE or security not in element.iterancestors():
+    is_reference = element.tag == names.SECURITY_TOKEN_REFERENCE
+    if not is_reference or place.security not in element.iterancestors():
         raise SignatureMalformed("an STR-Transform needs a SecurityTokenReference of this header")
-    token = dereference(element, material.place)
+    token = dereference(element, place)
     for canonical in token_forms(element, token, reference.canonicalisation):
         if _fits(digest(canonical, reference.digest_algorithm), reference):
             return
     raise DigestMismatch("the token behind a SecurityTokenReference was changed after signing")
 
 
-def _check_attachment(reference: Reference, material: SignedMaterial, covered: Covered) -> None:
-    attachment = attachment_named(reference.id, material.place.attachments)
+_ATTACHMENTS = frozenset({Covers.CONTENT, Covers.COMPLETE})
+
+
+def _check_attachment(
+    reference: Reference, place: TokenPlace, read_xml: ReadXml, covered: Covered
+) -> None:
+    attachment = attachment_named(reference.id, place.attachments)
     has_headers = reference.covers is Covers.COMPLETE
     make = complete_digest if has_headers else content_digest
-    if not _fits(make(attachment, reference.digest_algorithm, material.read_xml), reference):
+    if not _fits(make(attachment, reference.digest_algorithm, read_xml), reference):
         raise DigestMismatch("an attachment was changed after signing")
     already = covered.attachments.get(attachment.content_id, False)
     covered.attachments[attachment.content_id] = already or has_headers
 
 
-def _resolved(reference: Reference, material: SignedMaterial) -> etree._Element:
-    element = material.place.ids.bearer(reference.id)
-    if element is None:
-        raise CoverageInsufficient("a reference points to an Id that no element carries")
-    return element
-
-
 def _fits(actual: bytes, reference: Reference) -> bool:
     return hmac.compare_digest(actual, reference.digest_value)
-
-
-_CHECKS: dict[Covers, Callable[[Reference, SignedMaterial, Covered], None]] = {
-    Covers.ELEMENT: _check_element,
-    Covers.DEREFERENCED: _check_token,
-    Covers.CONTENT: _check_attachment,
-    Covers.COMPLETE: _check_attachment,
-}

@@ -1,13 +1,7 @@
-"""Find the element that carries an Id, and make sure that no other one does.
-
-Whether Ids stand twice is read in passes over the document that make nothing but texts. The
-bearers are gathered, once, only when a signature refers to something that it need not refer to.
-"""
+"""Find the element that carries an Id, and make sure that no other one does."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from typing import Any, cast
 
 from lxml import etree
@@ -15,47 +9,47 @@ from lxml import etree
 from signing import names
 from signing.errors import SignatureMalformed
 
-
-def _paths(*attributes: str, tells_bearers: bool) -> tuple[etree.XPath, ...]:
-    # One path for each attribute: libxml2 compares all with all where two paths are united.
-    return tuple(
-        etree.XPath(
-            f"descendant-or-self::*/@{attribute}",
-            namespaces={"wsu": names.WSU},
-            smart_strings=tells_bearers,
-        )
-        for attribute in attributes
-    )
+_STRICT_IDS = frozenset({names.WSU_ID, names.XML_ID})
+_UNITED_ATTRIBUTES_MAX = 256
+"""libxml2 compares all with all where paths are united: quickest up to so many, never above."""
 
 
-_STRICT_IDS = _paths("wsu:Id", "xml:id", tells_bearers=False)
-_LOOSE_IDS = _paths("Id", "ID", tells_bearers=False)
-_BEARERS = _paths("wsu:Id", "xml:id", "Id", "ID", tells_bearers=True)
+def _path(expression: str) -> etree.XPath:
+    return etree.XPath(expression, namespaces={"wsu": names.WSU})
 
 
-def _found(paths: tuple[etree.XPath, ...], root: etree._Element) -> list[Any]:
-    return [found for path in paths for found in cast(list[Any], path(root))]
+_PATHS = tuple(f"descendant-or-self::*/@{name}" for name in ("wsu:Id", "xml:id", "Id", "ID"))
+_ATTRIBUTES_COUNT = _path("count(descendant-or-self::*/@*)")
+_UNITED = (_path(" | ".join(_PATHS)),)
+_EACH = tuple(map(_path, _PATHS))
 
 
 class ElementIds:
     """Who carries which Id; an Id that business data repeats can be carried, not referred to."""
 
-    def __init__(self, root: etree._Element, expected: Iterable[etree._Element] = ()) -> None:
-        """Of the whole document below `root`; `expected` are elements that are likely asked for.
+    def __init__(self, root: etree._Element) -> None:
+        """Of the whole document below `root`.
 
         Raises SignatureMalformed: two elements carry the same wsu:Id or xml:id.
         """
-        self._root = root
-        strict: list[str] = _found(_STRICT_IDS, root)
-        carried: list[str] = strict + _found(_LOOSE_IDS, root)
-        self._carried = set(carried)
+        self._bearers: dict[str, etree._Element] = {}
+        self._strict: set[str] = set()
         self._repeated: set[str] = set()
-        if len(self._carried) != len(carried):
-            if len(set(strict)) != len(strict):
-                raise SignatureMalformed("two elements carry the same Id")
-            self._repeated = {one for one, count in Counter(carried).items() if count > 1}
-        self._bearers = {element.get(names.WSU_ID): element for element in expected}
-        self._is_complete = False
+        is_small = cast(float, _ATTRIBUTES_COUNT(root)) <= _UNITED_ATTRIBUTES_MAX
+        for path in _UNITED if is_small else _EACH:
+            self._gather(cast(list[Any], path(root)))
+
+    def _gather(self, attributes: list[Any]) -> None:
+        # An attribute found by XPath is a string that knows its element and its name.
+        for found in attributes:
+            is_strict = found.attrname in _STRICT_IDS
+            if found in self._bearers:
+                if is_strict and found in self._strict:
+                    raise SignatureMalformed("two elements carry the same Id")
+                self._repeated.add(found)
+            if is_strict:
+                self._strict.add(found)
+            self._bearers[found] = found.getparent()
 
     def bearer(self, identifier: str) -> etree._Element | None:
         """The one element that carries an Id; None: no element does.
@@ -64,11 +58,4 @@ class ElementIds:
         """
         if identifier in self._repeated:
             raise SignatureMalformed("a reference points to an Id that two elements carry")
-        if identifier not in self._carried:
-            return None
-        if identifier not in self._bearers and not self._is_complete:
-            # An attribute found by XPath is a string that knows its element.
-            for found in _found(_BEARERS, self._root):
-                self._bearers[str(found)] = found.getparent()
-            self._is_complete = True
-        return self._bearers[identifier]
+        return self._bearers.get(identifier)
