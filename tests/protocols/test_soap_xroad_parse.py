@@ -424,3 +424,19 @@ def test_a_byte_order_mark_belongs_to_the_bytes_and_not_to_the_message(good: byt
 
     assert envelope.raw == marked
     assert envelope.client == CLIENT
+
+
+def test_a_text_may_stand_on_a_line_of_its_own(good: bytes) -> None:
+    raw = change(change(good, b">m-1<", b">\n   m-1\n<"), b">4.0<", b">\t4.0\n<")
+
+    envelope = parse(raw, LIMITS)
+
+    assert (envelope.message_id, envelope.protocol_version) == ("m-1", "4.0")
+
+
+def test_a_part_of_an_identifier_has_no_blanks_around_it(good: bytes) -> None:
+    for blank in (b" ", b"\n"):
+        with pytest.raises(errors.HeaderInvalid, match="expected 1 to 64"):
+            parse(
+                change(good, b"<id:memberClass>GOV", b"<id:memberClass>" + blank + b"GOV"), LIMITS
+            )

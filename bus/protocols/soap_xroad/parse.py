@@ -50,11 +50,7 @@ def parse(raw: bytes, limits: Limits) -> Envelope:
     # (1)
     root = parse_xml(raw, bytes_max=limits.envelope_bytes_max)
     # (2)
-    soap = names.SOAP_BY_ENVELOPE.get(root.tag)
-    if soap is None:
-        raise errors.WrongSoapVersion(
-            public_detail=f"expected {' or '.join(names.SOAP_BY_ENVELOPE)} at the root"
-        )
+    soap = _soap_of(root)
     # (3)
     bodies = list(root.iterchildren(soap.body))
     _refuse_fault(bodies, soap)
@@ -70,8 +66,6 @@ def parse(raw: bytes, limits: Limits) -> Envelope:
     message_id = _message_id(blocks[names.ID])
     # (8)
     body = _body(root, header, bodies)
-    # (9)
-    payload = _read_payload(body, service)
     return Envelope(
         raw=raw,
         digest=hashlib.sha256(raw).digest(),
@@ -84,10 +78,20 @@ def parse(raw: bytes, limits: Limits) -> Envelope:
         routing_blocks=_routing_blocks(header),
         security=blocks.get(SECURITY),
         body=body,
-        payload=payload,
+        # (9)
+        payload=_read_payload(body, service),
         soap_version=soap.version,
         security_server=security_server,
     )
+
+
+def _soap_of(root: etree._Element) -> SoapNames:
+    soap = names.SOAP_BY_ENVELOPE.get(root.tag)
+    if soap is None:
+        raise errors.WrongSoapVersion(
+            public_detail=f"expected {' or '.join(names.SOAP_BY_ENVELOPE)} at the root"
+        )
+    return soap
 
 
 def _refuse_fault(bodies: list[etree._Element], soap: SoapNames) -> None:

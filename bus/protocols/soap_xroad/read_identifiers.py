@@ -17,6 +17,7 @@ from bus.core.identifiers import (
 from bus.protocols.soap_xroad import names
 
 _TEXT_CHARACTERS_MAX = 256
+_BLANKS = " \t\r\n"
 _IDENTIFIERS = f"{{{names.IDENTIFIERS}"
 
 _MEMBER_PARTS = ("xRoadInstance", "memberClass", "memberCode")
@@ -57,10 +58,15 @@ def read_security_server(block: etree._Element | None) -> SecurityServerId | Non
 
 
 def read_text(element: etree._Element) -> str:
-    """The text of a leaf, printable and on one line: it goes to logs and consoles."""
+    """The text of a leaf, printable and on one line: it goes to logs and consoles.
+
+    Lines of their own, as pretty-printers give to texts, are not a part of it.
+    """
     if len(element):
         raise errors.HeaderInvalid(public_detail=f"{at(element)} must hold text only")
     text = element.text or ""
+    if not text.isprintable():
+        text = text.strip(_BLANKS)
     if len(text) > _TEXT_CHARACTERS_MAX or not (text.isprintable() or not text):
         raise errors.HeaderInvalid(
             public_detail=f"{at(element)}: expected at most {_TEXT_CHARACTERS_MAX} "
@@ -99,8 +105,9 @@ def _read_parts(
 
 
 def _identifier_part(element: etree._Element) -> str:
+    # With blanks around it, it would be repeated otherwise than it was sent.
     text = read_text(element)
-    if not IDENTIFIER_PART.match(text):
+    if text != element.text or not IDENTIFIER_PART.match(text):
         raise errors.HeaderInvalid(
             public_detail=f"{at(element)}: expected 1 to 64 of A-Z a-z 0-9 '()+,-.=?"
         )

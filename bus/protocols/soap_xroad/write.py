@@ -247,7 +247,7 @@ def _repeated_block(block: HeaderBlock, request: Envelope, number: int) -> Canon
         return _client_block(request.client)
     if tag == names.SERVICE:
         return _service_block(request.service)
-    if tag == names.PROTOCOL_VERSION:
+    if tag == names.PROTOCOL_VERSION and block.element.text == request.protocol_version:
         return _version_block(request.protocol_version)
     if tag in _TEXT_BLOCKS:
         return _text_block(block.name, block.element.text or "")
