@@ -105,7 +105,7 @@ def watched() -> Iterator[None]:
     must_show_nothing(events.getvalue())
 
 
-@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("secret", SECRETS, ids=[f"secret-{n}" for n in range(len(SECRETS))])
 def test_the_search_finds_a_secret_in_an_error_and_in_an_event(secret: str) -> None:
     def fail() -> None:
         with watched():
