@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
+import os
 import socket
 import sys
+import tempfile
 from contextlib import suppress
+from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from bus.edge.key_store import read_secret
@@ -26,12 +31,29 @@ class NotStarted(Exception):
     """A process of the sandbox did not come up; the text says which, and its last words."""
 
 
-def free_ports(hub_port: int, *, authority_port: int = 0) -> dict[str, int]:
+def claim_usual_port() -> IO[bytes] | None:
+    """Keep other sandboxes off the usual port for as long as the file is open; None: one has it.
+
+    Two that start at the same moment would find it free both, and one of them would take the
+    other's hub for its own.
+    """
+    claim = (Path(tempfile.gettempdir()) / f"lienthong-{HUB_PORT_USUAL}-{os.getuid()}").open("ab")
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        claim.close()
+        return None
+    return claim
+
+
+def free_ports(
+    hub_port: int, *, authority_port: int = 0, hub_port_usual: int = HUB_PORT_USUAL
+) -> dict[str, int]:
     """A port for each process. Somebody may take one before it is used: then `up` says so.
 
     `authority_port` stands in certificates and is taken again if it is free.
     """
-    usual = {"hub": hub_port or HUB_PORT_USUAL, AUTHORITY: authority_port}
+    usual = {"hub": hub_port or hub_port_usual, AUTHORITY: authority_port}
     found = {}
     held = []
     try:

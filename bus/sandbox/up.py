@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from bus.sandbox.access_points import (
     PROGRAM,
@@ -29,11 +30,13 @@ from bus.sandbox.processes import Program, end, identify, start
 from bus.sandbox.programs import (
     AGENCIES,
     AUTHORITY,
+    HUB_PORT_USUAL,
     OPERATIONS,
     NotStarted,
     agency_program,
     answers,
     authority_program,
+    claim_usual_port,
     free_ports,
     health_urls,
     hub_program,
@@ -75,6 +78,7 @@ class RunningSandbox:
         self._tell = tell
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._reported: set[str] = set()
+        self._usual_port: IO[bytes] | None = None
         self.description: Description
 
     def start(self) -> None:
@@ -83,7 +87,12 @@ class RunningSandbox:
         _end_left_over(folder)
         (folder / FILE).unlink(missing_ok=True)
         named = AuthorityFiles(folder).port_in_certificates()
-        ports = free_ports(self._wish.port, authority_port=named)
+        self._usual_port = None if self._wish.port else claim_usual_port()
+        ports = free_ports(
+            self._wish.port,
+            authority_port=named,
+            hub_port_usual=HUB_PORT_USUAL if self._usual_port else 0,
+        )
         _keep_data(folder / "data", self._wish.seed, self._tell)
         nation = prepare_nation(
             folder,
@@ -152,6 +161,8 @@ class RunningSandbox:
                 process.kill()
                 process.wait()
         self._processes.clear()
+        if self._usual_port is not None:
+            self._usual_port.close()
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def test_the_description_names_files_that_are_there(sandbox: Path) -> None:
     for subsystem in values["subsystems"]:
         assert Path(subsystem["key"]).is_file()
         assert Path(subsystem["certificate"]).is_file()
-    assert len(values["services"]) == 7
+    assert len(values["services"]) == 8
     for service in values["services"]:
         assert service["url"].startswith(values["hub_url"])
         assert Path(service["sample_request"]).is_file()
