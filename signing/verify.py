@@ -28,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 
 from lxml import etree
 
@@ -110,7 +111,8 @@ def verify_signature(
     signature = only_child(security, names.SIGNATURE, SignatureMissing)
     signed_info = only_child(signature, names.SIGNED_INFO)
     # (2)
-    ids = ElementIds(security.getroottree().getroot())
+    root = security.getroottree().getroot()
+    ids = ElementIds(root, chain((part.element for part in required), security))
     # (3)
     place = TokenPlace(security, ids, trust.known, tuple(attachments), now)
     token = find_token(signature, place)

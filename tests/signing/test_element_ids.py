@@ -16,16 +16,22 @@ SPELLINGS = ("wsu:Id", "xml:id", "Id", "ID")
 STRICT = frozenset({"wsu:Id", "xml:id"})
 
 
+MANY = '<many a="1"/>' * 300
+"""Makes a document one of the large ones."""
+
+
 def tree(inside: str, attributes: str = "") -> etree._Element:
     raw = f'<e xmlns:wsu="{names.WSU}"{attributes}>{inside}</e>'.encode()
     return parse_xml(raw, bytes_max=len(raw))
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_every_spelling_of_an_id_is_found(spelling: str) -> None:
-    root = tree(f'<a><b {spelling}="x"/></a><c other="x"/>')
+@pytest.mark.parametrize("more", ["", MANY])
+def test_every_spelling_of_an_id_is_found(spelling: str, more: str) -> None:
+    root = tree(f'<a><b {spelling}="x"/></a><c other="x"/>{more}')
 
     assert ElementIds(root).bearer("x") is root[0][0]
+    assert ElementIds(root, list(root.iter())).bearer("x") is root[0][0]
 
 
 def test_the_root_can_be_a_bearer() -> None:
@@ -36,18 +42,20 @@ def test_the_root_can_be_a_bearer() -> None:
 
 def test_an_id_that_nobody_carries_leads_nowhere() -> None:
     assert ElementIds(tree('<a Id="x"/>')).bearer("y") is None
+    assert ElementIds(tree(f'<a Id="x"/>{MANY}')).bearer("y") is None
 
 
 @pytest.mark.parametrize("first", SPELLINGS)
 @pytest.mark.parametrize("second", SPELLINGS)
-def test_two_bearers_of_one_id_are_none(first: str, second: str) -> None:
-    root = tree(f'<a {first}="x"/><b><c {second}="x"/></b><d Id="y"/>')
+@pytest.mark.parametrize("more", ["", MANY])
+def test_two_bearers_of_one_id_are_none(first: str, second: str, more: str) -> None:
+    root = tree(f'<a {first}="x"/><b><c {second}="x"/></b><d Id="y"/>{more}')
 
     if {first, second} <= STRICT:
         with pytest.raises(SignatureMalformed, match="two elements carry the same Id"):
             ElementIds(root)
         return
-    ids = ElementIds(root)
+    ids = ElementIds(root, list(root))
     with pytest.raises(SignatureMalformed, match="an Id that two elements carry"):
         ids.bearer("x")
     assert ids.bearer("y") is root[2]
@@ -65,11 +73,14 @@ def test_an_id_with_quotes_is_only_text() -> None:
     assert ElementIds(root).bearer("' or '1'='1") is None
 
 
-@given(carried=st.lists(st.tuples(st.sampled_from(SPELLINGS), st.sampled_from("abc")), max_size=6))
+@given(
+    carried=st.lists(st.tuples(st.sampled_from(SPELLINGS), st.sampled_from("abc")), max_size=6),
+    more=st.sampled_from(["", MANY]),
+)
 def test_an_id_leads_to_an_element_if_and_only_if_it_stands_once(
-    carried: list[tuple[str, str]],
+    carried: list[tuple[str, str]], more: str
 ) -> None:
-    root = tree("".join(f'<i {name}="{value}"/>' for name, value in carried))
+    root = tree("".join(f'<i {name}="{value}"/>' for name, value in carried) + more)
     values = [value for _, value in carried]
     strict = [value for name, value in carried if name in STRICT]
 
