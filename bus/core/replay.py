@@ -66,6 +66,7 @@ _NOT_FROM_CONTENT = frozenset(
         errors.LogUnavailable,
         errors.LogCorrupt,
         errors.RevocationUnknown,
+        errors.SpoolUnavailable,
         errors.TimestampsOverdue,
     )
 )

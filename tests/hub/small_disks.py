@@ -8,9 +8,11 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
+UNMOUNT_SECONDS_MAX = 20
 DISK_BYTES = 40 * 1024 * 1024
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _GOING_AFTER_WRITING = 0
@@ -40,7 +42,15 @@ def mounted(folder: Path, *options: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        _unmount(folder)
+
+
+def _unmount(folder: Path) -> None:
+    """The kernel lets go of a file without a name a moment after its last user did."""
+    deadline = monotonic() + UNMOUNT_SECONDS_MAX
+    while subprocess.run(["umount", str(folder)], capture_output=True).returncode:
+        assert monotonic() < deadline, f"{folder} is still busy"
+        sleep(0.02)
 
 
 def take_away(folder: Path) -> None:
