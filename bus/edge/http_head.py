@@ -34,6 +34,7 @@ def check_head(scope: Scope, *, is_any_charset: bool = False, is_multipart: bool
     if scope["method"] != "POST":
         raise errors.HttpMethodInvalid(public_detail=f"got {scope['method'][:16]}")
     headers: dict[bytes, bytes] = dict(scope["headers"])
+    _refuse_two_readings(scope["headers"], headers)
     if not is_multipart:
         content_type = _content_type(headers.get(b"content-type", b""))
         charset = content_type.parameter("charset").lower()
@@ -43,6 +44,18 @@ def check_head(scope: Scope, *, is_any_charset: bool = False, is_multipart: bool
             raise errors.ContentTypeInvalid(public_detail="a signed request is written in UTF-8")
     if not _SOAP_ACTION.match(headers.get(b"soapaction", b"")):
         raise errors.SoapActionInvalid
+
+
+def _refuse_two_readings(lines: list[tuple[bytes, bytes]], headers: dict[bytes, bytes]) -> None:
+    """A line twice, of which others may take the other; a body that is not what was signed."""
+    if len(lines) != len(headers):  # some line stands twice, most of which do not matter
+        names = [name for name, _ in lines]
+        if names.count(b"content-type") > 1:
+            raise errors.ContentTypeInvalid(public_detail="Content-Type stands twice")
+        if names.count(b"soapaction") > 1:
+            raise errors.SoapActionInvalid(public_detail="SOAPAction stands twice")
+    if headers.get(b"content-encoding", b"identity").lower() not in (b"", b"identity"):
+        raise errors.ContentTypeInvalid(public_detail="a compressed body is not taken")
 
 
 def version_of_head(scope: Scope) -> SoapVersion | None:

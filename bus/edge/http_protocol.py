@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from bus.edge.http_upgrade import StayingProtocol
+from bus.edge.http_bounds import BoundedProtocol
 
 PEER_CERTIFICATE = "peer_certificate"
 """Key of a request's state: DER of the certificate that the peer showed; left out: none."""
 _AUTHORITY_MARK = b"://"
 
 
-class SeeingProtocol(StayingProtocol):
+class SeeingProtocol(BoundedProtocol):
     """HTTP/1.1 as uvicorn speaks it, for doors that must know who is at the other end."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
