@@ -226,3 +226,25 @@ def test_another_instance_has_no_clients_here(hub: OpenHub) -> None:
         assert (await running.get("/listClients", b"xRoadInstance=EE")).status == 404
 
     hub.tell(story)
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        (b"serviceCode=TraCuuThongTinCongDan&version=v1", 200),
+        (b"serviceCode=TraCuuThongTinCongDan", 200),
+        (b"serviceCode=TraCuuThongTinCongDan&version=v9", 404),
+        (b"serviceCode=KhongCo", 404),
+        (b"serviceCode=listMethods", 404),
+        (b"", 404),
+    ],
+)
+def test_a_wsdl_is_found_as_older_clients_ask_for_it(
+    hub: OpenHub, query: bytes, status: int
+) -> None:
+    provider = b"xRoadInstance=VN&memberClass=GOV&memberCode=G01&subsystemCode=dancu&"
+
+    async def story(running: RunningHub) -> None:
+        assert (await running.get("/wsdl", provider + query)).status == status
+
+    hub.tell(story)

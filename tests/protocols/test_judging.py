@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from bus.core.envelope import SoapVersion
 from bus.core.errors import BusError, HubInternal
+from bus.core.identifiers import ServiceId
 from bus.core.pipeline import Refusal, Rules
 from bus.protocols.soap_xroad import judging
 from bus.protocols.soap_xroad.judging import (
@@ -21,6 +23,8 @@ from bus.protocols.soap_xroad.judging import (
     tasks_from_bytes,
     tasks_to_bytes,
 )
+from signing.names import SOAP11
+from tests.envelopes import with_header
 from tests.nation import (
     CLIENT,
     CLIENT_WITHOUT_GRANT,
@@ -75,6 +79,23 @@ def test_an_accepted_message_crosses_with_all_that_its_delivery_needs(nation: Sm
         assert getattr(ours.verified.envelope, fact) == wanted
 
 
+@pytest.mark.parametrize("version", SoapVersion)
+def test_a_metaservice_and_a_soap_version_cross(version: SoapVersion, nation: SmallNation) -> None:
+    service = ServiceId.parse("VN/GOV/G01/dancu/listMethods/")
+    body = b'<x:listMethods xmlns:x="http://x-road.eu/xsd/xroad.xsd"/>'
+    raw = request(nation, service=service, body=body, soap_version=version)
+    made = judge_request(raw, nation.rules, NOW, unreported)
+    assert isinstance(made, Judged)
+
+    read = crossed(made, raw, nation.rules)
+
+    assert isinstance(read, Judged)
+    ours, theirs = read.message.valid.authorised, made.message.valid.authorised
+    assert (ours.service, ours.grant) == (theirs.service, theirs.grant)
+    assert ours.verified.envelope.soap_version is version
+    assert read.message.valid.schema is made.message.valid.schema
+
+
 MESSAGES: dict[str, Callable[[SmallNation], bytes]] = {
     "not XML": lambda nation: b"not XML",
     "altered": lambda nation: request(nation).replace(b"VN0117", b"VN0118"),
@@ -82,6 +103,13 @@ MESSAGES: dict[str, Callable[[SmallNation], bytes]] = {
     "no grant": lambda nation: request(nation, client=CLIENT_WITHOUT_GRANT),
     "other signer": lambda nation: request(nation, signer=nation.signers[OTHER_CLIENT]),
     "schema": lambda nation: request(nation, body=SAMPLE.replace(b"SoDinhDanh", b"SoNhaNuoc")),
+    "not understood": lambda nation: with_header(
+        request(nation), b'<x:y xmlns:x="urn:x" soap:mustUnderstand="1"/>'
+    ),
+    "a fault": lambda nation: (
+        b'<s:Envelope xmlns:s="%s"><s:Body><s:Fault><faultcode>CODE</faultcode></s:Fault></s:Body>'
+        b"</s:Envelope>" % SOAP11.encode()
+    ),
 }
 
 
@@ -98,6 +126,10 @@ def test_a_refusal_crosses_with_its_reason_and_how_far_it_came(
     assert isinstance(read, Refusal)
     assert type(read.error) is type(made.error)
     assert (read.error.detail, read.error.public_detail) == facts_of(made.error)
+    assert (read.error.subject, read.error.xroad_code) == (
+        made.error.subject,
+        made.error.xroad_code,
+    )
     assert (read.envelope is None, read.verified is None) == (
         made.envelope is None,
         made.verified is None,
