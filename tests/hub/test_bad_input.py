@@ -216,7 +216,7 @@ def signed_fault(running: RunningHub, reply: HttpReply) -> VerifiedFault:
     if envelope.receipt_note is not None:
         note = verify_note(envelope.receipt_note, [running.known().receipt_key])
         receipt = parse_receipt(note.text.decode())
-    return VerifiedFault(envelope.fault, receipt, reply.body)
+    return VerifiedFault(envelope.fault, receipt, reply.body, signature.certificate)
 
 
 @pytest.fixture(scope="module")
