@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 
-from signing.elements import base64_of
+from signing.elements import base64_bytes, base64_of
 from signing.errors import SignatureMalformed
 
 
@@ -40,3 +44,28 @@ def test_base64_holds_no_elements() -> None:
 
     with pytest.raises(SignatureMalformed, match="must hold text only"):
         base64_of(parent)
+
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+@given(
+    st.text(LETTERS, max_size=8),
+    st.text(LETTERS, max_size=3),
+    st.integers(min_value=0, max_value=2),
+)
+def test_what_is_read_is_written_again_in_the_same_letters(
+    groups: str, last: str, padding: int
+) -> None:
+    text = (groups + last + "=" * padding).encode()
+
+    try:
+        value = base64_bytes(text)
+    except ValueError:
+        return
+    assert base64.b64encode(value) == text
+
+
+@given(st.binary(max_size=100))
+def test_whatever_is_written_is_read(value: bytes) -> None:
+    assert base64_bytes(base64.b64encode(value)) == value
