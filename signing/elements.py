@@ -44,7 +44,9 @@ def base64_bytes(text: bytes) -> bytes:
     except ValueError:
         text = b"".join(text.split())
         value = binascii.a2b_base64(text, strict_mode=True)
-    odd = len(value) % 3
+    groups, odd = divmod(len(value), 3)
+    if len(text) != 4 * (groups + bool(odd)):
+        raise ValueError("padding stands behind the last group")  # which Python overlooks
     if odd and text[odd - 4] not in _LAST_LETTERS[odd]:
         raise ValueError("bits are loose behind the last byte")
     return value

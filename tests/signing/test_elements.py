@@ -26,8 +26,26 @@ def test_white_space_of_xml_is_no_part_of_base64(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["aGVsbG9=", "aGVsbG8", "aGVs=bG8=", "aGVsbG8=====", "aGVs\u00a0bG8=", "aGVs\u2003bG8="],
-    ids=["loose bits", "no padding", "padding inside", "more padding", "no-break", "em space"],
+    [
+        "aGVsbG9=",
+        "aGVsbG8",
+        "aGVs=bG8=",
+        "aGVsbG8=====",
+        "aGVs=",
+        "aGVs====",
+        "aGVs\u00a0bG8=",
+        "aGVs\u2003bG8=",
+    ],
+    ids=[
+        "loose bits",
+        "no padding",
+        "padding inside",
+        "more padding",
+        "padding of nothing",
+        "a group of padding",
+        "no-break",
+        "em space",
+    ],
 )
 def test_there_is_one_spelling_for_the_same_bytes(text: str) -> None:
     with pytest.raises(SignatureMalformed, match="DigestValue is not"):
