@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from bus.bench import floor_program, hub_program
 from bus.bench.answer_checks import AnswerCheck
+from bus.bench.bench_nation import prepare_bench_nation
 from bus.bench.citizen_answer import SERVICE
 from bus.bench.exchange_figures import ExchangeFigures, ProgramFigures, figures_of
 from bus.bench.load import Round, load
@@ -27,7 +28,7 @@ from bus.edge.key_store import read_certificates, read_ed25519_key, read_signer
 from bus.edge.routes_file import read_nation
 from bus.edge.signer_settings import SignerFiles
 from bus.edge.sqlite_log import SqliteLog
-from bus.sandbox.nation_files import PreparedNation, prepare_nation
+from bus.sandbox.nation_files import PreparedNation
 from signing.certificates import TrustStore
 from signing.signed_note import SigningKey
 
@@ -36,8 +37,6 @@ ROUNDS_MIN = 3
 WARM_UP_REQUESTS = 512
 _SPARE = 1.5
 """So many times more requests are signed than the round before would have needed."""
-_ANY_PORT = 1
-"""Written to hub.yaml and not used: the programs listen where there is room."""
 
 Tell = Callable[[str], None]
 """Takes a sentence on how far the bench is."""
@@ -70,9 +69,7 @@ class _Contender:
 
 def measure_exchanges(plan: ExchangePlan, tell: Tell) -> ExchangeFigures:
     """Run the whole comparison. Raises ProgramFailed, LoadFailed, AnswerWrong."""
-    prepared = prepare_nation(
-        plan.folder, now=now(), hub_port=_ANY_PORT, agency_ports={"population": _ANY_PORT}
-    )
+    prepared = prepare_bench_nation(plan.folder)
     settings = read_hub_settings(prepared.hub_settings)
     if plan.prefill_entries:
         tell(f"filling the log with {plan.prefill_entries:,} entries")
