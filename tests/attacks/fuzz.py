@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bus.core.envelope import Envelope
 from bus.core.errors import BusError
 from bus.core.identifiers import IdentifierInvalid, MemberId, ServiceId, SubsystemId
 from bus.core.limits import Limits
@@ -29,14 +30,18 @@ from bus.kit.spool import Spool
 from bus.protocols.mime.content_type import parse_content_type
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.read_answer import AnswerRejected, read_answer
+from bus.protocols.soap_xroad.verify_answer import KnownSigners, verify_recorded
+from bus.protocols.soap_xroad.write import SigningTime, write_answer
 from signing import names
+from signing.canonical import canonicalise
 from signing.distinguished_names import parse_name
 from signing.errors import SignatureError
 from signing.x509_tokens import end_entity
 from tests.attacks.meaning import judged, meaning
 from tests.attacks.mutations import flipped, mutated
 from tests.attacks.valid_messages import corpus_nation, valid_messages
-from tests.nation import NOW, SmallNation
+from tests.nation import ANSWER as AGENCY_ANSWER
+from tests.nation import HUB, NOW, PROVIDER, SmallNation, payload
 
 KEPT = Path(__file__).parents[2] / ".cache" / "fuzz"
 
@@ -92,6 +97,36 @@ def hold_answer(raw: bytes, _number: int) -> str:
     except AnswerRejected:
         return "rejected"
     return "read"
+
+
+@dataclass(slots=True)
+class SignedAnswers:
+    """Answers as a sender gets them: rejected, or the payload is the one that the agency signed."""
+
+    nation: SmallNation
+    asked: Envelope
+    answer: bytes
+
+    @property
+    def known(self) -> KnownSigners:
+        return KnownSigners(trust=self.nation.rules.trust, member=HUB.member)
+
+    def hold(self, raw: bytes, _number: int) -> str:
+        try:
+            verify_recorded(raw, self.asked, self.known, NOW)
+        except AnswerRejected:
+            return "rejected"
+        before, after = read_answer(self.answer), read_answer(raw)
+        assert canonicalise(before.payload) == canonicalise(after.payload), "another payload"
+        assert (before.fault is None) is (after.fault is None)
+        return "accepted, means the same"
+
+
+def signed_answers(nation: SmallNation, request: bytes) -> SignedAnswers:
+    asked = parse(request, Limits())
+    signer = nation.signers[PROVIDER]
+    answer = write_answer(asked, payload(AGENCY_ANSWER), signer, SigningTime(NOW))
+    return SignedAnswers(nation, asked, answer)
 
 
 MULTIPART = 'multipart/related; boundary="b-1"; type="text/xml"; start="<soap@x>"'
@@ -175,7 +210,9 @@ def targets(nation: SmallNation) -> list[Target]:
         MULTIPART.encode(),
         *certificates[:3],
     ]
+    answers = signed_answers(nation, requests[0])
     return [
+        Target("signed answers", [answers.answer, requests[1]], answers.hold),
         Target("requests", requests, Requests(nation, valid).hold),
         Target("answers", [*requests, ANSWER], hold_answer),
         Target("multipart", [multipart(raw) for raw in requests[:4]], hold_multipart, is_xml=False),

@@ -11,6 +11,7 @@ from tests.nation import SmallNation
 
 ROUNDS = {
     "requests": 1_500,
+    "signed answers": 800,
     "answers": 1_500,
     "multipart": 600,
     "short texts and certificates": 1_000,
