@@ -10,7 +10,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -258,8 +258,3 @@ def _canonical(element: Any, algorithm: str, prefixes: list[str] | None = None) 
     return etree.tostring(
         element, method="c14n", with_tail=False, inclusive_ns_prefixes=prefixes, **how
     )
-
-
-def changed(plan: Plan, **changes: Any) -> Plan:
-    """The plan with something else in it."""
-    return replace(plan, **changes)

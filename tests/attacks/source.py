@@ -7,11 +7,11 @@ wants to keep. Spans of bytes keep every letter.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from signing import names
-from signing.names import DS, SOAP11, WSSE, WSU
+from signing.names import SOAP11, WSU
 
 XRD = "http://x-road.eu/xsd/xroad.xsd"
 
@@ -232,11 +232,3 @@ def _opened(found: re.Match[bytes], outer: Mapping[str, str], parent: int) -> Sp
 def _attributes(text: bytes) -> Iterator[tuple[str, str]]:
     for name, double, single in _ATTRIBUTE.findall(text):
         yield name.decode(), (double or single).decode()
-
-
-def namespace_declarations() -> Iterable[bytes]:
-    """The namespaces of our own additions, under prefixes that no stack uses."""
-    yield b' xmlns:asoap="%s"' % SOAP11.encode()
-    yield b' xmlns:awsse="%s"' % WSSE.encode()
-    yield b' xmlns:awsu="%s"' % WSU.encode()
-    yield b' xmlns:ads="%s"' % DS.encode()
