@@ -115,13 +115,16 @@ def test_what_is_down_is_down_and_what_comes_up_again_is_the_same(tmp_path: Path
 def test_an_exchange_in_work_is_finished_before_the_hub_ends(tmp_path: Path) -> None:
     up = lienthong_process("sandbox", "up", "--dir", tmp_path, "--detach")
     assert up.returncode == 0, told(up)
-    slow = ["sandbox", "fault", "population", "--mode", "slow", "--seconds", "4"]
-    assert lienthong(*slow, "--dir", tmp_path).returncode == 0
-    with ThreadPoolExecutor(1) as threads:
-        answer = threads.submit(_call, tmp_path)
-        _await(lambda: "received" in _events(tmp_path), "the question does not arrive")
-        assert lienthong_process("sandbox", "down", "--dir", tmp_path).returncode == 0
-        assert answer.result(SECONDS_MAX) == 0
+    try:
+        slow = ["sandbox", "fault", "population", "--mode", "slow", "--seconds", "4"]
+        assert lienthong(*slow, "--dir", tmp_path).returncode == 0
+        with ThreadPoolExecutor(1) as threads:
+            answer = threads.submit(_call, tmp_path)
+            _await(lambda: "received" in _events(tmp_path), "the question does not arrive")
+            assert lienthong_process("sandbox", "down", "--dir", tmp_path).returncode == 0
+            assert answer.result(SECONDS_MAX) == 0
+    finally:
+        lienthong_process("sandbox", "down", "--dir", tmp_path)
     assert _events(tmp_path)[-2:] == ["outcome", "stopped"]
 
 
