@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test coverage conformance check bench format clean system foreign
+.PHONY: demo test coverage conformance attacks fuzz check bench format clean system foreign
 
 demo: $(VENV)/.runtime
 	$(BIN)/lienthong demo

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import pytest
 import structlog
-from lxml import etree
 
 from bus.core import errors
 from bus.core.identifiers import ServiceId, SubsystemId

@@ -73,9 +73,9 @@ def test_a_receipt_is_kept_once_and_the_oldest_go_first(store: ExchangeStore) ->
         store.keep_receipt(ExchangeName("c", f"m-{index}", b""), receipt(index), b"note\n")
 
     assert [one.message_id for one in store.receipts()] == ["m-2", "m-3", "m-4"]
-    assert [
-        (one.client, one.time, one.note) for one in store.receipts("m-3")
-    ] == [("c", NOW, b"note\n")]
+    assert [(one.client, one.time, one.note) for one in store.receipts("m-3")] == [
+        ("c", NOW, b"note\n")
+    ]
 
 
 def test_bad_answers_are_kept_within_a_bound(store: ExchangeStore) -> None:
