@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+from collections.abc import Sequence
 
 from lxml import etree
 
@@ -20,6 +21,22 @@ def only_child(
     if not found:
         raise missing(f"{name} is missing")
     raise SignatureMalformed(f"{name} stands {len(found)} times")
+
+
+_FEW = 16
+"""So many children are looked at one by one; a flood of them is left to the library."""
+
+
+def leading_children(parent: etree._Element, tags: Sequence[str]) -> list[etree._Element]:
+    """The one child with each of these tags, which nearly always stand first and in this order.
+
+    Raises SignatureMalformed.
+    """
+    children = list(parent) if len(parent) <= _FEW else []
+    found = [child.tag for child in children]
+    if len(set(found)) == len(found) and found[: len(tags)] == list(tags):
+        return children[: len(tags)]
+    return [only_child(parent, tag) for tag in tags]
 
 
 def base64_of(element: etree._Element) -> bytes:

@@ -51,12 +51,11 @@ class Token:
     """The attachment that holds the token's bytes, for a message that is optimised (XOP)."""
 
 
-def find_token(signature: etree._Element, place: TokenPlace) -> Token:
-    """The token that the KeyInfo of a signature refers to.
+def find_token(key_info: etree._Element, place: TokenPlace) -> Token:
+    """The token that the ds:KeyInfo of a signature refers to.
 
     Raises SignatureMalformed, CertificateRejected.
     """
-    key_info = only_child(signature, names.KEY_INFO)
     # KeyName and KeyValue beside a certificate say nothing that the certificate does not.
     references = list(key_info.iterchildren(names.SECURITY_TOKEN_REFERENCE, names.X509_DATA))
     if len(references) != 1:

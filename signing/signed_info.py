@@ -120,39 +120,71 @@ _PREFIX_LIST = re.compile(
     + re.escape(names.EXCLUSIVE_C14N.encode())
     + rb'" PrefixList="([^"&]*)"></\1:InclusiveNamespaces>'
 )
-_VALUE_START = b"DigestValue>"
-_KEPT_BYTES_MAX = 1024
-"""Longest piece of a SignedInfo whose reading is kept."""
+_VALUE_BORDER = b"DigestValue>"
+_PLAIN_BYTES_MAX = 32 * 1024
+"""Longest SignedInfo that is read this way, and whose frame may be kept."""
+_ANY_VALUE = b"AAAA"
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """All that a SignedInfo in the plain shape says, but the digests."""
+
+    algorithm: str
+    parts: tuple[tuple[str, str, Canonicalisation], ...]
+    """Of each reference: Id, digest algorithm, canonicalisation."""
+    digest_algorithms: frozenset[str]
+    value_end: bytes
+    """What stands between a digest and the border behind it."""
 
 
 def _read_plain(canonical: bytes, policy: SignaturePolicy) -> SignedInfo | None:
     """SignedInfo in the plain shape and within the policy; None: look at the tree."""
-    start = canonical[: canonical.find(b" ")]
-    shape = _SHAPES.get(start)
-    if shape is None:
+    pieces = canonical.split(_VALUE_BORDER)
+    if len(canonical) > _PLAIN_BYTES_MAX or len(pieces) % 2 == 0:
         return None
-    compact = _GAP.sub(b"><", canonical) if b"\n" in canonical else canonical
-    head, *found = compact.removesuffix(shape.end).split(shape.reference)
-    algorithm = _head_algorithm(start, head) if len(head) <= _KEPT_BYTES_MAX else None
-    if algorithm not in policy.signature_algorithms or len(found) > policy.references_max:
+    frame = _frame(tuple(pieces[::2]))
+    if (
+        frame is None
+        or frame.algorithm not in policy.signature_algorithms
+        or not frame.digest_algorithms <= policy.digest_algorithms
+        or len(frame.parts) > policy.references_max
+    ):
         return None
     references = []
-    for text in found:
-        reference = _plain_reference(start, text, policy)
-        if reference is None:
+    for (identifier, algorithm, by), value in zip(frame.parts, pieces[1::2], strict=True):
+        try:
+            # Where it ends otherwise, a `<` is left, which base64 does not take.
+            digest_value = base64_bytes(value.removesuffix(frame.value_end))
+        except ValueError:
             return None
-        references.append(reference)
-    assert algorithm is not None
-    return SignedInfo(algorithm, tuple(references), canonical) if references else None
+        references.append(Reference(identifier, algorithm, digest_value, Covers.ELEMENT, by))
+    return SignedInfo(frame.algorithm, tuple(references), canonical)
 
 
 @lru_cache(maxsize=256)
-def _head_algorithm(start: bytes, head: bytes) -> str | None:
-    """The signature algorithm above the references; None: not the plain shape.
+def _frame(around_values: tuple[bytes, ...]) -> _Frame | None:
+    """Read what stands around the digests; None: not the plain shape.
 
-    A stack writes the same with every message, so that readings are worth keeping.
+    Most senders write the same with every message, so that a reading is worth keeping.
     """
-    shape = _SHAPES[start]
+    start = around_values[0].partition(b" ")[0]
+    shape = _SHAPES.get(start)
+    if shape is None:
+        return None
+    value_end = shape.reference_end.partition(_VALUE_BORDER)[0]
+    whole = (_VALUE_BORDER + _ANY_VALUE + value_end + _VALUE_BORDER).join(around_values)
+    head, *found = _GAP.sub(b"><", whole).removesuffix(shape.end).split(shape.reference)
+    algorithm = _head_algorithm(shape, head)
+    parts = [_plain_part(text, shape) for text in found]
+    read = tuple(part for part in parts if part is not None)
+    if algorithm is None or not read or len(read) != len(around_values) - 1 or None in parts:
+        return None
+    return _Frame(algorithm, read, frozenset(part[1] for part in read), value_end)
+
+
+def _head_algorithm(shape: _Shape, head: bytes) -> str | None:
+    """The signature algorithm above the references; None: not the plain shape."""
     above, _, method = head.partition(shape.method)
     tag, _, above = above.partition(b">")
     if (
@@ -166,37 +198,17 @@ def _head_algorithm(start: bytes, head: bytes) -> str | None:
     return method.removesuffix(shape.method_end).decode()
 
 
-def _plain_reference(start: bytes, text: bytes, policy: SignaturePolicy) -> Reference | None:
-    identifier, _, rest = text.partition(b'"')
-    way, _, rest = rest.partition(_VALUE_START)
-    digest_text, _, end = rest.partition(b"<")
-    if not identifier or b"&" in identifier or len(way) + len(end) > _KEPT_BYTES_MAX:
+def _plain_part(text: bytes, shape: _Shape) -> tuple[str, str, Canonicalisation] | None:
+    """Id, digest algorithm and canonicalisation of one reference; None: not the plain shape."""
+    identifier, _, rest = text.partition(shape.transform)
+    prefix_list, _, rest = rest.partition(shape.transform_end)
+    algorithm, _, rest = rest.partition(shape.digest)
+    if not identifier or b'"' in identifier or b"&" in identifier:
         return None
-    algorithm, by = _reference_way(start, way, end)
-    if by is None or algorithm not in policy.digest_algorithms:
+    by = _plain_canonicalisation(prefix_list)
+    if by is None or rest != _ANY_VALUE + shape.reference_end:
         return None
-    try:
-        digest_value = base64_bytes(digest_text)
-    except ValueError:
-        return None
-    return Reference(identifier.decode(), algorithm, digest_value, Covers.ELEMENT, by)
-
-
-@lru_cache(maxsize=1024)
-def _reference_way(start: bytes, way: bytes, end: bytes) -> tuple[str, Canonicalisation | None]:
-    """How a reference is read: all of it but its Id and its digest; none: not the plain shape."""
-    shape = _SHAPES[start]
-    whole = b'"' + way + _VALUE_START
-    is_plain = (
-        whole.startswith(shape.transform)
-        and whole.endswith(shape.digest)
-        and b"<" + end == shape.reference_end
-    )
-    if not is_plain:
-        return "", None
-    between = whole[len(shape.transform) : -len(shape.digest)]
-    prefix_list, _, algorithm = between.partition(shape.transform_end)
-    return algorithm.decode(), _plain_canonicalisation(prefix_list)
+    return identifier.decode(), algorithm.decode(), by
 
 
 def _plain_canonicalisation(prefix_list: bytes) -> Canonicalisation | None:

@@ -39,7 +39,7 @@ from signing.attachments import Attachment
 from signing.certificates import TrustStore, ValidatedCertificate
 from signing.coverage import check_coverage
 from signing.element_ids import ElementIds
-from signing.elements import base64_of, only_child
+from signing.elements import base64_of, leading_children, only_child
 from signing.errors import AlgorithmForbidden, CoverageInsufficient, SignatureMissing
 from signing.key_references import Token, TokenPlace, find_token
 from signing.policy import SignaturePolicy
@@ -57,6 +57,8 @@ _OWN_TAGS = tuple(
     )
 )
 """How the tags begin that a security header itself may hold and sign."""
+
+_SIGNATURE_PARTS = (names.SIGNED_INFO, names.SIGNATURE_VALUE, names.KEY_INFO)
 
 PolicyOf = Callable[[ValidatedCertificate], SignaturePolicy]
 """The policy that holds for whoever has this certificate."""
@@ -109,13 +111,13 @@ def verify_signature(
     """
     # (1)
     signature = only_child(security, names.SIGNATURE, SignatureMissing)
-    signed_info = only_child(signature, names.SIGNED_INFO)
+    signed_info, value_element, key_info = leading_children(signature, _SIGNATURE_PARTS)
     # (2)
     root = security.getroottree().getroot()
     ids = ElementIds(root, chain((part.element for part in required), security))
     # (3)
     place = TokenPlace(security, ids, trust.known, tuple(attachments), now)
-    token = find_token(signature, place)
+    token = find_token(key_info, place)
     # (4)
     certificate = trust.validate(token.certificate_der, now)
     if not isinstance(policy, SignaturePolicy):
@@ -125,7 +127,7 @@ def verify_signature(
     # (6)
     require_allowed(certificate.public_key, signed.algorithm, policy)
     # (7)
-    value = base64_of(only_child(signature, names.SIGNATURE_VALUE))
+    value = base64_of(value_element)
     verify_bytes(certificate.public_key, signed.algorithm, value, signed.canonical)
     # (8)
     covered = check_coverage(signed.references, place, read_xml)

@@ -20,7 +20,7 @@ from tests.nation import NOW, SmallNation
 
 TIMES_VALID_MAX = 50
 """A refusal may take this many times the processor time of a valid message."""
-SECONDS_FLOOR = 0.5
+SECONDS_FLOOR = 3.0
 """Below this, nothing is told by comparing."""
 
 
