@@ -144,20 +144,21 @@ def _read_blocks(
     blocks: dict[str, etree._Element] = {}
     routing_tags: set[str] = set()
     for block in header:
-        is_routing = block.tag.startswith(_ROUTING)
+        tag = block.tag
+        is_routing = tag.startswith(_ROUTING)
         # An answer repeats the routing blocks of every actor: each may stand once in all.
-        if is_routing and block.tag in routing_tags:
+        if is_routing and tag in routing_tags:
             raise errors.HeaderDuplicate(public_detail=at(block))
         if is_routing:
-            routing_tags.add(block.tag)
+            routing_tags.add(tag)
         if block.get(soap.actor, "") not in soap.actors_us:
             continue
-        is_known = is_routing or block.tag == SECURITY
+        is_known = is_routing or tag == SECURITY
         if not is_known and block.get(soap.must_understand) in {"1", "true"}:
-            raise errors.HeaderNotUnderstood(public_detail=at(block), subject=block.tag)
-        if is_known and block.tag in blocks:
+            raise errors.HeaderNotUnderstood(public_detail=at(block), subject=tag)
+        if is_known and tag in blocks:
             raise errors.HeaderDuplicate(public_detail=at(block))
-        blocks[block.tag] = block
+        blocks[tag] = block
     for required in _REQUIRED:
         if required not in blocks:
             raise errors.HeaderFieldMissing(
@@ -169,9 +170,9 @@ def _read_blocks(
 def _routing_blocks(header: etree._Element) -> tuple[HeaderBlock, ...]:
     """Every block of an X-Road namespace, whoever it is addressed to: all must be signed."""
     return tuple(
-        HeaderBlock(block.tag.rpartition("}")[2], block)
+        HeaderBlock(tag.rpartition("}")[2], block)
         for block in header
-        if block.tag.startswith(_ROUTING)
+        if (tag := block.tag).startswith(_ROUTING)
     )
 
 

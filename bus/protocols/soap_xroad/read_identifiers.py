@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from lxml import etree
 
 from bus.core import errors
@@ -31,6 +33,9 @@ _NONE_OPTIONAL: frozenset[str] = frozenset()
 
 def read_client(block: etree._Element) -> SubsystemId:
     """Who asks. Raises HeaderInvalid, HeaderFieldMissing, HeaderDuplicate, as all here do."""
+    known = _plain_client(block.get(names.OBJECT_TYPE, ""), _facts(block))
+    if known is not None:
+        return known
     parts = _CLIENT_PARTS.get(block.get(names.OBJECT_TYPE, ""))
     if parts is None:
         raise errors.HeaderInvalid(
@@ -42,6 +47,9 @@ def read_client(block: etree._Element) -> SubsystemId:
 
 def read_service(block: etree._Element) -> ServiceId:
     """What is asked for."""
+    known = _plain_service(block.get(names.OBJECT_TYPE, ""), _facts(block))
+    if known is not None:
+        return known
     _require_type(block, "SERVICE")
     found = _read_parts(block, _SERVICE_PARTS, _SERVICE_PARTS_OPTIONAL)
     return service_id(*(found.get(part, "") for part in _SERVICE_PARTS))
@@ -55,6 +63,53 @@ def read_security_server(block: etree._Element | None) -> SecurityServerId | Non
     found = _read_parts(block, _SERVER_PARTS, _NONE_OPTIONAL)
     member = MemberId(*(found[part] for part in _MEMBER_PARTS))
     return SecurityServerId(member, found["serverCode"])
+
+
+# --- what was read before ------------------------------------------------------------------------
+
+_Facts = tuple[tuple[str, str | None, int], ...]
+"""Of each child: its tag, its text, how many children it has itself."""
+
+
+def _facts(block: etree._Element) -> _Facts:
+    """Nothing of a block that holds more than an identifier can."""
+    if len(block) > len(_SERVICE_PARTS):
+        return ()
+    return tuple((child.tag, child.text, len(child)) for child in block)
+
+
+@lru_cache(maxsize=1024)
+def _plain_client(object_type: str, facts: _Facts) -> SubsystemId | None:
+    """The same identifiers come with every message; None: look closely, and tell what is wrong."""
+    parts = _CLIENT_PARTS.get(object_type)
+    found = _plain_parts(facts, parts, _NONE_OPTIONAL) if parts else None
+    if found is None:
+        return None
+    return subsystem_id(*(found.get(part, "") for part in _SUBSYSTEM_PARTS))
+
+
+@lru_cache(maxsize=1024)
+def _plain_service(object_type: str, facts: _Facts) -> ServiceId | None:
+    found = _plain_parts(facts, _SERVICE_PARTS, _SERVICE_PARTS_OPTIONAL)
+    if found is None or object_type != "SERVICE":
+        return None
+    return service_id(*(found.get(part, "") for part in _SERVICE_PARTS))
+
+
+def _plain_parts(
+    facts: _Facts, expected: tuple[str, ...], optional: frozenset[str]
+) -> dict[str, str] | None:
+    found: dict[str, str] = {}
+    for tag, text, children in facts:
+        namespace, _, name = tag.rpartition("}")
+        is_part = namespace == _IDENTIFIERS and name in expected and name not in found
+        if not is_part or children or not IDENTIFIER_PART.match(text or ""):
+            return None
+        found[name] = text or ""
+    return found if optional.issuperset(set(expected) - found.keys()) else None
+
+
+# --- looked at closely ---------------------------------------------------------------------------
 
 
 def read_text(element: etree._Element) -> str:
