@@ -8,13 +8,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test coverage conformance attacks fuzz check bench format clean system foreign
+.PHONY: demo test fast coverage conformance attacks fuzz check bench format clean system foreign
 
 demo: $(VENV)/.runtime
 	$(BIN)/lienthong demo
 
 test: system $(VENV)/.development foreign
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# Without what takes long and without the software of others.
+fast: system $(VENV)/.development
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow and not interop"
 
 # Every branch of what decides and of what signs.
 coverage: system $(VENV)/.development

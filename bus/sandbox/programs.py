@@ -37,13 +37,34 @@ def claim_usual_port() -> IO[bytes] | None:
     Two that start at the same moment would find it free both, and one of them would take the
     other's hub for its own.
     """
-    claim = (Path(tempfile.gettempdir()) / f"lienthong-{HUB_PORT_USUAL}-{os.getuid()}").open("ab")
+    claim = _claim_path().open("ab")
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever had it before may have taken the file away after we opened it.
+        is_ours = _is_still_there(claim)
     except BlockingIOError:
-        claim.close()
-        return None
-    return claim
+        is_ours = False
+    if is_ours:
+        return claim
+    claim.close()
+    return None
+
+
+def release_usual_port(claim: IO[bytes]) -> None:
+    """Let another sandbox have the usual port, and leave nothing behind."""
+    _claim_path().unlink(missing_ok=True)
+    claim.close()
+
+
+def _claim_path() -> Path:
+    return Path(tempfile.gettempdir()) / f"lienthong-{HUB_PORT_USUAL}-{os.getuid()}"
+
+
+def _is_still_there(claim: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(_claim_path().stat(), os.fstat(claim.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def free_ports(

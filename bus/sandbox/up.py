@@ -40,6 +40,7 @@ from bus.sandbox.programs import (
     free_ports,
     health_urls,
     hub_program,
+    release_usual_port,
 )
 from bus.sandbox.run_state import (
     HUB_END_SECONDS_MAX,
@@ -162,7 +163,8 @@ class RunningSandbox:
                 process.wait()
         self._processes.clear()
         if self._usual_port is not None:
-            self._usual_port.close()
+            release_usual_port(self._usual_port)
+            self._usual_port = None
 
 
 @contextmanager

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bus.sandbox.programs import HUB_PORT_USUAL, claim_usual_port, free_ports
+from bus.sandbox.programs import (
+    HUB_PORT_USUAL,
+    claim_usual_port,
+    free_ports,
+    release_usual_port,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -16,16 +21,17 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
-def test_one_at_a_time_has_the_usual_port() -> None:
+def test_one_at_a_time_has_the_usual_port(tmp_path: Path) -> None:
     first = claim_usual_port()
     assert first is not None
 
     assert claim_usual_port() is None
 
-    first.close()
+    release_usual_port(first)
     again = claim_usual_port()
     assert again is not None
-    again.close()
+    release_usual_port(again)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_hub_without_the_usual_port_gets_one_that_is_free() -> None:
