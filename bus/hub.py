@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import structlog
@@ -115,9 +115,14 @@ class Hub:
             return await self.refuse_unread(
                 overdue, raw=raw, attachments=attachments, soap_version=soap_version
             )
-        return await self._counted(
-            self._exchanges.answer(raw, attachments, soap_version=soap_version)
-        )
+        start = time.perf_counter()
+        self.figures.in_work += 1
+        try:
+            reply = await self._exchanges.answer(raw, attachments, soap_version=soap_version)
+        finally:
+            self.figures.in_work -= 1
+        self.figures.count(reply.outcome, time.perf_counter() - start)
+        return reply
 
     async def refuse_unread(
         self,
@@ -128,16 +133,12 @@ class Hub:
         soap_version: SoapVersion | None = None,
     ) -> Reply:
         """The reply to a request that was not read, in the version that its head names."""
-        refused = self._exchanges.refuse_unread(
-            error, raw=raw, attachments=attachments, soap_version=soap_version
-        )
-        return await self._counted(refused)
-
-    async def _counted(self, exchange: Awaitable[Reply]) -> Reply:
         start = time.perf_counter()
         self.figures.in_work += 1
         try:
-            reply = await exchange
+            reply = await self._exchanges.refuse_unread(
+                error, raw=raw, attachments=attachments, soap_version=soap_version
+            )
         finally:
             self.figures.in_work -= 1
         self.figures.count(reply.outcome, time.perf_counter() - start)

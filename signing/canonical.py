@@ -36,6 +36,8 @@ def canonicalise(element: etree._Element, by: Canonicalisation = EXCLUSIVE) -> b
 
     Raises SignatureMalformed: a relative namespace has no canonical form. Canonical XML 1.0 §1.3.
     """
+    if by is EXCLUSIVE:
+        return _octets(element, exclusive=True)
     if by.method == names.INCLUSIVE_C14N:
         return _octets(_with_inherited_attributes(element), exclusive=False)
     if not by.prefixes:

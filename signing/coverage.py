@@ -39,13 +39,14 @@ def check_coverage(
     """Check every reference. Raises DigestMismatch, CoverageInsufficient, SignatureMalformed."""
     covered = Covered()
     for reference in references:
-        if reference.covers in _ATTACHMENTS:
+        covers = reference.covers
+        if covers is Covers.CONTENT or covers is Covers.COMPLETE:
             _check_attachment(reference, place, read_xml, covered)
             continue
         element = place.ids.bearer(reference.id)
         if element is None:
             raise CoverageInsufficient("a reference points to an Id that no element carries")
-        if reference.covers is Covers.DEREFERENCED:
+        if covers is Covers.DEREFERENCED:
             _check_token(reference, element, place)
         else:
             _check_element(reference, element, place, covered)
@@ -82,9 +83,6 @@ def _check_token(reference: Reference, element: etree._Element, place: TokenPlac
         if _fits(digest(canonical, reference.digest_algorithm), reference):
             return
     raise DigestMismatch("the token behind a SecurityTokenReference was changed after signing")
-
-
-_ATTACHMENTS = frozenset({Covers.CONTENT, Covers.COMPLETE})
 
 
 def _check_attachment(
