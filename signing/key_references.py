@@ -104,7 +104,7 @@ def _from_embedded(embedded: etree._Element, place: TokenPlace) -> Token:
 
 def _from_token(token: etree._Element, place: TokenPlace) -> Token:
     _require_base64(token)
-    attachment = included_attachment(token, place.attachments)
+    attachment = included_attachment(token, place.attachments) if len(token) else None
     content = base64_of(token) if attachment is None else _content(attachment)
     certificate = end_entity(content, token.get("ValueType", ""))
     return Token(certificate, token, attachment)
