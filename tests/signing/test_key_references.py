@@ -482,6 +482,7 @@ def test_a_token_in_an_attachment_is_found_and_is_no_attachment_of_the_message(
         (included("cid:t@example.vn", "AAAA"), "only content"),
         (included("cid:t@example.vn", "<a/>"), "only content"),
         (included("cid:t@example.vn", "", ' x="1"'), "only content"),
+        (included("").replace("Include", "Exclude"), "must hold text only"),
     ],
 )
 def test_a_token_includes_one_attachment_and_nothing_else(
