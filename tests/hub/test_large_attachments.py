@@ -34,7 +34,7 @@ GROWTH_BYTES_MAX = 64 * MEBIBYTE
 AT_ONCE = 3
 DEADLINE_SECONDS = 60
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
