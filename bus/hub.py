@@ -25,7 +25,7 @@ from bus.edge.adapter_calls import AdapterCalls
 from bus.edge.adapter_folder import open_adapter, read_adapter_folder
 from bus.edge.attachment_files import AttachmentFiles
 from bus.edge.clock import now as read_clock
-from bus.edge.exchange_figures import ExchangeFigures
+from bus.edge.exchange_figures import CountedExchange, ExchangeFigures
 from bus.edge.hub_settings import HubSettings
 from bus.edge.hub_status import HubStatus, StatusSource, named_certificates
 from bus.edge.judge_process import Judges
@@ -115,13 +115,9 @@ class Hub:
             return await self.refuse_unread(
                 overdue, raw=raw, attachments=attachments, soap_version=soap_version
             )
-        start = time.perf_counter()
-        self.figures.in_work += 1
-        try:
+        with CountedExchange(self.figures) as counted:
             reply = await self._exchanges.answer(raw, attachments, soap_version=soap_version)
-        finally:
-            self.figures.in_work -= 1
-        self.figures.count(reply.outcome, time.perf_counter() - start)
+            counted.outcome = reply.outcome
         return reply
 
     async def refuse_unread(
@@ -133,15 +129,11 @@ class Hub:
         soap_version: SoapVersion | None = None,
     ) -> Reply:
         """The reply to a request that was not read, in the version that its head names."""
-        start = time.perf_counter()
-        self.figures.in_work += 1
-        try:
+        with CountedExchange(self.figures) as counted:
             reply = await self._exchanges.refuse_unread(
                 error, raw=raw, attachments=attachments, soap_version=soap_version
             )
-        finally:
-            self.figures.in_work -= 1
-        self.figures.count(reply.outcome, time.perf_counter() - start)
+            counted.outcome = reply.outcome
         return reply
 
     def status(self) -> HubStatus:

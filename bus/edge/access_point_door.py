@@ -13,34 +13,25 @@ from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
 from bus.edge.descriptions import Description
-from bus.edge.http_body import multipart_type, read_multipart, send_related
-from bus.edge.http_door import Headers, Receive, Scope, Send, read_body, send_whole
+from bus.edge.http_body import multipart_type, read_multipart
+from bus.edge.http_door import (
+    RETRY_AFTER,
+    TEXT,
+    Receive,
+    Scope,
+    Send,
+    Told,
+    read_body,
+    send_told,
+    send_whole,
+)
 from bus.edge.http_head import check_head, version_of_head
 from bus.edge.http_protocol import PEER_CERTIFICATE
 from bus.kit.spool import Spool
 from bus.protocols.mime.content_type import parse_content_type
-from bus.protocols.mime.write import RelatedMessage
 from signing.attachments import Attachment
 
-_RETRY_AFTER = (b"retry-after", b"2")
-_TEXT = (b"content-type", b"text/plain; charset=utf-8")
-
 Made = TypeVar("Made")
-
-
-class _Reply(Protocol):
-    """What the access point says."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def body(self) -> bytes: ...
-    @property
-    def is_retryable(self) -> bool: ...
-    @property
-    def content_type(self) -> str: ...
-    @property
-    def related(self) -> RelatedMessage | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +55,13 @@ class AccessPoint(Protocol):
     is_tls: bool
     """Whether a connection shows the certificate of a system."""
 
-    def answer(self, asked: Asked) -> _Reply:
+    def answer(self, asked: Asked) -> Told:
         """The plain reply to a plain request."""
         ...
 
     def refuse_unread(
         self, error: errors.BusError, *, soap_version: SoapVersion | None = None
-    ) -> _Reply:
+    ) -> Told:
         """The reply to a request that was not read, in the version that its head names."""
         ...
 
@@ -93,7 +84,7 @@ class AccessPointDoor:
             return
         if self._in_work >= self._access_point.limits.exchanges_at_once_max:
             words = b"The access point takes no more requests now.\n"
-            await send_whole(send, 503, words, [_TEXT, _RETRY_AFTER])
+            await send_whole(send, 503, words, [TEXT, RETRY_AFTER])
             return
         self._in_work += 1
         try:
@@ -108,19 +99,9 @@ class AccessPointDoor:
                 content_type = (b"content-type", described.content_type.encode("latin-1"))
                 await send_whole(send, described.status, described.body, [content_type])
                 return
-        reply = await self._exchange(scope, receive)
-        headers: Headers = [
-            (b"content-type", reply.content_type.encode("latin-1")),
-            (b"soapaction", b'""'),
-        ]
-        if reply.is_retryable:
-            headers.append(_RETRY_AFTER)
-        if reply.related is None:
-            await send_whole(send, reply.status, reply.body, headers)
-        else:
-            await send_related(send, reply.status, reply.related, headers)
+        await send_told(send, await self._exchange(scope, receive))
 
-    async def _exchange(self, scope: Scope, receive: Receive) -> _Reply:
+    async def _exchange(self, scope: Scope, receive: Receive) -> Told:
         try:
             asked = await self._read(scope, receive)
         except errors.BusError as error:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from time import perf_counter
+from types import TracebackType
+from typing import Self
 
 SECONDS_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the histogram's classes; the last class has none."""
@@ -25,3 +28,32 @@ class ExchangeFigures:
         self.by_outcome[outcome] = self.by_outcome.get(outcome, 0) + 1
         self.class_counts[bisect_left(SECONDS_BOUNDS, seconds)] += 1
         self.seconds_sum += seconds
+
+
+class CountedExchange:
+    """Count one exchange while it is in work, and when it is done by its outcome.
+
+    One that ends by an exception has no outcome and is counted as in work only.
+    """
+
+    __slots__ = ("_figures", "_start", "outcome")
+
+    def __init__(self, figures: ExchangeFigures) -> None:
+        self._figures = figures
+        self._start = 0.0
+        self.outcome = ""
+
+    def __enter__(self) -> Self:
+        self._start = perf_counter()
+        self._figures.in_work += 1
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._figures.in_work -= 1
+        if kind is None:
+            self._figures.count(self.outcome, perf_counter() - self._start)

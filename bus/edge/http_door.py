@@ -25,12 +25,12 @@ Headers = list[tuple[bytes, bytes]]
 _DRAIN_BYTES_MAX = 128 * 1024 * 1024
 """Of a request that is too large, this much is read and thrown away, so that its sender gets the
 fault and not a broken connection."""
-_RETRY_AFTER = (b"retry-after", b"2")
-_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+RETRY_AFTER = (b"retry-after", b"2")
+TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
 
-class _Answer(Protocol):
-    """What the hub says to a request."""
+class Told(Protocol):
+    """What is said to a request, by a hub or an access point."""
 
     @property
     def status(self) -> int: ...
@@ -60,7 +60,7 @@ class Hub(DescribedHub, Protocol):
         attachments: tuple[Attachment, ...] = (),
         *,
         soap_version: SoapVersion | None = None,
-    ) -> _Answer:
+    ) -> Told:
         """The reply to a request and what came beside it; its outcome is on disk.
 
         `soap_version` is what the head names.
@@ -74,7 +74,7 @@ class Hub(DescribedHub, Protocol):
         raw: bytes = b"",
         attachments: tuple[Attachment, ...] = (),
         soap_version: SoapVersion | None = None,
-    ) -> _Answer:
+    ) -> Told:
         """The reply to a request that was not read, in the version that its head names."""
         ...
 
@@ -97,7 +97,7 @@ class HttpDoor:
             return
         if self._in_work >= self._hub.limits.exchanges_at_once_max:
             await send_whole(
-                send, 503, b"The hub takes no more requests now.\n", [_TEXT, _RETRY_AFTER]
+                send, 503, b"The hub takes no more requests now.\n", [TEXT, RETRY_AFTER]
             )
             return
         self._in_work += 1
@@ -105,16 +105,9 @@ class HttpDoor:
             answer = await self._exchange(scope, receive)
         finally:
             self._in_work -= 1
-        content_type = (b"content-type", answer.content_type.encode("latin-1"))
-        headers: Headers = [content_type, (b"soapaction", b'""')]
-        if answer.is_retryable:
-            headers.append(_RETRY_AFTER)
-        if answer.related is None:
-            await send_whole(send, answer.status, answer.body, headers)
-        else:
-            await send_related(send, answer.status, answer.related, headers)
+        await send_told(send, answer)
 
-    async def _exchange(self, scope: Scope, receive: Receive) -> _Answer:
+    async def _exchange(self, scope: Scope, receive: Receive) -> Told:
         try:
             related = multipart_type(scope["headers"])
             check_head(scope, is_multipart=related is not None)
@@ -165,6 +158,18 @@ async def read_body(receive: Receive, bytes_max: int) -> bytes:
     if total > bytes_max:
         raise errors.TooLarge(public_detail=f"more than {bytes_max} bytes")
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def send_told(send: Send, told: Told) -> None:
+    """Send what was said to a request, with what goes beside it."""
+    content_type = (b"content-type", told.content_type.encode("latin-1"))
+    headers: Headers = [content_type, (b"soapaction", b'""')]
+    if told.is_retryable:
+        headers.append(RETRY_AFTER)
+    if told.related is None:
+        await send_whole(send, told.status, told.body, headers)
+    else:
+        await send_related(send, told.status, told.related, headers)
 
 
 async def send_whole(send: Send, status: int, body: bytes, headers: Headers) -> None:
