@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -40,37 +42,56 @@ _HASHES = {
 }
 
 
+_RSA: Any = rsa.RSAPublicKey
+_EC: Any = ec.EllipticCurvePublicKey
+_EDWARDS: Any = ed25519.Ed25519PublicKey
+
+
+def _find_kind(key_class: type) -> type | None:
+    """The kind of a public key by its class; None: signatures are not verified with it."""
+    return next((kind for kind in (_RSA, _EC, _EDWARDS) if issubclass(key_class, kind)), None)
+
+
+_kind_of: Callable[[type], type | None] = lru_cache(maxsize=64)(_find_kind)
+
+
 @dataclass(frozen=True, slots=True)
 class _Rsa:
     hash: hashes.HashAlgorithm
-    is_pss: bool
+    padding: padding.AsymmetricPadding
+    kind: type = _RSA
 
-    def padding(self) -> padding.AsymmetricPadding:
-        if self.is_pss:
-            return padding.PSS(padding.MGF1(self.hash), self.hash.digest_size)
-        return padding.PKCS1v15()
+
+def _pkcs1(hash_algorithm: hashes.HashAlgorithm) -> _Rsa:
+    return _Rsa(hash_algorithm, padding.PKCS1v15())
+
+
+def _pss(hash_algorithm: hashes.HashAlgorithm) -> _Rsa:
+    salt_bytes = hash_algorithm.digest_size
+    return _Rsa(hash_algorithm, padding.PSS(padding.MGF1(hash_algorithm), salt_bytes))
 
 
 @dataclass(frozen=True, slots=True)
 class _Ecdsa:
     hash: hashes.HashAlgorithm
+    kind: type = _EC
 
 
 @dataclass(frozen=True, slots=True)
 class _Ed25519:
-    pass
+    kind: type = _EDWARDS
 
 
 # SHA-1 is here to be checked where a policy makes an exception; `sign_bytes` refuses it.
 _ALGORITHMS: dict[str, _Rsa | _Ecdsa | _Ed25519] = {
-    uri.RSA_SHA1: _Rsa(hashes.SHA1(), is_pss=False),  # noqa: S303
+    uri.RSA_SHA1: _pkcs1(hashes.SHA1()),  # noqa: S303
     uri.ECDSA_SHA1: _Ecdsa(hashes.SHA1()),  # noqa: S303
-    uri.RSA_SHA256: _Rsa(hashes.SHA256(), is_pss=False),
-    uri.RSA_SHA384: _Rsa(hashes.SHA384(), is_pss=False),
-    uri.RSA_SHA512: _Rsa(hashes.SHA512(), is_pss=False),
-    uri.RSA_PSS_SHA256: _Rsa(hashes.SHA256(), is_pss=True),
-    uri.RSA_PSS_SHA384: _Rsa(hashes.SHA384(), is_pss=True),
-    uri.RSA_PSS_SHA512: _Rsa(hashes.SHA512(), is_pss=True),
+    uri.RSA_SHA256: _pkcs1(hashes.SHA256()),
+    uri.RSA_SHA384: _pkcs1(hashes.SHA384()),
+    uri.RSA_SHA512: _pkcs1(hashes.SHA512()),
+    uri.RSA_PSS_SHA256: _pss(hashes.SHA256()),
+    uri.RSA_PSS_SHA384: _pss(hashes.SHA384()),
+    uri.RSA_PSS_SHA512: _pss(hashes.SHA512()),
     uri.ECDSA_SHA256: _Ecdsa(hashes.SHA256()),
     uri.ECDSA_SHA384: _Ecdsa(hashes.SHA384()),
     uri.ECDSA_SHA512: _Ecdsa(hashes.SHA512()),
@@ -113,7 +134,7 @@ def sign_bytes(key: PrivateKey, algorithm: str, data: bytes) -> bytes:
         raise KeyUnusable(f"nothing is signed with {algorithm}")
     method = _ALGORITHMS[algorithm]
     if isinstance(key, rsa.RSAPrivateKey) and isinstance(method, _Rsa):
-        return key.sign(data, method.padding(), method.hash)
+        return key.sign(data, method.padding, method.hash)
     if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(method, _Ecdsa):
         width = (key.curve.key_size + 7) // 8
         r, s = decode_dss_signature(key.sign(data, ec.ECDSA(method.hash)))
@@ -123,43 +144,41 @@ def sign_bytes(key: PrivateKey, algorithm: str, data: bytes) -> bytes:
     raise KeyUnusable(f"a key of this kind does not sign with {algorithm}")
 
 
-def require_allowed(key: object, algorithm: str, policy: SignaturePolicy) -> None:
+def require_allowed(key: Any, algorithm: str, policy: SignaturePolicy) -> None:
     """Refuse an algorithm outside the policy, and a key that is weak or of another kind."""
     method = _ALGORITHMS.get(algorithm)
     if method is None or algorithm not in policy.signature_algorithms:
         raise AlgorithmForbidden(f"signature algorithm {algorithm} is not allowed")
-    if isinstance(method, _Rsa) and isinstance(key, rsa.RSAPublicKey):
-        bits_min = max(policy.rsa_bits_min, uri.RSA_BITS_MIN)
-        if key.key_size < bits_min:
-            raise AlgorithmForbidden(
-                f"RSA key of {key.key_size} bits; at least {bits_min} are required"
-            )
-        return
-    if isinstance(method, _Ecdsa) and isinstance(key, ec.EllipticCurvePublicKey):
-        if key.curve.name not in policy.curves:
+    kind = _kind_of(type(key))  # a question to the abstract class itself takes ten times as long
+    if kind is not method.kind:
+        raise AlgorithmForbidden(f"the certificate's key is not of the kind of {algorithm}")
+    if kind is _RSA:
+        bits, bits_min = key.key_size, policy.rsa_bits_min
+        if bits < bits_min or bits < uri.RSA_BITS_MIN:
+            bits_min = max(bits_min, uri.RSA_BITS_MIN)
+            raise AlgorithmForbidden(f"RSA key of {bits} bits; at least {bits_min} are required")
+    elif kind is _EC:
+        curve = key.curve.name
+        if curve not in policy.curves:
             allowed = ", ".join(sorted(policy.curves))
-            raise AlgorithmForbidden(f"curve {key.curve.name}; expected one of {allowed}")
-        return
-    if isinstance(method, _Ed25519) and isinstance(key, ed25519.Ed25519PublicKey):
-        return
-    raise AlgorithmForbidden(f"the certificate's key is not of the kind of {algorithm}")
+            raise AlgorithmForbidden(f"curve {curve}; expected one of {allowed}")
 
 
-def verify_bytes(key: PublicKey, algorithm: str, value: bytes, data: bytes) -> None:
-    """Check a signature value; key and algorithm were checked by require_allowed.
+def verify_bytes(key: Any, algorithm: str, value: bytes, data: bytes) -> None:
+    """Check a signature value; key (a PublicKey) and algorithm were checked by require_allowed.
 
     Raises SignatureValueInvalid.
     """
     method = _ALGORITHMS[algorithm]
+    if _kind_of(type(key)) is not method.kind:
+        raise SignatureValueInvalid("the key is not of the kind of the algorithm")
     try:
-        if isinstance(key, rsa.RSAPublicKey) and isinstance(method, _Rsa):
-            key.verify(value, data, method.padding(), method.hash)
-        elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(method, _Ecdsa):
+        if isinstance(method, _Rsa):
+            key.verify(value, data, method.padding, method.hash)
+        elif isinstance(method, _Ecdsa):
             key.verify(_der_signature(key, value), data, ec.ECDSA(method.hash))
-        elif isinstance(key, ed25519.Ed25519PublicKey) and isinstance(method, _Ed25519):
-            key.verify(value, data)
         else:
-            raise SignatureValueInvalid("the key is not of the kind of the algorithm")
+            key.verify(value, data)
     except InvalidSignature as error:
         raise SignatureValueInvalid("the signature value does not fit the key") from error
 

@@ -36,8 +36,13 @@ def canonicalise(element: etree._Element, by: Canonicalisation = EXCLUSIVE) -> b
 
     Raises SignatureMalformed: a relative namespace has no canonical form. Canonical XML 1.0 §1.3.
     """
-    if by is EXCLUSIVE:
-        return _octets(element, exclusive=True)
+    if by is EXCLUSIVE:  # nearly always, and for every part of every message
+        try:
+            return etree.tostring(
+                element, method="c14n", exclusive=True, with_comments=False, with_tail=False
+            )
+        except etree.C14NError as error:
+            raise SignatureMalformed("an element has no canonical form") from error
     if by.method == names.INCLUSIVE_C14N:
         return _octets(_with_inherited_attributes(element), exclusive=False)
     if not by.prefixes:

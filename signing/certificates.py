@@ -26,6 +26,7 @@ from signing.algorithms import PublicKey
 from signing.errors import CertificateRejected
 from signing.known_certificates import CERTIFICATE_BYTES_MAX, KnownCertificates
 from signing.public_keys import signing_key
+from signing.signature_reading import SignatureMemory
 
 CERTIFICATES_KEPT_MAX = 4096
 """Validated certificates kept in memory."""
@@ -73,7 +74,7 @@ class ValidatedCertificate:
 class TrustStore:
     """Trust anchors and the intermediates that lead to them.
 
-    Owns a cache of validated certificates; used from one thread.
+    Owns what is known of validated certificates and proved signatures; used from one thread.
     """
 
     def __init__(
@@ -94,6 +95,8 @@ class TrustStore:
         ]
         self.intermediate_certificates = [_load(der) for der in intermediates]
         self._validated: dict[bytes, ValidatedCertificate] = {}
+        self.signatures = SignatureMemory()
+        """What signatures said that were proved under certificates of this store."""
         self.anchors = tuple(anchors)
         """The trust anchors, in DER."""
         self.intermediates = tuple(intermediates)
@@ -115,17 +118,16 @@ class TrustStore:
         Raises CertificateRejected: unreadable, untrusted, expired or not yet valid, a CA, or not
         for signing.
         """
-        digest = hashlib.sha256(der).digest()
-        kept = self._validated.get(digest)
+        kept = self._validated.get(der)
         if kept is not None and kept.path_valid_from <= now <= kept.path_valid_until:
             return kept
-        validated = self._validate(der, digest, now)
+        validated = self._validate(der, now)
         if len(self._validated) >= CERTIFICATES_KEPT_MAX:
             self._validated.pop(next(iter(self._validated)))
-        self._validated[digest] = validated
+        self._validated[der] = validated
         return validated
 
-    def _validate(self, der: bytes, digest: bytes, now: datetime) -> ValidatedCertificate:
+    def _validate(self, der: bytes, now: datetime) -> ValidatedCertificate:
         certificate = _load(der)
         # (1) A path to an anchor, every certificate valid at this time. RFC 5280 §6.1.
         path = self._path(certificate, now)
@@ -136,7 +138,7 @@ class TrustStore:
         public_key = signing_key(parsed)
         validities = [link["tbs_certificate"]["validity"] for link in _links(path)]
         return ValidatedCertificate(
-            digest=digest,
+            digest=hashlib.sha256(der).digest(),
             der=der,
             subject_identifier=_organization_identifier(parsed),
             public_key=public_key,

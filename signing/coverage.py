@@ -6,8 +6,6 @@ checked is told by node and by attachment, so that nobody has to look it up by n
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lxml import etree
@@ -19,7 +17,7 @@ from signing.canonical import canonicalise
 from signing.errors import CoverageInsufficient, DigestMismatch, SignatureMalformed
 from signing.inlined_parts import attachment_named, inlined
 from signing.key_references import TokenPlace, dereference
-from signing.signed_info import Covers, Reference
+from signing.signed_info import Covers, Reference, SignedInfo
 from signing.token_transform import token_forms
 
 
@@ -27,75 +25,78 @@ from signing.token_transform import token_forms
 class Covered:
     """What a signature reaches, proved digest by digest. Owned by one verification."""
 
-    elements: dict[etree._Element, bytes] = field(default_factory=dict, repr=False)
+    elements: dict[etree._Element, bytes] = field(repr=False)
     """Nodes with their canonical form."""
-    attachments: dict[str, bool] = field(default_factory=dict)
+    attachments: dict[str, bool]
     """Content ids; whether the headers are signed too."""
 
 
-def check_coverage(
-    references: Iterable[Reference], place: TokenPlace, read_xml: ReadXml
-) -> Covered:
+def check_coverage(signed: SignedInfo, place: TokenPlace, read_xml: ReadXml) -> Covered:
     """Check every reference. Raises DigestMismatch, CoverageInsufficient, SignatureMalformed."""
-    covered = Covered()
-    for reference in references:
+    covered = Covered({}, {})
+    elements, bearer = covered.elements, place.ids.bearer
+    for reference, expected in zip(signed.references, signed.digest_values, strict=True):
         covers = reference.covers
-        if covers is Covers.CONTENT or covers is Covers.COMPLETE:
-            _check_attachment(reference, place, read_xml, covered)
+        if covers is _CONTENT or covers is _COMPLETE:
+            _check_attachment(reference, expected, place, read_xml, covered)
             continue
-        element = place.ids.bearer(reference.id)
+        element = bearer(reference.id)
         if element is None:
             raise CoverageInsufficient("a reference points to an Id that no element carries")
-        if covers is Covers.DEREFERENCED:
-            _check_token(reference, element, place)
-        else:
-            _check_element(reference, element, place, covered)
+        if covers is _DEREFERENCED:
+            _check_token(reference, expected, element, place)
+            continue
+        elements[element] = canonical = canonicalise(element, reference.canonicalisation)
+        if digest(canonical, reference.digest_algorithm) != expected:
+            _check_inlined(reference, expected, element, place, covered)
     return covered
 
 
-def _check_element(
-    reference: Reference, element: etree._Element, place: TokenPlace, covered: Covered
+_CONTENT, _COMPLETE, _DEREFERENCED = Covers.CONTENT, Covers.COMPLETE, Covers.DEREFERENCED
+
+
+def _check_inlined(
+    reference: Reference,
+    expected: bytes,
+    element: etree._Element,
+    place: TokenPlace,
+    covered: Covered,
 ) -> None:
-    canonical = canonicalise(element, reference.canonicalisation)
-    if _fits(digest(canonical, reference.digest_algorithm), reference):
-        covered.elements[element] = canonical
-        return
-    # Of a message that is optimised, the part may be signed as it was before. XOP §3.
+    """Of a message that is optimised, a part may be signed as it was before. XOP §3."""
     by, attachments = reference.canonicalisation, place.attachments
     part = inlined(element, by, attachments) if attachments else None
-    if part is None or not _fits(
-        digest_pieces(part.octets(), reference.digest_algorithm), reference
-    ):
+    if part is None or expected != digest_pieces(part.octets(), reference.digest_algorithm):
         name = etree.QName(element).localname
         raise DigestMismatch(f"{name} (line {element.sourceline}) was changed after signing")
-    covered.elements[element] = canonical
     for attachment in part.attachments:
         covered.attachments.setdefault(attachment.content_id, False)
 
 
-def _check_token(reference: Reference, element: etree._Element, place: TokenPlace) -> None:
+def _check_token(
+    reference: Reference, expected: bytes, element: etree._Element, place: TokenPlace
+) -> None:
     """Nothing that is required is covered by it: the certificate proves itself."""
     is_reference = element.tag == names.SECURITY_TOKEN_REFERENCE
     if not is_reference or place.security not in element.iterancestors():
         raise SignatureMalformed("an STR-Transform needs a SecurityTokenReference of this header")
     token = dereference(element, place)
     for canonical in token_forms(element, token, reference.canonicalisation):
-        if _fits(digest(canonical, reference.digest_algorithm), reference):
+        if digest(canonical, reference.digest_algorithm) == expected:
             return
     raise DigestMismatch("the token behind a SecurityTokenReference was changed after signing")
 
 
 def _check_attachment(
-    reference: Reference, place: TokenPlace, read_xml: ReadXml, covered: Covered
+    reference: Reference,
+    expected: bytes,
+    place: TokenPlace,
+    read_xml: ReadXml,
+    covered: Covered,
 ) -> None:
     attachment = attachment_named(reference.id, place.attachments)
     has_headers = reference.covers is Covers.COMPLETE
     make = complete_digest if has_headers else content_digest
-    if not _fits(make(attachment, reference.digest_algorithm, read_xml), reference):
+    if make(attachment, reference.digest_algorithm, read_xml) != expected:
         raise DigestMismatch("an attachment was changed after signing")
     already = covered.attachments.get(attachment.content_id, False)
     covered.attachments[attachment.content_id] = already or has_headers
-
-
-def _fits(actual: bytes, reference: Reference) -> bool:
-    return hmac.compare_digest(actual, reference.digest_value)

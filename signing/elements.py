@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Sequence
 
 from lxml import etree
 
@@ -23,30 +22,34 @@ def only_child(
     raise SignatureMalformed(f"{name} stands {len(found)} times")
 
 
-_FEW = 16
-"""So many children are looked at one by one; a flood of them is left to the library."""
-
-
-def leading_children(parent: etree._Element, tags: Sequence[str]) -> list[etree._Element]:
-    """The one child with each of these tags, which nearly always stand first and in this order.
+def children_of(parent: etree._Element, tags: list[str]) -> list[etree._Element]:
+    """The one child with each of these tags, which nearly always are all, and in this order.
 
     Raises SignatureMalformed.
     """
-    children = list(parent) if len(parent) <= _FEW else []
-    found = [child.tag for child in children]
-    if len(set(found)) == len(found) and found[: len(tags)] == list(tags):
-        return children[: len(tags)]
+    if len(parent) == len(tags) and [child.tag for child in parent] == tags:
+        return list(parent)
     return [only_child(parent, tag) for tag in tags]
 
 
 def base64_of(element: etree._Element) -> bytes:
     """The bytes that an element holds in base64; raises SignatureMalformed."""
+    return base64_text(text_of(element), element.tag)
+
+
+def text_of(element: etree._Element) -> str:
+    """The text of an element that must hold nothing else; raises SignatureMalformed."""
     if len(element):
         raise SignatureMalformed(f"{etree.QName(element).localname} must hold text only")
+    return element.text or ""
+
+
+def base64_text(text: str, tag: str) -> bytes:
+    """The bytes that the text of an element holds in base64; raises SignatureMalformed."""
     try:
-        return base64_bytes((element.text or "").encode("ascii"))
+        return base64_bytes(text.encode("ascii"))
     except ValueError as error:
-        name = etree.QName(element).localname
+        name = tag.rpartition("}")[2]
         raise SignatureMalformed(f"{name} is not base64: {error}") from error
 
 
@@ -61,13 +64,14 @@ def base64_bytes(text: bytes) -> bytes:
     except ValueError:
         text = b"".join(text.split())
         value = binascii.a2b_base64(text, strict_mode=True)
-    groups, odd = divmod(len(value), 3)
-    if len(text) != 4 * (groups + bool(odd)):
-        raise ValueError("padding stands behind the last group")  # which Python overlooks
-    if odd and text[odd - 4] not in _LAST_LETTERS[odd]:
-        raise ValueError("bits are loose behind the last byte")
+    if binascii.b2a_base64(value, newline=False) != text:
+        raise ValueError(_other_spelling(value, text))
     return value
 
 
-_LAST_LETTERS = {1: b"AQgw", 2: b"AEIMQUYcgkosw048"}
-"""What the last letter before the padding can be, by bytes in the last group. RFC 4648 §4."""
+def _other_spelling(value: bytes, text: bytes) -> str:
+    """What Python overlooks: in what a text differs from the one spelling of its bytes."""
+    groups, odd = divmod(len(value), 3)
+    if len(text) != 4 * (groups + bool(odd)):
+        return "padding stands behind the last group"
+    return "bits are loose behind the last byte"

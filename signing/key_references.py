@@ -9,8 +9,9 @@ token of another kind (SAML, Kerberos, EncryptedKey).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -18,34 +19,36 @@ from signing import names
 from signing.attachments import Attachment
 from signing.distinguished_names import parse_name
 from signing.element_ids import ElementIds
-from signing.elements import base64_of, only_child
+from signing.elements import base64_of, base64_text, only_child, text_of
 from signing.errors import CertificateRejected, SignatureMalformed
 from signing.inlined_parts import included_attachment
 from signing.known_certificates import KnownCertificates, Name, Naming, leaf_of
 from signing.x509_tokens import CERTIFICATES_MAX, TOKEN_BYTES_MAX, end_entity
 
 _SERIAL_DIGITS_MAX = 64
+TOKENS_KEPT_MAX = 1024
+"""Tokens that are kept as read: a sender's is the same with every message."""
+TOKEN_KEPT_CHARACTERS_MAX = 8 * 1024
+"""Longest token that is kept, in base64."""
 _X509_DATA_CHILDREN_MAX = 16
 """Certificates, names of them and revocation lists in one X509Data."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenPlace:
+class TokenPlace(NamedTuple):
     """Where a token may be: in the security header, or known beforehand."""
 
-    security: etree._Element = field(repr=False)
-    ids: ElementIds = field(repr=False)
-    known: KnownCertificates = field(repr=False)
+    security: etree._Element
+    ids: ElementIds
+    known: KnownCertificates
     attachments: tuple[Attachment, ...]
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """The certificate that a reference leads to, and the element that carries it."""
 
-    certificate_der: bytes = field(repr=False)
-    element: etree._Element | None = field(repr=False, default=None)
+    certificate_der: bytes
+    element: etree._Element | None = None
     """None: the message carries no token; a certificate is implied."""
     attachment: Attachment | None = None
     """The attachment that holds the token's bytes, for a message that is optimised (XOP)."""
@@ -57,7 +60,7 @@ def find_token(key_info: etree._Element, place: TokenPlace) -> Token:
     Raises SignatureMalformed, CertificateRejected.
     """
     # KeyName and KeyValue beside a certificate say nothing that the certificate does not.
-    references = list(key_info.iterchildren(names.SECURITY_TOKEN_REFERENCE, names.X509_DATA))
+    references = [child for child in key_info if child.tag in _REFERENCE_TAGS]
     if len(references) != 1:
         raise SignatureMalformed(
             f"KeyInfo holds {len(references)} references to a certificate; expected one"
@@ -65,6 +68,22 @@ def find_token(key_info: etree._Element, place: TokenPlace) -> Token:
     if references[0].tag == names.X509_DATA:
         return _from_x509_data(references[0], place)
     return dereference(references[0], place)
+
+
+_REFERENCE_TAGS = (names.SECURITY_TOKEN_REFERENCE, names.X509_DATA)
+
+
+def id_referred_to(key_info: etree._Element) -> str:
+    """The Id of the token that KeyInfo refers to and holds nothing beside; empty: no such Id."""
+    if len(key_info) != 1 or len(key_info[0]) != 1:
+        return ""
+    reference = key_info[0][0]
+    is_by_id = (key_info[0].tag, reference.tag) == (
+        names.SECURITY_TOKEN_REFERENCE,
+        names.TOKEN_REFERENCE,
+    )
+    uri = reference.get("URI", "") if is_by_id else ""
+    return uri[1:] if uri.startswith("#") else ""
 
 
 def dereference(reference: etree._Element, place: TokenPlace) -> Token:
@@ -85,7 +104,12 @@ def dereference(reference: etree._Element, place: TokenPlace) -> Token:
 
 def _from_reference(reference: etree._Element, place: TokenPlace) -> Token:
     uri = reference.get("URI", "")
-    token = place.ids.bearer(uri[1:]) if uri.startswith("#") else None
+    return token_with_id(uri[1:] if uri.startswith("#") else "", place)
+
+
+def token_with_id(identifier: str, place: TokenPlace) -> Token:
+    """The token that carries an Id. Raises SignatureMalformed, CertificateRejected."""
+    token = place.ids.bearer(identifier)
     # Not just any element with this Id: a token of this very header. WSS §7.2.
     if (
         token is None
@@ -104,10 +128,20 @@ def _from_embedded(embedded: etree._Element, place: TokenPlace) -> Token:
 
 def _from_token(token: etree._Element, place: TokenPlace) -> Token:
     _require_base64(token)
+    value_type = token.get("ValueType", "")
     attachment = included_attachment(token, place.attachments) if len(token) else None
-    content = base64_of(token) if attachment is None else _content(attachment)
-    certificate = end_entity(content, token.get("ValueType", ""))
-    return Token(certificate, token, attachment)
+    if attachment is not None:
+        return Token(end_entity(_content(attachment), value_type), token, attachment)
+    text = text_of(token)
+    read = _kept_token if len(text) <= TOKEN_KEPT_CHARACTERS_MAX else _read_token
+    return Token(read(text, value_type), token)
+
+
+def _read_token(text: str, value_type: str) -> bytes:
+    return end_entity(base64_text(text, names.BINARY_SECURITY_TOKEN), value_type)
+
+
+_kept_token = lru_cache(maxsize=TOKENS_KEPT_MAX)(_read_token)
 
 
 def _content(attachment: Attachment) -> bytes:

@@ -9,9 +9,9 @@ bytes: a canonical form has one reading.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -36,24 +36,25 @@ class Covers(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One signed part: where it is, how it is read, and the digest that it must have."""
+    """One signed part: where it is, and how it is digested."""
 
     id: str
     """The Id that it carries; of an attachment its `cid:` URL."""
     digest_algorithm: str
-    digest_value: bytes
     covers: Covers = Covers.ELEMENT
     canonicalisation: Canonicalisation = EXCLUSIVE
 
 
-@dataclass(frozen=True, slots=True)
-class SignedInfo:
+class SignedInfo(NamedTuple):
     """What is signed, as far as the policy allows it."""
 
     algorithm: str
     references: tuple[Reference, ...]
-    canonical: bytes = field(repr=False)
+    digest_values: list[bytes]
+    """The digest that each of these parts must have."""
+    canonical: bytes
     """The bytes that the signature value is made over."""
+    canonicalisation: Canonicalisation
 
 
 def read_signed_info(element: etree._Element, policy: SignaturePolicy) -> SignedInfo:
@@ -61,9 +62,10 @@ def read_signed_info(element: etree._Element, policy: SignaturePolicy) -> Signed
     method = element[0] if len(element) else None
     if method is None or method.tag != names.CANONICALIZATION_METHOD:
         raise SignatureMalformed("SignedInfo must begin with CanonicalizationMethod")
-    canonical = canonicalise(element, _canonicalisation(method, policy, "SignedInfo"))
-    plain = _read_plain(canonical, policy)
-    return plain if plain is not None else _read_tree(element, canonical, policy)
+    by = _canonicalisation(method, policy, "SignedInfo")
+    canonical = canonicalise(element, by)
+    plain = _read_plain(canonical, policy, by)
+    return plain if plain is not None else _read_tree(element, canonical, policy, by)
 
 
 # --- the plain shape -------------------------------------------------------------------------
@@ -120,71 +122,33 @@ _PREFIX_LIST = re.compile(
     + re.escape(names.EXCLUSIVE_C14N.encode())
     + rb'" PrefixList="([^"&]*)"></\1:InclusiveNamespaces>'
 )
-_VALUE_BORDER = b"DigestValue>"
 _PLAIN_BYTES_MAX = 32 * 1024
-"""Longest SignedInfo that is read this way, and whose frame may be kept."""
-_ANY_VALUE = b"AAAA"
+"""Longest SignedInfo that is read this way."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """All that a SignedInfo in the plain shape says, but the digests."""
-
-    algorithm: str
-    parts: tuple[tuple[str, str, Canonicalisation], ...]
-    """Of each reference: Id, digest algorithm, canonicalisation."""
-    digest_algorithms: frozenset[str]
-    value_end: bytes
-    """What stands between a digest and the border behind it."""
-
-
-def _read_plain(canonical: bytes, policy: SignaturePolicy) -> SignedInfo | None:
+def _read_plain(
+    canonical: bytes, policy: SignaturePolicy, by: Canonicalisation = EXCLUSIVE
+) -> SignedInfo | None:
     """SignedInfo in the plain shape and within the policy; None: look at the tree."""
-    pieces = canonical.split(_VALUE_BORDER)
-    if len(canonical) > _PLAIN_BYTES_MAX or len(pieces) % 2 == 0:
+    shape = _SHAPES.get(canonical[: canonical.find(b" ")])
+    if shape is None or len(canonical) > _PLAIN_BYTES_MAX:
         return None
-    frame = _frame(tuple(pieces[::2]))
-    if (
-        frame is None
-        or frame.algorithm not in policy.signature_algorithms
-        or not frame.digest_algorithms <= policy.digest_algorithms
-        or len(frame.parts) > policy.references_max
-    ):
-        return None
-    references = []
-    for (identifier, algorithm, by), value in zip(frame.parts, pieces[1::2], strict=True):
-        try:
-            # Where it ends otherwise, a `<` is left, which base64 does not take.
-            digest_value = base64_bytes(value.removesuffix(frame.value_end))
-        except ValueError:
-            return None
-        references.append(Reference(identifier, algorithm, digest_value, Covers.ELEMENT, by))
-    return SignedInfo(frame.algorithm, tuple(references), canonical)
-
-
-@lru_cache(maxsize=256)
-def _frame(around_values: tuple[bytes, ...]) -> _Frame | None:
-    """Read what stands around the digests; None: not the plain shape.
-
-    Most senders write the same with every message, so that a reading is worth keeping.
-    """
-    start = around_values[0].partition(b" ")[0]
-    shape = _SHAPES.get(start)
-    if shape is None:
-        return None
-    value_end = shape.reference_end.partition(_VALUE_BORDER)[0]
-    whole = (_VALUE_BORDER + _ANY_VALUE + value_end + _VALUE_BORDER).join(around_values)
-    head, *found = _GAP.sub(b"><", whole).removesuffix(shape.end).split(shape.reference)
+    head, *found = _GAP.sub(b"><", canonical).removesuffix(shape.end).split(shape.reference)
     algorithm = _head_algorithm(shape, head)
-    parts = [_plain_part(text, shape) for text in found]
-    read = tuple(part for part in parts if part is not None)
-    if algorithm is None or not read or len(read) != len(around_values) - 1 or None in parts:
+    if algorithm not in policy.signature_algorithms or not 1 <= len(found) <= policy.references_max:
         return None
-    return _Frame(algorithm, read, frozenset(part[1] for part in read), value_end)
+    references, digest_values = [], []
+    for text in found:
+        reference, digest_value = _plain_reference(text, shape)
+        if reference is None or reference.digest_algorithm not in policy.digest_algorithms:
+            return None
+        references.append(reference)
+        digest_values.append(digest_value)
+    return SignedInfo(algorithm, tuple(references), digest_values, canonical, by)
 
 
-def _head_algorithm(shape: _Shape, head: bytes) -> str | None:
-    """The signature algorithm above the references; None: not the plain shape."""
+def _head_algorithm(shape: _Shape, head: bytes) -> str:
+    """The signature algorithm above the references; empty: not the plain shape."""
     above, _, method = head.partition(shape.method)
     tag, _, above = above.partition(b">")
     if (
@@ -194,21 +158,28 @@ def _head_algorithm(shape: _Shape, head: bytes) -> str | None:
         or above.count(shape.canonicalisation) != 1
         or above.count(b"<") > _TAGS_ABOVE_MAX
     ):
-        return None
+        return ""
     return method.removesuffix(shape.method_end).decode()
 
 
-def _plain_part(text: bytes, shape: _Shape) -> tuple[str, str, Canonicalisation] | None:
-    """Id, digest algorithm and canonicalisation of one reference; None: not the plain shape."""
+_NOT_PLAIN = (None, b"")
+
+
+def _plain_reference(text: bytes, shape: _Shape) -> tuple[Reference | None, bytes]:
+    """One reference, behind the beginning of its tag, and its digest; None: not the plain shape."""
     identifier, _, rest = text.partition(shape.transform)
     prefix_list, _, rest = rest.partition(shape.transform_end)
     algorithm, _, rest = rest.partition(shape.digest)
-    if not identifier or b'"' in identifier or b"&" in identifier:
-        return None
     by = _plain_canonicalisation(prefix_list)
-    if by is None or rest != _ANY_VALUE + shape.reference_end:
-        return None
-    return identifier.decode(), algorithm.decode(), by
+    if not identifier or b'"' in identifier or b"&" in identifier or by is None:
+        return _NOT_PLAIN
+    try:
+        # Where it ends otherwise, a `<` is left, which base64 does not take.
+        digest_value = base64_bytes(rest.removesuffix(shape.reference_end))
+    except ValueError:
+        return _NOT_PLAIN
+    reference = Reference(identifier.decode(), algorithm.decode(), Covers.ELEMENT, by)
+    return reference, digest_value
 
 
 def _plain_canonicalisation(prefix_list: bytes) -> Canonicalisation | None:
@@ -224,10 +195,17 @@ def _plain_canonicalisation(prefix_list: bytes) -> Canonicalisation | None:
 # --- any other shape -------------------------------------------------------------------------
 
 
-def _read_tree(element: etree._Element, canonical: bytes, policy: SignaturePolicy) -> SignedInfo:
+def _read_tree(
+    element: etree._Element,
+    canonical: bytes,
+    policy: SignaturePolicy,
+    by: Canonicalisation = EXCLUSIVE,
+) -> SignedInfo:
     only_child(element, names.CANONICALIZATION_METHOD)
     algorithm = _signature_algorithm(element, policy)
-    return SignedInfo(algorithm, _read_references(element, policy), canonical)
+    read = _read_references(element, policy)
+    references = tuple(reference for reference, _ in read)
+    return SignedInfo(algorithm, references, [value for _, value in read], canonical, by)
 
 
 def _signature_algorithm(element: etree._Element, policy: SignaturePolicy) -> str:
@@ -240,7 +218,9 @@ def _signature_algorithm(element: etree._Element, policy: SignaturePolicy) -> st
     return algorithm
 
 
-def _read_references(element: etree._Element, policy: SignaturePolicy) -> tuple[Reference, ...]:
+def _read_references(
+    element: etree._Element, policy: SignaturePolicy
+) -> list[tuple[Reference, bytes]]:
     nodes = list(element.iterchildren(names.REFERENCE))
     if not nodes:
         raise SignatureMalformed("the signature refers to nothing")
@@ -250,10 +230,10 @@ def _read_references(element: etree._Element, policy: SignaturePolicy) -> tuple[
         )
     if len(nodes) + 2 != len(element):
         raise SignatureMalformed("SignedInfo holds something that is not a Reference")
-    return tuple(_read_reference(node, policy) for node in nodes)
+    return [_read_reference(node, policy) for node in nodes]
 
 
-def _read_reference(node: etree._Element, policy: SignaturePolicy) -> Reference:
+def _read_reference(node: etree._Element, policy: SignaturePolicy) -> tuple[Reference, bytes]:
     uri = node.get("URI", "")
     transforms = only_child(node, names.TRANSFORMS)
     transform = only_child(transforms, names.TRANSFORM)
@@ -270,7 +250,7 @@ def _read_reference(node: etree._Element, policy: SignaturePolicy) -> Reference:
     if digest_algorithm not in policy.digest_algorithms:
         raise AlgorithmForbidden(f"digest algorithm {digest_algorithm[:128]!r} is not allowed")
     digest_value = base64_of(only_child(node, names.DIGEST_VALUE))
-    return Reference(uri, digest_algorithm, digest_value, covers, by)
+    return Reference(uri, digest_algorithm, covers, by), digest_value
 
 
 _ATTACHMENT_TRANSFORMS = {

@@ -26,9 +26,8 @@ must lead to an anchor and then to a member: a policy is that of whoever holds t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -39,11 +38,11 @@ from signing.attachments import Attachment
 from signing.certificates import TrustStore, ValidatedCertificate
 from signing.coverage import check_coverage
 from signing.element_ids import ElementIds
-from signing.elements import base64_of, leading_children, only_child
+from signing.elements import only_child
 from signing.errors import AlgorithmForbidden, CoverageInsufficient, SignatureMissing
-from signing.key_references import Token, TokenPlace, find_token
+from signing.key_references import Token, TokenPlace
 from signing.policy import SignaturePolicy
-from signing.signed_info import read_signed_info
+from signing.signature_reading import SignatureReading
 
 _OWN_TAGS = tuple(
     f"{{{namespace}"
@@ -58,34 +57,36 @@ _OWN_TAGS = tuple(
 )
 """How the tags begin that a security header itself may hold and sign."""
 
-_SIGNATURE_PARTS = (names.SIGNED_INFO, names.SIGNATURE_VALUE, names.KEY_INFO)
+_FEW = 16
+"""So many children of a security header are looked at one by one."""
 
 PolicyOf = Callable[[ValidatedCertificate], SignaturePolicy]
 """The policy that holds for whoever has this certificate."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignedPart:
+class SignedPart(NamedTuple):
     """A part that must be signed: what it is called, and the node at its position."""
 
     name: str
-    element: etree._Element = field(repr=False)
+    element: etree._Element
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedSignature:
+class VerifiedSignature(NamedTuple):
     """A signature that holds: who made it, and over which bytes."""
 
     certificate: ValidatedCertificate
-    certificate_der: bytes = field(repr=False)
     algorithm: str
-    value: bytes = field(repr=False)
-    canonical_parts: dict[str, bytes] = field(repr=False)
+    value: bytes
+    canonical_parts: dict[str, bytes]
     """For each required part the canonical bytes whose digest was signed."""
-    policy: SignaturePolicy = field(repr=False)
+    policy: SignaturePolicy
     """The policy that it was held to."""
     attachments: tuple[Attachment, ...] = ()
     """The attachments that it covers, in order; one that only holds the token is not among them."""
+
+    def __repr__(self) -> str:
+        """Without what was signed: it is somebody's data."""
+        return f"VerifiedSignature({self.certificate!r}, {self.algorithm!r})"
 
 
 def _refuse_xml(_attachment: Attachment) -> etree._Element:
@@ -110,44 +111,48 @@ def verify_signature(
     CertificateRejected, SignatureValueInvalid, DigestMismatch, CoverageInsufficient.
     """
     # (1)
-    signature = only_child(security, names.SIGNATURE, SignatureMissing)
-    signed_info, value_element, key_info = leading_children(signature, _SIGNATURE_PARTS)
+    signature = SignatureReading(
+        only_child(security, names.SIGNATURE, SignatureMissing), trust.signatures
+    )
     # (2)
     root = security.getroottree().getroot()
-    ids = ElementIds(root, chain((part.element for part in required), security))
+    likely = [part.element for part in required]
+    if len(security) <= _FEW:
+        likely += security
+    ids = ElementIds(root, likely, signature.elements_with_ids)
     # (3)
     place = TokenPlace(security, ids, trust.known, tuple(attachments), now)
-    token = find_token(key_info, place)
+    token = signature.token(place)
     # (4)
     certificate = trust.validate(token.certificate_der, now)
     if not isinstance(policy, SignaturePolicy):
         policy = policy(certificate)
     # (5)
-    signed = read_signed_info(signed_info, policy)
+    signed = signature.signed_info(policy)
     # (6)
     require_allowed(certificate.public_key, signed.algorithm, policy)
     # (7)
-    value = base64_of(value_element)
+    value = signature.value()
     verify_bytes(certificate.public_key, signed.algorithm, value, signed.canonical)
     # (8)
-    covered = check_coverage(signed.references, place, read_xml)
+    covered = check_coverage(signed, place, read_xml)
     # (9)
     parts = {}
-    for part in required:
-        canonical = covered.elements.get(part.element)
+    for name, element in required:
+        canonical = covered.elements.pop(element, None)
         if canonical is None:
-            raise CoverageInsufficient(f"{part.name} is not signed where it stands")
-        parts[part.name] = canonical
+            raise CoverageInsufficient(f"{name} is not signed where it stands")
+        parts[name] = canonical
+    covered_attachments: tuple[Attachment, ...] = ()
+    if attachments:
+        covered_attachments = _covered_attachments(attachments, covered.attachments, token, policy)
     # (10)
-    _require_in_sight(covered.elements, {part.element for part in required}, security)
+    if covered.elements:
+        required_elements = {part.element for part in required}
+        _require_in_sight(covered.elements, required_elements, security)
+    signature.remember(signed, value, policy)
     return VerifiedSignature(
-        certificate,
-        token.certificate_der,
-        signed.algorithm,
-        value,
-        parts,
-        policy,
-        _covered_attachments(attachments, covered.attachments, token, policy),
+        certificate, signed.algorithm, value, parts, policy, covered_attachments
     )
 
 
@@ -156,7 +161,7 @@ def _require_in_sight(
 ) -> None:
     """Raises CoverageInsufficient: somebody put a signed element where nobody looks for it."""
     for element in signed:
-        if element in required or element.getparent() is security.getparent():
+        if element.getparent() is security.getparent():
             continue
         around = set(element.iterancestors())
         is_own = security in around and str(element.tag).startswith(_OWN_TAGS)
@@ -172,8 +177,6 @@ def _covered_attachments(
     policy: SignaturePolicy,
 ) -> tuple[Attachment, ...]:
     """The attachments that are signed; raises CoverageInsufficient if one is not."""
-    if not attachments:
-        return ()
     found = []
     for attachment in attachments:
         has_headers = covered.get(attachment.content_id)

@@ -32,6 +32,10 @@ _KINDS: dict[int, str] = {
 """Names of libxml2's errors by their number."""
 
 
+PARSER_SHARED_BYTES_MAX = 64 * 1024
+"""Larger messages get a parser of their own, so that nobody waits while one is read."""
+
+
 def _parser() -> etree.XMLParser:
     return etree.XMLParser(
         resolve_entities=False,
@@ -47,6 +51,9 @@ def _parser() -> etree.XMLParser:
     )
 
 
+_SHARED_PARSER = _parser()
+
+
 def parse_xml(raw: bytes, *, bytes_max: int) -> etree._Element:
     """Parse bytes from outside into a tree; return its root element.
 
@@ -57,7 +64,9 @@ def parse_xml(raw: bytes, *, bytes_max: int) -> etree._Element:
         raise TooLarge(public_detail=f"{len(raw)} bytes, at most {bytes_max} are taken")
     _refuse_other_encodings(raw)
     try:
-        root = etree.fromstring(raw, _parser())
+        root = etree.fromstring(
+            raw, _SHARED_PARSER if len(raw) <= PARSER_SHARED_BYTES_MAX else _parser()
+        )
     except etree.XMLSyntaxError as error:
         if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
             raise ForbiddenXml(public_detail="a document type is not allowed") from error
@@ -75,6 +84,8 @@ def _reason(error: etree.XMLSyntaxError) -> str:
 
 
 def _refuse_other_encodings(raw: bytes) -> None:
+    if raw[:1] == b"<" and raw[1:2].isalpha():
+        return  # a tag in ASCII letters, and no declaration: UTF-8
     if raw.startswith(_OTHER_UNICODE_STARTS):
         raise NotWellFormed(public_detail="the encoding must be UTF-8")
     declared = _DECLARED_ENCODING.match(raw.removeprefix(codecs.BOM_UTF8))
@@ -83,8 +94,7 @@ def _refuse_other_encodings(raw: bytes) -> None:
 
 
 def _refuse_document_type(root: etree._Element) -> None:
-    tree = root.getroottree()
-    if tree.docinfo.doctype:  # type: ignore[attr-defined]
+    if root.getroottree().docinfo.internalDTD is not None:
         raise ForbiddenXml(public_detail="a document type is not allowed")
     if root.getprevious() is not None or root.getnext() is not None:
         raise ForbiddenXml(public_detail="a processing instruction is not allowed")

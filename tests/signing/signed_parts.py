@@ -38,13 +38,14 @@ def verify(
     now: datetime = NOW,
     attachments: Sequence[Attachment] = (),
     read_xml: ReadXml | None = None,
+    trust: TrustStore | None = None,
 ) -> VerifiedSignature:
     """Require what stands at the positions of Body and route: that they are the last children."""
     root = parse_xml(raw, bytes_max=len(raw))
     security = root.find(f".//{names.SECURITY}")
     assert security is not None
     required = [SignedPart("Body", root[-1]), SignedPart("route", root[0][0])]
-    trust = TrustStore([nation.anchor], (), known)
+    trust = trust or TrustStore([nation.anchor], (), known)
     if read_xml is None:
         return verify_signature(security, required, policy, trust, now, attachments=attachments)
     return verify_signature(

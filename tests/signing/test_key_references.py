@@ -145,7 +145,7 @@ def test_a_certificate_in_the_message_is_found(way: str, nation: SmallNation, fa
 
     verified = told(nation, key_info, tokens)
 
-    assert facts.der == verified.certificate_der
+    assert facts.der == verified.certificate.der
     assert BODY.canonical == verified.canonical_parts["Body"]
 
 
@@ -155,7 +155,7 @@ def test_of_several_certificates_the_named_one_signs(nation: SmallNation, facts:
 
     verified = told(nation, x509_data(both, issuer_serial(facts.issuer, facts.serial)))
 
-    assert facts.der == verified.certificate_der
+    assert facts.der == verified.certificate.der
 
 
 # --- certificates that the message only names -----------------------------------------------------
@@ -199,7 +199,7 @@ def test_a_known_certificate_is_found_by_its_name(
 
     verified = told(nation, NAMED[way](facts), known=[stranger, facts.der])
 
-    assert facts.der == verified.certificate_der
+    assert facts.der == verified.certificate.der
 
 
 @pytest.mark.parametrize("way", NAMED)
@@ -256,7 +256,7 @@ def test_of_two_certificates_for_one_key_the_valid_one_is_taken(
         known=known if known_first else known[::-1],
     )
 
-    assert facts.der == verified.certificate_der
+    assert facts.der == verified.certificate.der
 
 
 def test_of_two_valid_certificates_for_one_key_the_newer_one_is_taken(
@@ -268,7 +268,7 @@ def test_of_two_valid_certificates_for_one_key_the_newer_one_is_taken(
 
     verified = told(nation, NAMED["subject key identifier"](facts), known=[facts.der, der(newer)])
 
-    assert der(newer) == verified.certificate_der
+    assert der(newer) == verified.certificate.der
 
 
 # --- what names no certificate -------------------------------------------------------------------
@@ -470,7 +470,7 @@ def test_a_token_in_an_attachment_is_found_and_is_no_attachment_of_the_message(
         nation, token_reference(TO_TOKEN), included("cid:t%40example.vn"), attachments=[token]
     )
 
-    assert facts.der == verified.certificate_der
+    assert facts.der == verified.certificate.der
     assert verified.attachments == ()
 
 
@@ -524,7 +524,7 @@ def test_a_signer_without_a_key_identifier_is_found_by_the_digest_of_its_key(
 
     verified = verify(message.raw(), nation, known=[der(certificate)])
 
-    assert der(certificate) == verified.certificate_der
+    assert der(certificate) == verified.certificate.der
 
 
 @pytest.mark.parametrize("known", [b"", b"no certificate", bytes(CERTIFICATE_BYTES_MAX + 1)])

@@ -111,7 +111,7 @@ def test_every_name_that_libxmlsec_writes_is_read(
 
     verified = verify(raw, nation, known=[signer.certificate_der])
 
-    assert verified.certificate_der == signer.certificate_der
+    assert verified.certificate.der == signer.certificate_der
 
 
 def test_a_prefix_list_of_libxmlsec_is_followed(nation: SmallNation) -> None:

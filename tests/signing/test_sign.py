@@ -39,7 +39,7 @@ def test_our_verifier_accepts_what_each_kind_of_key_signs(nation: SmallNation, k
 
     assert verified.canonical_parts == {"p": PART.canonical}
     assert verified.certificate.digest == signer.certificate_sha256
-    assert verified.certificate_der == signer.certificate_der
+    assert verified.certificate.der == signer.certificate_der
 
 
 def test_what_is_digested_is_canonical_as_it_is_sent(nation: SmallNation) -> None:

@@ -63,34 +63,28 @@ def test_the_plain_shape_reads_as_the_tree_does(prefix: str, gap: str) -> None:
     assert [one.id for one in found.references] == ["body", "timestamp"]
 
 
-@pytest.mark.parametrize(
-    "identifier",
-    ["a" * 40_000, "aDigestValue>", "aDigestValue>AAAADigestValue>", "DigestValue>" * 3],
-    ids=["very long", "a border", "a digest within borders", "three borders"],
-)
-def test_an_id_that_looks_like_more_than_an_id_is_left_to_the_tree(identifier: str) -> None:
+def test_a_very_long_one_is_left_to_the_tree() -> None:
+    identifier = "a" * 40_000
     text = info(reference(uri=f"#{identifier}") + reference())
 
     assert plain(text) is None
     assert [one.id for one in tree(text).references] == [identifier, "body"]
 
 
-def test_a_frame_that_was_read_before_takes_other_digests() -> None:
-    other = "AA" + DIGEST[2:]
+@pytest.mark.parametrize(
+    "identifier", ["aDigestValue>", "aDigestValue>AAAADigestValue>", "DigestValue>" * 3]
+)
+def test_an_id_that_looks_like_the_end_of_a_tag_is_an_id(identifier: str) -> None:
+    text = info(reference(uri=f"#{identifier}") + reference())
 
-    first, second = plain(info(reference())), plain(info(reference(digest=other)))
-
-    assert first is not None
-    assert second is not None
-    assert first.references[0].digest_value != second.references[0].digest_value
-    assert tree(info(reference(digest=other))) == second
+    assert tree(text) == plain(text)
+    assert [one.id for one in tree(text).references] == [identifier, "body"]
 
 
 @pytest.mark.parametrize("digest", ["<ds:a/>", DIGEST + "<ds:a/>", "", DIGEST[:-1], "é"])
-def test_a_frame_that_was_read_before_takes_digests_only(digest: str) -> None:
-    assert plain(info(reference())) is not None
+def test_the_plain_shape_takes_digests_only(digest: str) -> None:
     found = plain(info(reference(digest=digest)))
-    assert found is None or not found.references[0].digest_value
+    assert found is None or found.digest_values == [b""]
 
 
 def with_prefixes(prefixes: str, more: str = "", text: str = "") -> str:

@@ -103,7 +103,7 @@ def test_a_reference_without_a_token_implies_one(
         references=[dereferenced(lambda root: form(implied(der, attributes)))],
     )
 
-    assert der == verify(message.raw(), nation, known=[der]).certificate_der
+    assert der == verify(message.raw(), nation, known=[der]).certificate.der
 
 
 def test_the_implied_token_has_the_prefix_of_its_reference(
