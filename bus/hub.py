@@ -35,6 +35,7 @@ from bus.edge.key_store import (
     read_symmetric_key,
 )
 from bus.edge.metaservice_calls import MetaserviceCalls
+from bus.edge.renewed_threads import RenewedThreads
 from bus.edge.revocation_stage import RevocationStage, recorder
 from bus.edge.sealing import Sealer
 from bus.edge.service_descriptions import ServiceDescriptions
@@ -90,17 +91,22 @@ class Hub:
         self._descriptions = descriptions
         self._status = status
         self._timestamper = status.timestamper
+        self._looking_ahead = RenewedThreads(1, "look-ahead")
 
     def kept_bytes_max(self, soap: bytes) -> int:
         """How large an attachment beside a request may be; 0: the service takes none.
 
         Nothing is proved yet: it only spares the spool what would be refused for sure.
         """
-        try:
-            service = find_service(parse(soap, self.limits).service, self._rules.nation)
-        except errors.BusError:
-            return 0
-        return service.attachments.bytes_max if service.attachments is not None else 0
+
+        def look() -> int:
+            try:
+                service = find_service(parse(soap, self.limits).service, self._rules.nation)
+            except errors.BusError:
+                return 0
+            return service.attachments.bytes_max if service.attachments is not None else 0
+
+        return self._looking_ahead.read(len(soap), look).result()
 
     async def answer(
         self,
@@ -163,6 +169,7 @@ class Hub:
         if self._timestamper is not None:
             await asyncio.to_thread(self._timestamper.close)
         await self._judges.close()
+        self._looking_ahead.shutdown(wait=False)
 
 
 async def open_hub(

@@ -165,6 +165,9 @@ class TrustStore:
         try:
             return run_without_waiting(validator.async_validate_path())
         except (ValidationError, PathBuildingError) as error:
+            # The library keeps the error in a frame that the error knows: what is above that frame,
+            # the whole message with it, would wait for a collector of cycles.
+            error.__traceback__ = None
             raise CertificateRejected(str(error)) from error
 
 

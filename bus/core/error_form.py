@@ -53,6 +53,10 @@ class BusError(Exception):
         self.subject = subject
         """What the error is about, where its form on the wire names it: see the class."""
 
+    def forget_where(self) -> None:
+        """Let go of the frames that it was raised in, and of the errors behind it."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+
     @property
     def xroad_code(self) -> str:
         """The code of this very error, where it is not the same for all of its class."""

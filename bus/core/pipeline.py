@@ -53,6 +53,12 @@ class Refusal:
     soap_version: SoapVersion | None = None
     """What its head says of a request that was not read; None: it says nothing."""
 
+    def __post_init__(self) -> None:
+        """Let go of what the error was raised in: its frames hold the message and its whole tree,
+        and hold this refusal, too, so that nothing of it would be freed before a collector comes.
+        """
+        self.error.forget_where()
+
 
 def judge(raw: bytes, parse: Parse, rules: Rules, now: datetime) -> RoutedMessage | Refusal:
     """Take one message through every stage before delivery."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, TypeVar
 
 from bus.core import errors
@@ -27,11 +27,15 @@ from bus.edge.http_door import (
 )
 from bus.edge.http_head import check_head, version_of_head
 from bus.edge.http_protocol import PEER_CERTIFICATE
+from bus.edge.renewed_threads import RenewedThreads
 from bus.kit.spool import Spool
 from bus.protocols.mime.content_type import parse_content_type
 from signing.attachments import Attachment
 
 Made = TypeVar("Made")
+
+_ANSWER_BYTES = 16 * 1024
+"""About what the hub answers, which the thread of an exchange reads, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class AccessPointDoor:
     def __init__(self, access_point: AccessPoint, *, exchanges_at_once_max: int) -> None:
         self._access_point = access_point
         self._in_work = 0  # changed by the event loop only
-        self._threads = ThreadPoolExecutor(exchanges_at_once_max, thread_name_prefix="exchange")
+        self._threads = RenewedThreads(exchanges_at_once_max, "exchange")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request (ASGI 3)."""
@@ -107,7 +111,8 @@ class AccessPointDoor:
         except errors.BusError as error:
             version = version_of_head(scope)
             return self._access_point.refuse_unread(error, soap_version=version)
-        return await self._in_thread(lambda: self._access_point.answer(asked))
+        work = partial(self._access_point.answer, asked)
+        return await self._in_thread(work, len(asked.raw) + _ANSWER_BYTES)
 
     async def _read(self, scope: Scope, receive: Receive) -> Asked:
         limits = self._access_point.limits
@@ -139,13 +144,14 @@ class AccessPointDoor:
         target = f"{path}?{query}" if query else path
         accept = _header(scope, b"accept")
         try:
-            return await self._in_thread(lambda: self._access_point.describe(target, accept))
+            work = partial(self._access_point.describe, target, accept)
+            return await self._in_thread(work, _ANSWER_BYTES)
         except errors.BusError as error:
             words = f"{error.public_reason}\n".encode()
             return Description(503, words, "text/plain; charset=utf-8")
 
-    async def _in_thread(self, work: Callable[[], Made]) -> Made:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+    async def _in_thread(self, work: Callable[[], Made], byte_count: int) -> Made:
+        return await asyncio.wrap_future(self._threads.read(byte_count, work))
 
     def close(self) -> None:
         """Wait for the exchanges in work."""

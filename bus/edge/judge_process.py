@@ -2,7 +2,7 @@
 
 The process is our own child at the other end of a socket pair. It holds no key and no log; it makes
 pure decisions. When it is busy the hub judges by itself; when it is lost the hub judges everything
-by itself and says so.
+by itself and says so. Neither judges where it works: a thread is given up when it has read much.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from bus.core.pipeline import Rules
+from bus.edge.renewed_threads import READ_BYTES_MAX, RenewedThreads
 from bus.protocols.soap_xroad.judging import (
     Decision,
     Task,
@@ -74,11 +77,11 @@ class Judges:
         self._waiting: dict[int, _Waiting] = {}
         self._gathered: list[Task] = []
         self._number = 0
-        # Attachments are rare and large, and stay in this process: one thread judges their
-        # messages, and reads what a signature covers of them beside the event loop.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="judge-attachments")
+        # What is judged in this process is judged beside the event loop, one after the other.
+        # Messages with attachments always are: of these, much is read that a signature covers.
+        self._threads = RenewedThreads(1, "judge")
         self._rules_beside: Rules | None = None
-        """The same rules for that thread, which owns them: a trust store serves one thread."""
+        """The same rules for that work, which owns them: a trust store serves one thread."""
         self._is_ready = asyncio.Event()
         """Set when the process has said its first word, or is lost."""
         self.judged_beside = 0
@@ -118,13 +121,8 @@ class Judges:
         self, raw: bytes, now: datetime, attachments: tuple[Attachment, ...] = ()
     ) -> Decision:
         """The decision about a request. For any bytes: a decision."""
-        if attachments:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                self._thread, self._judge_beside, raw, now, attachments
-            )
-        if self._transport is None or len(self._waiting) >= WAITING_MAX:
-            return judge_request(raw, self._rules, now, self._report)
+        if attachments or self._transport is None or len(self._waiting) >= WAITING_MAX:
+            return await self._judge_here(raw, now, attachments)
         self._number += 1
         loop = asyncio.get_running_loop()
         decision: asyncio.Future[Decision] = loop.create_future()
@@ -135,6 +133,12 @@ class Judges:
         if len(self._gathered) >= HAND_OVER_TASKS:
             self._hand_over()
         return await decision
+
+    def _judge_here(
+        self, raw: bytes, now: datetime, attachments: tuple[Attachment, ...] = ()
+    ) -> asyncio.Future[Decision]:
+        work = partial(self._judge_beside, raw, now, attachments)
+        return asyncio.wrap_future(self._threads.read(len(raw), work))
 
     def _judge_beside(
         self, raw: bytes, now: datetime, attachments: tuple[Attachment, ...]
@@ -179,17 +183,24 @@ class Judges:
         waiting, self._waiting = self._waiting, {}
         for one in waiting.values():
             if not one.decision.done():
-                decision = judge_request(one.raw, self._rules, one.now, self._report)
-                one.decision.set_result(decision)
+                judged = self._judge_here(one.raw, one.now)
+                judged.add_done_callback(partial(_hand_on, one.decision))
 
     async def close(self) -> None:
         """End the process: its input ends, and so does it."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel=True)
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()
         if self._process is not None:
             await asyncio.to_thread(_end, self._process)
+
+
+def _hand_on(decision: asyncio.Future[Decision], judged: asyncio.Future[Decision]) -> None:
+    if judged.cancelled():
+        decision.cancel()
+    elif not decision.done():
+        decision.set_result(judged.result())
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -232,11 +243,28 @@ def serve_decisions(
     """
     _send(connection, [])  # the first word: ready
     with connection.makefile("rb") as requests:
-        while len(head := requests.read(LENGTH.size)) == LENGTH.size:
-            content = requests.read(LENGTH.unpack(head)[0])
-            for some in _in_parts(tasks_from_bytes(content)):
-                decided = [(number, judge(raw, now)) for number, now, raw in some]
-                _send(connection, decided)
+        is_more = True
+        while is_more:
+            with ThreadPoolExecutor(1) as thread:
+                is_more = thread.submit(_serve_a_while, requests, connection, judge).result()
+
+
+def _serve_a_while(
+    requests: BufferedReader,
+    connection: socket.socket,
+    judge: Callable[[bytes, datetime], Decision],
+) -> bool:
+    """Serve until a thread has read enough (see `bus.edge.renewed_threads`); false: input ended."""
+    read_bytes = 0
+    while read_bytes < READ_BYTES_MAX:
+        if len(head := requests.read(LENGTH.size)) < LENGTH.size:
+            return False
+        content = requests.read(LENGTH.unpack(head)[0])
+        read_bytes += len(content)
+        for some in _in_parts(tasks_from_bytes(content)):
+            decided = [(number, judge(raw, now)) for number, now, raw in some]
+            _send(connection, decided)
+    return True
 
 
 def _send(connection: socket.socket, decided: list[tuple[int, Decision]]) -> None:

@@ -6,6 +6,7 @@ takes more memory than the fast one.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import xmlschema
@@ -38,8 +39,13 @@ class PreciseSchema:
 
     def first_mistake(self, element: etree._Element) -> SchemaMistake | None:
         """The first mistake of `element`; None: there is none."""
-        for error in self._schema.iter_errors(element):
-            return _mistake_of(error, element)
+        # Of a copy: what the library keeps of it, and of where it found the mistake, is not the
+        # whole message.
+        alone = deepcopy(element)
+        for error in self._schema.iter_errors(alone):
+            mistake = _mistake_of(error, alone)
+            error.__traceback__ = None
+            return mistake
         return None
 
 

@@ -26,8 +26,8 @@ _SALT_END = _KEY_END + SALT_BYTES
 _NONCE_END = _SALT_END + _NONCE_BYTES
 _RANDOM_BYTES = _NONCE_END + _NONCE_BYTES
 _PACKED_KEY = b"lienthong.vn/packed-payload-key/v1"
-"""Bound into the wrapped key of a packed payload, so that nothing else under the read key passes for
-one, and nobody can mistake what was packed for what was not."""
+"""Bound into the wrapped key of a packed payload, so that nothing else under the read key passes
+for one, and nobody can mistake what was packed for what was not."""
 _PLAIN_KEY = b"lienthong.vn/payload-key/v1"
 """The same of a payload that was not packed: in logs that were written before payloads were."""
 _PACKING_LEVEL = 1
@@ -93,8 +93,7 @@ class Sealer:
         return salt, _unpack(content) if is_packed else content
 
     def _message_key(self, wrapped_key: bytes) -> tuple[bytes, bool]:
-        """The key of a message, and whether its payload was packed. Raises InvalidTag, ValueError.
-        """
+        """A message's key, and whether its payload was packed. Raises InvalidTag, ValueError."""
         wrap_nonce, wrapped = wrapped_key[:_NONCE_BYTES], wrapped_key[_NONCE_BYTES:]
         try:
             return self._wrapping.decrypt(wrap_nonce, wrapped, _PACKED_KEY), True
