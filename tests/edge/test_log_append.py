@@ -1,6 +1,7 @@
 """What the log promises when it takes an entry, and what it does when it cannot keep it."""
 
 import asyncio
+import os
 import sqlite3
 
 import pytest
@@ -225,7 +226,7 @@ def test_a_full_disk_refuses_and_room_lets_it_go_on(folder):
         log._writer._writing.execute(f"PRAGMA max_page_count = {pages + 20}")
         results = [
             await asyncio.gather(
-                log.append(received(f"m-{number}", b"x" * 20000)), return_exceptions=True
+                log.append(received(f"m-{number}", os.urandom(20000))), return_exceptions=True
             )
             for number in range(10)
         ]

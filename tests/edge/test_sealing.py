@@ -1,17 +1,32 @@
 """Payloads are readable with the read key only, and no sealed byte can change unseen."""
 
 import hashlib
+import os
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.core.errors import LogCorrupt
 from bus.core.log_entries import commit_payload
 from bus.core.ports import SealedPayload
-from bus.edge.sealing import Sealer
+from bus.edge import sealing
+from bus.edge.sealing import Sealer, zstd
 
-SEALER = Sealer(bytes(range(32)))
+READ_KEY = bytes(range(32))
+SEALER = Sealer(READ_KEY)
+
+
+def sealed_by_hand(content: bytes, purpose: bytes) -> SealedPayload:
+    """Sealed as docs/message-log.md says: any content, under any associated data."""
+    key, nonce = os.urandom(32), os.urandom(12)
+    ciphertext = nonce + AESGCM(key).encrypt(nonce, bytes(32) + content, None)
+    return SealedPayload(ciphertext, nonce + AESGCM(READ_KEY).encrypt(nonce, key, purpose))
+
+
+PACKED = b"lienthong.vn/packed-payload-key/v1"
+PLAIN = b"lienthong.vn/payload-key/v1"
 
 
 @given(st.binary(max_size=5000))
@@ -58,3 +73,38 @@ def test_a_payload_cut_short_is_found(length):
 def test_nothing_of_a_payload_shows_in_a_repr():
     sealed, _, _ = SEALER.seal(b"Nguyen Van A")
     assert repr(sealed) == "SealedPayload()"
+
+
+def test_an_envelope_takes_less_than_half_of_its_room():
+    raw = b"".join(b"<xrd:memberCode>H%d</xrd:memberCode>" % number for number in range(200))
+    sealed, _, _ = SEALER.seal(raw)
+    assert len(sealed.ciphertext) < len(raw) / 2
+
+
+def test_a_payload_of_a_log_that_packed_nothing_is_opened_as_it_is():
+    packed = zstd.compress(b"<a/>")
+    assert SEALER.open_sealed(sealed_by_hand(b"<a/>", PLAIN)) == (bytes(32), b"<a/>")
+    assert SEALER.open_sealed(sealed_by_hand(packed, PLAIN)) == (bytes(32), packed)
+    assert SEALER.open_sealed(sealed_by_hand(packed, PACKED)) == (bytes(32), b"<a/>")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<a/>", zstd.compress(b"<a/>")[:-1], zstd.compress(b"<a/>") * 2],
+    ids=["nothing", "not packed", "cut short", "two frames"],
+)
+def test_what_was_not_packed_as_it_must_be_is_found(content):
+    with pytest.raises(LogCorrupt, match="packed"):
+        SEALER.open_sealed(sealed_by_hand(content, PACKED))
+
+
+def test_a_payload_that_would_fill_memory_is_not_unpacked(monkeypatch):
+    monkeypatch.setattr(sealing, "UNPACKED_BYTES_MAX", 1000)
+    assert SEALER.open_sealed(sealed_by_hand(zstd.compress(bytes(1000)), PACKED))[1] == bytes(1000)
+    with pytest.raises(LogCorrupt, match="packed of too much"):
+        SEALER.open_sealed(sealed_by_hand(zstd.compress(bytes(1001)), PACKED))
+
+
+def test_a_key_for_anything_else_opens_nothing():
+    with pytest.raises(LogCorrupt, match="does not open"):
+        SEALER.open_sealed(sealed_by_hand(b"<a/>", b"lienthong.vn/attachments-key/v1"))
