@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -76,7 +77,9 @@ def test_on_a_full_disk_nothing_leaves_and_the_hub_goes_on_when_there_is_room(
         hub.running.hub._log._writer._writing.execute(f"PRAGMA max_page_count = {count}")
 
     async def story(running: RunningHub) -> None:
-        raw = request(nation, body=SAMPLE.replace(b"\n  <p:Ma", b"\n" * 20_000 + b"<p:Ma"))
+        # More than the free room of a page, also when it is packed.
+        blanks = "".join(random.Random(1).choices(" \n\t", k=40_000)).encode()
+        raw = request(nation, body=SAMPLE.replace(b"\n  <p:Ma", blanks + b"<p:Ma"))
         give_pages(1)  # as full as it is
 
         told = running.proved(await running.post(raw), raw)
