@@ -1,8 +1,9 @@
-"""Commit a batch of writes in one transaction with as few statements as there are tables.
+"""Commit a batch of writes in one statement, which is a transaction of its own.
 
 Each step of a statement gives up the interpreter, and getting it back beside a busy event loop
-can take milliseconds. Hence one statement for each table and batch; the widths of its row list are
-powers of two, filled up with NULL, so that a handful of prepared statements serves every batch.
+can take milliseconds. Hence one statement for a batch: its rows go into a view of the writing
+connection's own, whose trigger puts each into the tables. The widths of its row list are powers of
+two, filled up with NULL, so that a handful of prepared statements serves every batch.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -21,29 +22,54 @@ _NUMBER_OF_STATE = {InboxState.OPEN: 0, InboxState.ANSWERED: 1, InboxState.RETRY
 _STATE_OF_NUMBER = {number: state for state, number in _NUMBER_OF_STATE.items()}
 OPEN_NUMBER = _NUMBER_OF_STATE[InboxState.OPEN]
 
+_FENCED = "fenced"
+_COLUMNS = (
+    "idx",
+    "leaf",
+    "ciphertext",
+    "wrapped_key",
+    "claimed_key",
+    "claimed_digest",
+    "settled_key",
+    "settled_idx",
+    "settled_state",
+    "erased_idx",
+    "epoch",
+)
+# The fence is looked at with the first row of a batch. A claim that takes over a message which may
+# be sent again replaces the row of the first one. What is settled is found by the entry that
+# received it, where that is known, or by its key, also if it was claimed in this very batch.
+_PREPARATION = f"""
+CREATE TEMP VIEW batch AS SELECT {", ".join(f"NULL AS {name}" for name in _COLUMNS)};
+CREATE TEMP TRIGGER batch_row INSTEAD OF INSERT ON batch WHEN NEW.idx IS NOT NULL
+BEGIN
+    SELECT RAISE(ABORT, '{_FENCED}') WHERE NEW.epoch IS NOT NULL
+        AND NEW.epoch IS NOT (SELECT value FROM meta WHERE name = 'epoch');
+    INSERT INTO entries VALUES (NEW.idx, NEW.leaf);
+    INSERT INTO payloads SELECT NEW.idx, NEW.ciphertext, NEW.wrapped_key
+        WHERE NEW.ciphertext IS NOT NULL;
+    INSERT OR REPLACE INTO inbox
+        SELECT NEW.idx, NEW.claimed_key, NEW.claimed_digest, {OPEN_NUMBER}, NULL
+        WHERE NEW.claimed_key IS NOT NULL;
+    UPDATE inbox SET state = NEW.settled_state, outcome_idx = NEW.idx
+        WHERE received_idx = NEW.settled_idx;
+    UPDATE inbox SET state = NEW.settled_state, outcome_idx = NEW.idx
+        WHERE NEW.settled_idx IS NULL AND key = NEW.settled_key;
+    DELETE FROM payloads WHERE idx = NEW.erased_idx;
+END;
+"""  # noqa: S608 - nothing but names of ours
+
 Result = Appended | AlreadyTaken
 
 
 @dataclass(slots=True)
 class _Taken:
-    """An inbox row as it is while the batch is worked through."""
+    """An inbox row as it is when the batch comes to it."""
 
     digest: bytes
     state: InboxState
     received_index: int
     outcome_index: int | None
-
-
-@dataclass(slots=True)
-class _Rows:
-    """What one batch adds to each table."""
-
-    entries: list[tuple[int, bytes]] = field(default_factory=list)
-    payloads: list[tuple[int, bytes, bytes]] = field(default_factory=list)
-    settled: dict[int, tuple[InboxState, int]] = field(default_factory=dict)
-    settled_by_key: dict[bytes, tuple[InboxState, int]] = field(default_factory=dict)
-    changed: dict[bytes, _Taken] = field(default_factory=dict)
-    erased: list[tuple[int]] = field(default_factory=list)
 
 
 class Fenced(LogUnavailable):
@@ -52,6 +78,12 @@ class Fenced(LogUnavailable):
 
 OpenClaims = dict[bytes, int]
 """Keys of claims without an outcome, to the entry that received them: as many as are in work."""
+
+
+def prepare_batches(connection: sqlite3.Connection) -> None:
+    """Make ready the connection that writes. Nothing of it is in a file. Raises sqlite3.Error."""
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.executescript(_PREPARATION)
 
 
 def commit_batch(
@@ -64,33 +96,34 @@ def commit_batch(
     """Append `writes` from `next_index` on; when this returns, all of it is on disk and synced.
 
     `open_claims` only spares a search for each settlement: a claim that is not in it is searched.
-    Raises sqlite3.Error and Fenced; then the caller rolls back, and nothing of it was done.
+    Raises sqlite3.Error and Fenced; then nothing of it was done.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    taken = _read_claims(connection, [write.claim for write in writes if write.claim], epoch)
-    rows = _Rows()
+    taken = _read_claims(connection, [write.claim for write in writes if write.claim])
+    values: list[Any] = []
     results: list[Result] = []
+    appended: list[tuple[LogWrite, int]] = []
     for write in writes:
-        refusal = _take(write.claim, taken, rows, next_index) if write.claim else None
-        if refusal is None:
-            _add(write, taken, rows, next_index, open_claims)
-            results.append(Appended(next_index))
-            next_index += 1
-        else:
+        refusal = _take(write.claim, taken, next_index) if write.claim else None
+        if refusal is not None:
             results.append(refusal)
-    _insert(connection, rows)
-    connection.execute("COMMIT")
-    _note_open(open_claims, writes, rows)
+            continue
+        values += _row(write, next_index, taken, open_claims)
+        values.append(None if appended else epoch)
+        results.append(Appended(next_index))
+        appended.append((write, next_index))
+        next_index += 1
+    if appended:
+        _insert(connection, values, len(appended), epoch)
+    for write, index in appended:
+        _note_open(open_claims, write, index)
     return results
 
 
-def _note_open(open_claims: OpenClaims, writes: Sequence[LogWrite], rows: _Rows) -> None:
-    for write in writes:
-        if write.settlement is not None:
-            open_claims.pop(write.settlement.key, None)
-    for key, row in rows.changed.items():
-        if row.state is InboxState.OPEN:
-            open_claims[key] = row.received_index
+def _note_open(open_claims: OpenClaims, write: LogWrite, index: int) -> None:
+    if write.claim is not None:
+        open_claims[write.claim.key] = index
+    if write.settlement is not None:
+        open_claims.pop(write.settlement.key, None)
 
 
 def insert_text(connection: sqlite3.Connection, text: bytes) -> bytes:
@@ -100,116 +133,84 @@ def insert_text(connection: sqlite3.Connection, text: bytes) -> bytes:
     return digest
 
 
-def _read_claims(
-    connection: sqlite3.Connection, claims: Sequence[Claim], epoch: int
-) -> dict[bytes, _Taken]:
-    """The rows that these claims meet; the fence is looked at in the same statement."""
+def _read_claims(connection: sqlite3.Connection, claims: Sequence[Claim]) -> dict[bytes, _Taken]:
+    """The inbox rows that these claims meet. Nobody writes between this and the insert: whoever
+    did would have raised the fence."""
+    if not claims:
+        return {}
     width = _width(len(claims))
     keys = [claim.key for claim in claims] + [None] * (width - len(claims))
-    taken = {}
-    current_epoch = None
-    for key, digest, state, received_index, outcome_index in connection.execute(
-        _claims_statement(width), keys
-    ):
-        if key is None:
-            current_epoch = received_index
-            continue
-        taken[key] = _Taken(digest, _STATE_OF_NUMBER[state], received_index, outcome_index)
-    if current_epoch != epoch:
-        raise Fenced(f"another hub took over this log (epoch {current_epoch}, ours is {epoch})")
-    return taken
+    return {
+        key: _Taken(digest, _STATE_OF_NUMBER[state], received_index, outcome_index)
+        for key, digest, state, received_index, outcome_index in connection.execute(
+            _claims_statement(width), keys
+        )
+    }
 
 
-def _take(claim: Claim, taken: dict[bytes, _Taken], rows: _Rows, index: int) -> AlreadyTaken | None:
+def _take(claim: Claim, taken: dict[bytes, _Taken], index: int) -> AlreadyTaken | None:
     row = taken.get(claim.key)
     if row is not None:
         is_same_digest = row.digest == claim.digest
         if not (is_same_digest and row.state is InboxState.RETRYABLE):
             return AlreadyTaken(is_same_digest, row.state, row.received_index, row.outcome_index)
-    taken[claim.key] = rows.changed[claim.key] = _Taken(claim.digest, InboxState.OPEN, index, None)
+    taken[claim.key] = _Taken(claim.digest, InboxState.OPEN, index, None)
     return None
 
 
-def _add(
-    write: LogWrite,
-    taken: dict[bytes, _Taken],
-    rows: _Rows,
-    index: int,
-    open_claims: OpenClaims,
-) -> None:
-    rows.entries.append((index, write.leaf))
-    if write.sealed is not None:
-        rows.payloads.append((index, write.sealed.ciphertext, write.sealed.wrapped_key))
-    if write.erases is not None:
-        rows.erased.append((write.erases,))
-    if write.settlement is None:
-        return
-    key, state = write.settlement.key, write.settlement.state
-    row = taken.get(key)
-    if row is not None:
-        row.state, row.outcome_index = state, index
-        rows.changed[key] = row
-    elif key in open_claims:
-        rows.settled[open_claims[key]] = (state, index)
-    else:
-        rows.settled_by_key[key] = (state, index)
+def _row(
+    write: LogWrite, index: int, taken: dict[bytes, _Taken], open_claims: OpenClaims
+) -> tuple[Any, ...]:
+    """The values of all columns but the last."""
+    sealed, claim, settlement = write.sealed, write.claim, write.settlement
+    ciphertext, wrapped_key = (sealed.ciphertext, sealed.wrapped_key) if sealed else (None, None)
+    claimed_key, claimed_digest = (claim.key, claim.digest) if claim else (None, None)
+    settled_key = settled_index = settled_state = None
+    if settlement is not None:
+        settled_key = settlement.key
+        settled_index = open_claims.get(settled_key)
+        settled_state = _NUMBER_OF_STATE[settlement.state]
+        row = taken.get(settled_key)
+        if row is not None:  # for whoever claims it behind this in the batch
+            row.state, row.outcome_index = settlement.state, index
+    return (
+        index,
+        write.leaf,
+        ciphertext,
+        wrapped_key,
+        claimed_key,
+        claimed_digest,
+        settled_key,
+        settled_index,
+        settled_state,
+        write.erases,
+    )
 
 
-def _insert(connection: sqlite3.Connection, rows: _Rows) -> None:
-    _run(connection, _ENTRIES, rows.entries)
-    _run(connection, _PAYLOADS, rows.payloads)
-    changed = [
-        (row.received_index, key, row.digest, _NUMBER_OF_STATE[row.state], row.outcome_index)
-        for key, row in rows.changed.items()
-    ]
-    _run(connection, _INBOX, changed)
-    for statement, settled in (
-        (_SETTLED, list(rows.settled.items())),
-        (_SETTLED_BY_KEY, list(rows.settled_by_key.items())),
-    ):
-        numbers = [(_NUMBER_OF_STATE[state], index, which) for which, (state, index) in settled]
-        _run(connection, statement, numbers)
-    _run(connection, _ERASED, rows.erased)
-
-
-_ENTRIES = "INSERT INTO entries SELECT * FROM ({values}) WHERE column1 IS NOT NULL"
-_PAYLOADS = "INSERT INTO payloads SELECT * FROM ({values}) WHERE column1 IS NOT NULL"
-# A claim that takes over a message which may be sent again replaces the row of the first one.
-_INBOX = "INSERT OR REPLACE INTO inbox SELECT * FROM ({values}) WHERE column1 IS NOT NULL"
-_SETTLED = (
-    "UPDATE inbox SET state = new.column1, outcome_idx = new.column2 "
-    "FROM ({values}) AS new WHERE inbox.received_idx = new.column3"
-)
-_SETTLED_BY_KEY = (
-    "UPDATE inbox SET state = new.column1, outcome_idx = new.column2 "
-    "FROM ({values}) AS new WHERE inbox.key = new.column3"
-)
-_ERASED = "DELETE FROM payloads WHERE idx IN (SELECT column1 FROM ({values}))"
-
-
-def _run(connection: sqlite3.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    if not rows:
-        return
-    width, columns = _width(len(rows)), len(rows[0])
-    values: list[Any] = [value for row in rows for value in row]
-    values += [None] * ((width - len(rows)) * columns)
-    connection.execute(_row_statement(statement, width, columns), values)
+def _insert(connection: sqlite3.Connection, values: list[Any], count: int, epoch: int) -> None:
+    width = _width(count)
+    values += [None] * ((width - count) * len(_COLUMNS))
+    try:
+        connection.execute(_rows_statement(width), values)
+    except sqlite3.IntegrityError as error:
+        if str(error) != _FENCED:
+            raise
+        raise Fenced(f"another hub took over this log (our epoch was {epoch})") from error
 
 
 def _width(count: int) -> int:
-    return 1 << (count - 1).bit_length() if count else 0
+    return 1 << (count - 1).bit_length()
 
 
 @cache
-def _row_statement(statement: str, width: int, columns: int) -> str:
-    row = f"({', '.join('?' * columns)})"
-    return statement.format(values=f"VALUES {', '.join([row] * width)}")
+def _rows_statement(width: int) -> str:
+    row = f"({', '.join('?' * len(_COLUMNS))})"
+    return f"INSERT INTO batch VALUES {', '.join([row] * width)}"  # noqa: S608 - only marks
 
 
 @cache
 def _claims_statement(width: int) -> str:
     return (
-        "SELECT NULL, NULL, NULL, value, NULL FROM meta WHERE name = 'epoch' UNION ALL "  # noqa: S608 - only the count of marks varies
-        "SELECT key, digest, state, received_idx, outcome_idx FROM inbox "
+        "SELECT key, digest, state, received_idx, outcome_idx FROM inbox "  # noqa: S608 - only marks
         f"WHERE key IN ({', '.join('?' * width)})"
     )

@@ -15,7 +15,13 @@ from typing import Any
 from bus.core.errors import BusError, LogCorrupt, LogUnavailable
 from bus.core.limits import Limits
 from bus.core.ports import Appended, LogWrite
-from bus.edge.log_batches import OPEN_NUMBER, Fenced, commit_batch, insert_text
+from bus.edge.log_batches import (
+    OPEN_NUMBER,
+    Fenced,
+    commit_batch,
+    insert_text,
+    prepare_batches,
+)
 from bus.edge.log_database import (
     Fold,
     close_writing,
@@ -97,6 +103,7 @@ class LogWriter:
             """Committed entries."""
             self.interrupted = _find_interrupted(self._writing)
             self._open_claims = {one.key: one.received_index for one in self.interrupted}
+            prepare_batches(self._writing)
             self._resources = resources.pop_all()
         self.has_news = threading.Event()
         """Set after each commit."""
