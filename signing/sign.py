@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import quote
@@ -33,6 +33,14 @@ class CanonicalPart:
 
 
 @dataclass(frozen=True, slots=True)
+class CanonicalParts:
+    """Parts that stand one after the other, and their ds:References, made beforehand."""
+
+    canonical: bytes = field(repr=False)
+    references: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AttachmentPart:
     """An attachment that is signed by its content. SwA Profile 1.1.1 §5.4.2."""
 
@@ -44,7 +52,18 @@ class AttachmentPart:
 
 def with_reference(part: CanonicalPart) -> CanonicalPart:
     """The part with its ds:Reference made now, for a part that stands in many messages."""
-    return part if part.reference else CanonicalPart(part.id, part.canonical, _reference(part))
+    if part.reference:
+        return part
+    return CanonicalPart(part.id, part.canonical, _reference(part.id, part.canonical))
+
+
+def together(parts: Iterable[CanonicalPart]) -> CanonicalParts:
+    """Parts that will stand one after the other, ready to be signed."""
+    canonical = references = b""
+    for part in parts:
+        canonical += part.canonical
+        references += part.reference or _reference(part.id, part.canonical)
+    return CanonicalParts(canonical, references)
 
 
 def timestamp_text(moment: datetime) -> str:
@@ -61,8 +80,9 @@ def security_header(
     algorithm: str = "",
     soap_namespace: str = names.SOAP11,
     attachments: Sequence[AttachmentPart] = (),
+    ready: CanonicalParts | None = None,
 ) -> bytes:
-    """A `wsse:Security` element that signs `parts`, `attachments` and its own timestamp.
+    """A `wsse:Security` element that signs `ready`, `parts`, `attachments`, and its own timestamp.
 
     The element declares every namespace that it uses; put it anywhere below the SOAP Header as
     it is. `algorithm` is a signature algorithm identifier; by default the one for the key's kind.
@@ -70,10 +90,10 @@ def security_header(
     Raises KeyUnusable if key and algorithm do not belong.
     """
     timestamp = _timestamp(created, created + valid_for)
-    references = b"".join(
-        part.reference or _reference(part)
-        for part in (*parts, CanonicalPart(TIMESTAMP_ID, timestamp))
-    )
+    references = ready.references if ready is not None else b""
+    for part in parts:
+        references += part.reference or _reference(part.id, part.canonical)
+    references += _reference(TIMESTAMP_ID, timestamp)
     if attachments:
         references += b"".join(_attachment_reference(one) for one in attachments)
     algorithm = algorithm or signer.algorithm
@@ -141,10 +161,10 @@ def _timestamp(created: datetime, expires: datetime) -> bytes:
     ).encode()
 
 
-def _reference(part: CanonicalPart) -> bytes:
-    value = base64.b64encode(hashlib.sha256(part.canonical).digest())
+def _reference(identifier: str, canonical: bytes) -> bytes:
+    value = base64.b64encode(hashlib.sha256(canonical).digest())
     return b"".join(
-        (b'<ds:Reference URI="#', part.id.encode(), _REFERENCE_MIDDLE, value, _REFERENCE_END)
+        (b'<ds:Reference URI="#', identifier.encode(), _REFERENCE_MIDDLE, value, _REFERENCE_END)
     )
 
 

@@ -73,13 +73,15 @@ class _Supply:
             return None
         return next(self._requests, None)
 
-    def add(self, request: bytes, answer: bytes, latency_seconds: float) -> None:
-        """Count an answer."""
+    def wants_sample(self) -> bool:
+        """The next answer is to be kept."""
         found = self.found
-        found.latencies.append(latency_seconds)
-        found.answer_bytes += len(answer)
-        if len(found.latencies) % SAMPLE_EVERY == 1 and len(found.samples) < SAMPLES_MAX:
-            found.samples.append(Exchange(request, answer))
+        return len(found.latencies) % SAMPLE_EVERY == 0 and len(found.samples) < SAMPLES_MAX
+
+    def add(self, answer_bytes: int, latency_seconds: float) -> None:
+        """Count an answer."""
+        self.found.latencies.append(latency_seconds)
+        self.found.answer_bytes += answer_bytes
 
     def seconds_left(self) -> float:
         """Until no further request is sent."""
@@ -92,25 +94,45 @@ class _Supply:
 
 
 class _Connection(asyncio.Protocol):
-    """One client: asks, waits, asks again."""
+    """One client: asks, waits, asks again.
+
+    It shares the processors with the program under load, and so does no more than it must: of an
+    answer it reads the head, and keeps the body only of samples and of what is no answer.
+    """
 
     def __init__(self, supply: _Supply) -> None:
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._supply = supply
         self._request = b""
         self._began = 0.0
-        self._received = b""
-        self._expected_bytes = 0
+        self._head = b""
+        """What has come of a head that is not complete."""
+        self._left_bytes = 0
+        """Of the answer, what has not come yet; 0: its head has not."""
+        self._body_bytes = 0
+        self._is_good = True
+        self._kept: list[bytes] | None = None
+        """The pieces of the answer, if it is to be kept."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._ask()
 
     def data_received(self, data: bytes) -> None:
-        self._received += data
-        if not self._expected_bytes and _HEAD_END in self._received:
-            self._read_head()
-        if self._expected_bytes and len(self._received) >= self._expected_bytes:
+        if self._left_bytes:
+            self._left_bytes -= len(data)
+        else:
+            data = self._head + data
+            end = data.find(_HEAD_END)
+            if end < 0:
+                self._head = data
+                return
+            self._head = b""
+            if not self._read_head(data, end + len(_HEAD_END)):
+                return
+        if self._kept is not None:
+            self._kept.append(data)
+        if not self._left_bytes:
             self._answered()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -126,26 +148,30 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
             return
         self._request = request
-        self._received = b""
-        self._expected_bytes = 0
         self._began = perf_counter()
         self._transport.write(request)
 
-    def _read_head(self) -> None:
-        head_bytes = self._received.index(_HEAD_END) + len(_HEAD_END)
-        length = _LENGTH.search(self._received, 0, head_bytes)
+    def _read_head(self, data: bytes, head_bytes: int) -> bool:
+        length = _LENGTH.search(data, 0, head_bytes)
         if length is None:
             self._fail("an answer has no Content-Length")
-            return
-        self._expected_bytes = head_bytes + int(length[1])
+            return False
+        self._body_bytes = int(length[1])
+        self._left_bytes = head_bytes + self._body_bytes - len(data)
+        self._is_good = data[9:12] == b"200"
+        self._kept = [] if not self._is_good or self._supply.wants_sample() else None
+        return True
 
     def _answered(self) -> None:
         latency_seconds = perf_counter() - self._began
-        status, (_, _, body) = self._received[9:12], self._received.partition(_HEAD_END)
-        if status != b"200":
-            self._fail(f"answered with {status.decode('latin-1')}: {body[-400:]!r}")
-            return
-        self._supply.add(self._request, body, latency_seconds)
+        if self._kept is not None:
+            whole, self._kept = b"".join(self._kept), None
+            status, (_, _, body) = whole[9:12], whole.partition(_HEAD_END)
+            if not self._is_good:
+                self._fail(f"answered with {status.decode('latin-1')}: {body[-400:]!r}")
+                return
+            self._supply.found.samples.append(Exchange(self._request, body))
+        self._supply.add(self._body_bytes, latency_seconds)
         self._ask()
 
     def _fail(self, reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -19,12 +20,11 @@ class SoapVersion(StrEnum):
     SOAP_1_2 = SOAP12
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderBlock:
+class HeaderBlock(NamedTuple):
     """A routing header block: its name for people, and the node."""
 
     name: str
-    element: etree._Element = field(repr=False)
+    element: etree._Element
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,11 +126,8 @@ def _verified_signature(
     now: datetime,
 ) -> VerifiedSignature:
     assert envelope.security is not None
-    required = [
-        SignedPart(BODY, envelope.body),
-        SignedPart(TIMESTAMP, timestamp),
-        *(SignedPart(block.name, block.element) for block in envelope.routing_blocks),
-    ]
+    required = [SignedPart(BODY, envelope.body), SignedPart(TIMESTAMP, timestamp)]
+    required += map(SignedPart._make, envelope.routing_blocks)
 
     def policy_of(certificate: ValidatedCertificate) -> SignaturePolicy:
         member = nation.member_by_certificate_subject.get(certificate.subject_identifier)

@@ -28,7 +28,7 @@ from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.write import answer_blocks
 from signing.attachments import Attachment
 from signing.canonical import canonicalise
-from signing.sign import CanonicalPart
+from signing.sign import CanonicalParts
 
 _LEFT_BEHIND = etree.Element("left-behind")
 """Stands where a node was, in a message that was judged in another process."""
@@ -44,7 +44,7 @@ class Judged:
     message: RoutedMessage
     payload: bytes = field(repr=False)
     """The one element of the Body, exclusive canonical XML."""
-    answer_blocks: tuple[CanonicalPart, ...] = field(repr=False)
+    answer_blocks: CanonicalParts = field(repr=False)
     """The header blocks that the answer repeats, and the request's hash."""
 
 
@@ -124,13 +124,13 @@ def decision_of(plain: Any, raw: bytes, rules: Rules) -> Decision:
         return Refusal(error, envelope, verified)
     assert verified is not None
     assert envelope is not None
-    service_parts, payload, blocks = rest
+    service_parts, payload, canonical, references = rest
     service = find_service(service_id(*service_parts), rules.nation)
     grant = find_grant(envelope.client, service, rules.nation)
     assert grant is not None  # the other process found it by the same rules
     authorised = AuthorisedMessage(verified, service, grant)
     message = route(ValidMessage(authorised, schema_of(service, rules.schemas)))
-    return Judged(message, payload, tuple(CanonicalPart(*block) for block in blocks))
+    return Judged(message, payload, CanonicalParts(canonical, references))
 
 
 def _plain(decision: Decision) -> Any:
@@ -140,8 +140,12 @@ def _plain(decision: Decision) -> Any:
         envelope = _plain_envelope(decision.envelope)
         return False, envelope, _plain_verified(decision.verified), reason
     authorised = decision.message.valid.authorised
-    blocks = [(block.id, block.canonical, block.reference) for block in decision.answer_blocks]
-    rest = (_service_parts(authorised.service.id), decision.payload, blocks)
+    rest = (
+        _service_parts(authorised.service.id),
+        decision.payload,
+        decision.answer_blocks.canonical,
+        decision.answer_blocks.references,
+    )
     verified = authorised.verified
     return True, _plain_envelope(verified.envelope), _plain_verified(verified), rest
 

@@ -57,7 +57,7 @@ def parse(raw: bytes, limits: Limits) -> Envelope:
     # (4)
     header = _header(root, soap)
     # (5) and (6)
-    blocks = _read_blocks(header, soap, limits)
+    blocks, routing_blocks = _read_blocks(header, soap, limits)
     protocol_version = _protocol_version(blocks[names.PROTOCOL_VERSION])
     # (7)
     client = read_client(blocks[names.CLIENT])
@@ -75,7 +75,7 @@ def parse(raw: bytes, limits: Limits) -> Envelope:
         user_id=_optional_text(blocks, names.USER_ID),
         issue=_optional_text(blocks, names.ISSUE),
         protocol_version=protocol_version,
-        routing_blocks=_routing_blocks(header),
+        routing_blocks=tuple(routing_blocks.values()),
         security=blocks.get(SECURITY),
         body=body,
         # (9)
@@ -95,7 +95,7 @@ def _soap_of(root: etree._Element) -> SoapNames:
 
 
 def _refuse_fault(bodies: list[etree._Element], soap: SoapNames) -> None:
-    fault = bodies[0].find(soap.fault) if bodies else None
+    fault = next(bodies[0].iterchildren(soap.fault), None) if bodies else None
     if fault is None:
         return
     texts = {
@@ -135,22 +135,25 @@ def _body(
 
 def _read_blocks(
     header: etree._Element, soap: SoapNames, limits: Limits
-) -> dict[str, etree._Element]:
-    """The blocks that are known here and meant for us, by tag."""
+) -> tuple[dict[str, etree._Element], dict[str, HeaderBlock]]:
+    """The blocks that are known here and meant for us, by tag; and those that must be signed.
+
+    These are all of an X-Road namespace, whoever they are addressed to, in document order.
+    """
     if len(header) > limits.header_blocks_max:
         raise errors.HeaderInvalid(
             public_detail=f"{len(header)} header blocks, at most {limits.header_blocks_max}"
         )
     blocks: dict[str, etree._Element] = {}
-    routing_tags: set[str] = set()
+    routing: dict[str, HeaderBlock] = {}
     for block in header:
         tag = block.tag
         is_routing = tag.startswith(_ROUTING)
         # An answer repeats the routing blocks of every actor: each may stand once in all.
-        if is_routing and tag in routing_tags:
+        if is_routing and tag in routing:
             raise errors.HeaderDuplicate(public_detail=at(block))
         if is_routing:
-            routing_tags.add(tag)
+            routing[tag] = HeaderBlock(tag.rpartition("}")[2], block)
         if block.get(soap.actor, "") not in soap.actors_us:
             continue
         is_known = is_routing or tag == SECURITY
@@ -164,16 +167,7 @@ def _read_blocks(
             raise errors.HeaderFieldMissing(
                 public_detail=f"{etree.QName(required).localname} is required"
             )
-    return blocks
-
-
-def _routing_blocks(header: etree._Element) -> tuple[HeaderBlock, ...]:
-    """Every block of an X-Road namespace, whoever it is addressed to: all must be signed."""
-    return tuple(
-        HeaderBlock(tag.rpartition("}")[2], block)
-        for block in header
-        if (tag := block.tag).startswith(_ROUTING)
-    )
+    return blocks, routing
 
 
 def _message_id(block: etree._Element) -> str:

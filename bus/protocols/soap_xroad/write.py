@@ -23,7 +23,14 @@ from bus.protocols.soap_xroad import names
 from signing.canonical import canonicalise
 from signing.keys import Signer
 from signing.names import WSU, WSU_ID, XML_ID
-from signing.sign import AttachmentPart, CanonicalPart, security_header, with_reference
+from signing.sign import (
+    AttachmentPart,
+    CanonicalPart,
+    CanonicalParts,
+    security_header,
+    together,
+    with_reference,
+)
 
 _BODY_ID = "body"
 _HEADER_END = b"</soap:Header>"
@@ -96,7 +103,7 @@ def write_request(
         _text_block("issue", header.issue) if header.issue else None,
         _version_block(names.PROTOCOL),
     ]
-    present = [block for block in blocks if block is not None]
+    present = together(block for block in blocks if block is not None)
     wrapping = _WRAPPINGS[soap_version]
     security = _Security(signer, time, soap_version, algorithm, attachments)
     return _write(present, _payload_bytes(payload, wrapping), wrapping, security)
@@ -114,22 +121,24 @@ def write_answer(
     )
 
 
-def answer_blocks(request: Envelope) -> tuple[CanonicalPart, ...]:
+def answer_blocks(request: Envelope) -> CanonicalParts:
     """The header blocks of the answer to a request, ready to be signed."""
-    return (*repeated_blocks(request), with_reference(_request_hash_block(request.raw)))
+    return together((*_repeated(request), _request_hash_block(request.raw)))
 
 
-def repeated_blocks(request: Envelope) -> tuple[CanonicalPart, ...]:
+def repeated_blocks(request: Envelope) -> CanonicalParts:
     """The header blocks of a request again, in its order, ready to be signed."""
-    return tuple(
-        with_reference(_repeated_block(block, request, number))
-        for number, block in enumerate(request.routing_blocks)
-        if block.element.tag != names.REQUEST_HASH
-    )
+    return together(_repeated(request))
+
+
+def _repeated(request: Envelope) -> Iterable[CanonicalPart]:
+    for number, block in enumerate(request.routing_blocks):
+        if block.element.tag != names.REQUEST_HASH:
+            yield _repeated_block(block, request, number)
 
 
 def write_with_blocks(
-    blocks: Sequence[CanonicalPart],
+    blocks: CanonicalParts,
     payload: etree._Element,
     signer: Signer,
     time: SigningTime,
@@ -158,7 +167,7 @@ def write_fault_message(
     wrapping = _WRAPPINGS[soap_version]
     security = _Security(signer, time, soap_version)
     content = _in_its_place(fault, wrapping)
-    return _write([], content, wrapping, security, unsigned_block=unsigned_block)
+    return _write(_NO_BLOCKS, content, wrapping, security, unsigned_block=unsigned_block)
 
 
 def with_receipt(message: bytes, receipt_note: bytes) -> bytes:
@@ -194,20 +203,24 @@ class _Security:
     algorithm: str = ""
     attachments: Sequence[AttachmentPart] = ()
 
-    def header(self, parts: Sequence[CanonicalPart]) -> bytes:
+    def header(self, blocks: CanonicalParts, body: bytes) -> bytes:
         return security_header(
-            parts,
+            (CanonicalPart(_BODY_ID, body),),
             self.signer,
             self.time.created,
             self.time.valid_for,
             algorithm=self.algorithm,
             soap_namespace=self.soap_version,
             attachments=self.attachments,
+            ready=blocks,
         )
 
 
+_NO_BLOCKS = CanonicalParts(b"", b"")
+
+
 def _write(
-    blocks: Sequence[CanonicalPart],
+    blocks: CanonicalParts,
     payload: bytes,
     wrapping: _Wrapping,
     security: _Security,
@@ -218,9 +231,9 @@ def _write(
     return b"".join(
         (
             wrapping.envelope_start,
-            *(block.canonical for block in blocks),
+            blocks.canonical,
             unsigned_block,
-            security.header([*blocks, CanonicalPart(_BODY_ID, body)]),
+            security.header(blocks, body),
             _HEADER_END,
             body,
             _ENVELOPE_END,
