@@ -45,6 +45,11 @@ _HASHES = {
 _RSA: Any = rsa.RSAPublicKey
 _EC: Any = ec.EllipticCurvePublicKey
 _EDWARDS: Any = ed25519.Ed25519PublicKey
+_SIGNING_KINDS: dict[Any, Any] = {
+    rsa.RSAPrivateKey: _RSA,
+    ec.EllipticCurvePrivateKey: _EC,
+    ed25519.Ed25519PrivateKey: _EDWARDS,
+}
 
 
 def _find_kind(key_class: type) -> type | None:
@@ -52,7 +57,15 @@ def _find_kind(key_class: type) -> type | None:
     return next((kind for kind in (_RSA, _EC, _EDWARDS) if issubclass(key_class, kind)), None)
 
 
+def _find_signing_kind(key_class: type) -> type | None:
+    """The kind of the public key that belongs to a private one; None: we do not sign with it."""
+    found = (kind for base, kind in _SIGNING_KINDS.items() if issubclass(key_class, base))
+    return next(found, None)
+
+
+# Both are asked with every message; to ask an abstract class itself takes ten times as long.
 _kind_of: Callable[[type], type | None] = lru_cache(maxsize=64)(_find_kind)
+_signing_kind_of: Callable[[type], type | None] = lru_cache(maxsize=64)(_find_signing_kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,7 @@ def _pss(hash_algorithm: hashes.HashAlgorithm) -> _Rsa:
 
 @dataclass(frozen=True, slots=True)
 class _Ecdsa:
-    hash: hashes.HashAlgorithm
+    scheme: ec.ECDSA
     kind: type = _EC
 
 
@@ -85,16 +98,16 @@ class _Ed25519:
 # SHA-1 is here to be checked where a policy makes an exception; `sign_bytes` refuses it.
 _ALGORITHMS: dict[str, _Rsa | _Ecdsa | _Ed25519] = {
     uri.RSA_SHA1: _pkcs1(hashes.SHA1()),  # noqa: S303
-    uri.ECDSA_SHA1: _Ecdsa(hashes.SHA1()),  # noqa: S303
+    uri.ECDSA_SHA1: _Ecdsa(ec.ECDSA(hashes.SHA1())),  # noqa: S303
     uri.RSA_SHA256: _pkcs1(hashes.SHA256()),
     uri.RSA_SHA384: _pkcs1(hashes.SHA384()),
     uri.RSA_SHA512: _pkcs1(hashes.SHA512()),
     uri.RSA_PSS_SHA256: _pss(hashes.SHA256()),
     uri.RSA_PSS_SHA384: _pss(hashes.SHA384()),
     uri.RSA_PSS_SHA512: _pss(hashes.SHA512()),
-    uri.ECDSA_SHA256: _Ecdsa(hashes.SHA256()),
-    uri.ECDSA_SHA384: _Ecdsa(hashes.SHA384()),
-    uri.ECDSA_SHA512: _Ecdsa(hashes.SHA512()),
+    uri.ECDSA_SHA256: _Ecdsa(ec.ECDSA(hashes.SHA256())),
+    uri.ECDSA_SHA384: _Ecdsa(ec.ECDSA(hashes.SHA384())),
+    uri.ECDSA_SHA512: _Ecdsa(ec.ECDSA(hashes.SHA512())),
     uri.ED25519: _Ed25519(),
 }
 
@@ -128,20 +141,26 @@ def default_algorithm(key: PublicKey) -> str:
     raise KeyUnusable(f"curve {key.curve.name} is not used; expected P-256 or P-384")
 
 
-def sign_bytes(key: PrivateKey, algorithm: str, data: bytes) -> bytes:
-    """The signature value of `data`; raises KeyUnusable if key and algorithm do not belong."""
+def sign_bytes(key: Any, algorithm: str, data: bytes) -> bytes:
+    """The signature value of `data` under a PrivateKey.
+
+    Raises KeyUnusable: key and algorithm do not belong together.
+    """
     if algorithm not in uri.SIGNATURE_ALGORITHMS:
         raise KeyUnusable(f"nothing is signed with {algorithm}")
     method = _ALGORITHMS[algorithm]
-    if isinstance(key, rsa.RSAPrivateKey) and isinstance(method, _Rsa):
-        return key.sign(data, method.padding, method.hash)
-    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(method, _Ecdsa):
+    if _signing_kind_of(type(key)) is not method.kind:
+        raise KeyUnusable(f"a key of this kind does not sign with {algorithm}")
+    value: bytes
+    if isinstance(method, _Rsa):
+        value = key.sign(data, method.padding, method.hash)
+    elif isinstance(method, _Ecdsa):
         width = (key.curve.key_size + 7) // 8
-        r, s = decode_dss_signature(key.sign(data, ec.ECDSA(method.hash)))
-        return r.to_bytes(width, "big") + s.to_bytes(width, "big")
-    if isinstance(key, ed25519.Ed25519PrivateKey) and isinstance(method, _Ed25519):
-        return key.sign(data)
-    raise KeyUnusable(f"a key of this kind does not sign with {algorithm}")
+        r, s = decode_dss_signature(key.sign(data, method.scheme))
+        value = r.to_bytes(width, "big") + s.to_bytes(width, "big")
+    else:
+        value = key.sign(data)
+    return value
 
 
 def require_allowed(key: Any, algorithm: str, policy: SignaturePolicy) -> None:
@@ -149,7 +168,7 @@ def require_allowed(key: Any, algorithm: str, policy: SignaturePolicy) -> None:
     method = _ALGORITHMS.get(algorithm)
     if method is None or algorithm not in policy.signature_algorithms:
         raise AlgorithmForbidden(f"signature algorithm {algorithm} is not allowed")
-    kind = _kind_of(type(key))  # a question to the abstract class itself takes ten times as long
+    kind = _kind_of(type(key))
     if kind is not method.kind:
         raise AlgorithmForbidden(f"the certificate's key is not of the kind of {algorithm}")
     if kind is _RSA:
@@ -176,7 +195,7 @@ def verify_bytes(key: Any, algorithm: str, value: bytes, data: bytes) -> None:
         if isinstance(method, _Rsa):
             key.verify(value, data, method.padding, method.hash)
         elif isinstance(method, _Ecdsa):
-            key.verify(_der_signature(key, value), data, ec.ECDSA(method.hash))
+            key.verify(_der_signature(key, value), data, method.scheme)
         else:
             key.verify(value, data)
     except InvalidSignature as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -74,11 +74,8 @@ class Signer:
     """The signature algorithm that we use with a key of this kind."""
     sign: Callable[[str, bytes], bytes] = field(repr=False, compare=False)
     """The signature value of some data by an algorithm. Raises KeyUnusable, KeyUnavailable."""
-
-    @property
-    def waits(self) -> bool:
-        """Signing waits for a device: it is not for the thread of an event loop."""
-        return not isinstance(self.private_key, PrivateKey)
+    waits: bool
+    """Signing waits for a device: it is not for the thread of an event loop."""
 
     def at(self, now: datetime) -> Signer:
         """This one, at any time: see `SignerInTime`."""
@@ -196,11 +193,8 @@ def make_signer(
     if _public_bytes(public_key) != _public_bytes(_certified_key(certificate)):
         raise KeyUnusable("the certificate was issued for another key")
     der = certificate.public_bytes(Encoding.DER)
-    sign = (
-        partial(sign_bytes, private_key)
-        if isinstance(private_key, PrivateKey)
-        else private_key.sign
-    )
+    is_ours = isinstance(private_key, PrivateKey)
+    sign = partial(sign_bytes, private_key) if is_ours else cast(HeldKey, private_key).sign
     return Signer(
         private_key=private_key,
         certificate=certificate,
@@ -209,6 +203,7 @@ def make_signer(
         chain=chain,
         algorithm=default_algorithm(public_key),
         sign=sign,
+        waits=not is_ours,
     )
 
 
