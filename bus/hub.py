@@ -7,6 +7,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -18,7 +19,6 @@ from bus.core.limits import Limits
 from bus.core.log_entries import Event, Pseudonyms, build_leaf, read_leaf
 from bus.core.metaservices import METASERVICE_ADAPTER
 from bus.core.nation import Nation
-from bus.core.pipeline import Rules
 from bus.core.ports import LogWrite
 from bus.core.receipts import RECEIPT_NAME
 from bus.edge.adapter_calls import AdapterCalls
@@ -59,38 +59,48 @@ JUDGE_MODULE = "bus.judge_program"
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class HubParts:
+    """What a hub is put together from. Made by `open_hub` only."""
+
+    settings: HubSettings
+    ruled: RulesText
+    log: SqliteLog
+    store: AttachmentFiles
+    spool: Spool
+    agencies: Mapping[str, AdapterCalls]
+    descriptions: ServiceDescriptions
+    judges: Judges
+    revocation: RevocationStage
+    exchanges: Exchanges
+    status: StatusSource
+    clock: Callable[[], datetime]
+
+    @property
+    def timestamper(self) -> Timestamper | None:
+        """Who stamps the log; None: nobody was named."""
+        return self.status.timestamper
+
+
 class Hub:
     """A hub that is open: takes requests until it is closed."""
 
-    def __init__(
-        self,
-        settings: HubSettings,
-        rules: Rules,
-        log: SqliteLog,
-        exchanges: Exchanges,
-        agencies: Mapping[str, AdapterCalls],
-        judges: Judges,
-        spool: Spool,
-        revocation: RevocationStage,
-        descriptions: ServiceDescriptions,
-        clock: Callable[[], datetime],
-        status: StatusSource,
-    ) -> None:
+    def __init__(self, parts: HubParts) -> None:
         """Use `open_hub`."""
-        self.figures = status.figures
-        self.spool = spool
-        self.limits: Limits = rules.nation.limits
-        self._settings = settings
-        self._rules = rules
-        self._log = log
-        self._exchanges = exchanges
-        self._agencies = agencies
-        self._judges = judges
-        self._revocation = revocation
-        self._clock = clock
-        self._descriptions = descriptions
-        self._status = status
-        self._timestamper = status.timestamper
+        self.figures = parts.status.figures
+        self.spool = parts.spool
+        self.limits: Limits = parts.ruled.rules.nation.limits
+        self._settings = parts.settings
+        self._rules = parts.ruled.rules
+        self._log = parts.log
+        self._exchanges = parts.exchanges
+        self._agencies = parts.agencies
+        self._judges = parts.judges
+        self._revocation = parts.revocation
+        self._clock = parts.clock
+        self._descriptions = parts.descriptions
+        self._status = parts.status
+        self._timestamper = parts.timestamper
         self._looking_ahead = RenewedThreads(1, "look-ahead")
 
     def kept_bytes_max(self, soap: bytes) -> int:
@@ -186,22 +196,42 @@ async def open_hub(
     Raises ConfigurationError, LogUnavailable, LogCorrupt.
     """
     ruled = read_rules(settings)
-    nation = ruled.rules.nation
-    log_key = read_ed25519_key(settings.log.signing_key)
-    spool = open_spool(settings.spool, bytes_max=nation.limits.spool_bytes_max)
-    agencies = _open_agencies(settings, nation, adapters)
-    descriptions = ServiceDescriptions(
-        ruled.rules, schemas=settings.schemas, public_url=settings.public_url
+    parts = _put_together(
+        settings, ruled, _open_agencies(settings, ruled.rules.nation, adapters), clock
     )
-    metaservices = MetaserviceCalls(nation, descriptions)
+    try:
+        await parts.store.recover(parts.log.names_attachments)
+        await _begin(parts.log, parts.exchanges, ruled, clock)
+        if judge_process:
+            await parts.judges.start(JUDGE_MODULE, settings.file)
+        if parts.timestamper is not None:
+            since = await _stands_unstamped_since(parts.log, parts.timestamper)
+            parts.timestamper.start(pending_since=since)
+    except BaseException:
+        await parts.revocation.close()
+        await parts.judges.close()
+        await parts.log.close()
+        raise
+    return Hub(parts)
+
+
+def _put_together(
+    settings: HubSettings,
+    ruled: RulesText,
+    agencies: Mapping[str, AdapterCalls],
+    clock: Callable[[], datetime],
+) -> HubParts:
+    """Read every key that can be wrong, then open the log."""
+    rules, nation = ruled.rules, ruled.rules.nation
+    log_key = read_ed25519_key(settings.log.signing_key)
+    sealer = Sealer(read_symmetric_key(settings.log.read_key))
+    pseudonyms = Pseudonyms(read_symmetric_key(settings.log.pseudonym_key))
     hub_signer = read_succession(settings.hub_signer)
     signers = {str(member): read_succession(of) for member, of in settings.signers.items()}
     _require_signers(settings, nation, signers)
-    telling = Telling(
-        hub_signer=hub_signer,
-        receipt_key=SigningKey(settings.log.origin + RECEIPT_NAME, log_key),
-        style=nation.faults,
-        show_precise_faults=settings.show_precise_faults,
+    spool = open_spool(settings.spool, bytes_max=nation.limits.spool_bytes_max)
+    descriptions = ServiceDescriptions(
+        rules, schemas=settings.schemas, public_url=settings.public_url
     )
     log = SqliteLog.open(
         settings.log.folder,
@@ -209,29 +239,25 @@ async def open_hub(
         guard=settings.log.guard,
         limits=nation.limits,
     )
-    sealer = Sealer(read_symmetric_key(settings.log.read_key))
-    store = AttachmentFiles(settings.log.folder, sealer)
-    judges = Judges(ruled.rules, report_broken)
-    record = recorder(log, sealer, clock)
-    revocation = RevocationStage(judges.judge, ruled.rules, settings.revocation, record, clock)
-    exchanges = Exchanges(
-        Equipment(
-            recorder=Recorder(
-                log,
-                store,
-                sealer,
-                Pseudonyms(read_symmetric_key(settings.log.pseudonym_key)),
-                ruled.rules.digest,
-            ),
-            agencies={**agencies, METASERVICE_ADAPTER: metaservices},
-            signers=signers,
-            telling=telling,
-            judge=judges.judge if ruled.rules.revocation.is_off else revocation.judge,
-            clock=clock,
-            new_id=lambda: str(uuid.uuid4()),
-        )
-    )
     timestamper = _timestamper(settings, clock)
+    store = AttachmentFiles(settings.log.folder, sealer)
+    judges = Judges(rules, report_broken)
+    record = recorder(log, sealer, clock)
+    revocation = RevocationStage(judges.judge, rules, settings.revocation, record, clock)
+    equipment = Equipment(
+        recorder=Recorder(log, store, sealer, pseudonyms, rules.digest),
+        agencies={**agencies, METASERVICE_ADAPTER: MetaserviceCalls(nation, descriptions)},
+        signers=signers,
+        telling=Telling(
+            hub_signer=hub_signer,
+            receipt_key=SigningKey(settings.log.origin + RECEIPT_NAME, log_key),
+            style=nation.faults,
+            show_precise_faults=settings.show_precise_faults,
+        ),
+        judge=judges.judge if rules.revocation.is_off else revocation.judge,
+        clock=clock,
+        new_id=lambda: str(uuid.uuid4()),
+    )
     status = StatusSource(
         settings=settings,
         log=log,
@@ -241,33 +267,22 @@ async def open_hub(
         judges=judges,
         figures=ExchangeFigures(),
         clock=clock,
-        more=_more_figures(spool, None if ruled.rules.revocation.is_off else revocation),
+        more=_more_figures(spool, None if rules.revocation.is_off else revocation),
         started_at=time.monotonic(),
     )
-    try:
-        await store.recover(log.names_attachments)
-        await _begin(log, exchanges, ruled, clock)
-        if judge_process:
-            await judges.start(JUDGE_MODULE, settings.file)
-        if timestamper is not None:
-            timestamper.start(pending_since=await _stands_unstamped_since(log, timestamper))
-    except BaseException:
-        await revocation.close()
-        await judges.close()
-        await log.close()
-        raise
-    return Hub(
-        settings,
-        ruled.rules,
-        log,
-        exchanges,
-        agencies,
-        judges,
-        spool,
-        revocation,
-        descriptions,
-        clock,
-        status,
+    return HubParts(
+        settings=settings,
+        ruled=ruled,
+        log=log,
+        store=store,
+        spool=spool,
+        agencies=agencies,
+        descriptions=descriptions,
+        judges=judges,
+        revocation=revocation,
+        exchanges=Exchanges(equipment),
+        status=status,
+        clock=clock,
     )
 
 

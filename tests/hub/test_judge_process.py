@@ -53,12 +53,16 @@ def told(story: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(within_the_deadline())
 
 
-def test_the_process_takes_its_share_and_the_hub_the_rest(nation: SmallNation) -> None:
+def test_the_process_takes_its_share_and_the_hub_the_rest(
+    nation: SmallNation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge_process, "WAITING_MAX", 48)
+
     async def story() -> None:
         async with judging(nation) as judges:
             found = await judge_many(judges, nation, 60)
             assert found == [f"m-{number}" for number in range(60)]
-            assert judges.judged_beside == judge_process.WAITING_MAX
+            assert judges.judged_beside == 48
 
     told(story)
 
