@@ -23,7 +23,7 @@ def bench() -> None:
 
 @bench.command()
 @click.option("--seconds", type=click.FloatRange(0.5, 600), default=10, show_default=True)
-@click.option("--connections", type=click.IntRange(1, 1024), default=64, show_default=True)
+@click.option("--connections", type=click.IntRange(1, 1024), default=256, show_default=True)
 @click.option("--prefill", type=click.IntRange(0), default=0, help="Entries already in the log.")
 @click.option(
     "--profile",
