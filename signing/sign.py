@@ -52,8 +52,6 @@ class AttachmentPart:
 
 def with_reference(part: CanonicalPart) -> CanonicalPart:
     """The part with its ds:Reference made now, for a part that stands in many messages."""
-    if part.reference:
-        return part
     return CanonicalPart(part.id, part.canonical, _reference(part.id, part.canonical))
 
 
