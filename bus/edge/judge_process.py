@@ -42,8 +42,10 @@ LENGTH = struct.Struct(">I")
 """Before each frame: the length of its content in bytes."""
 WAITING_MAX = 512
 """Requests that may wait for the process; the next one is judged by the hub itself."""
-HAND_OVER_TASKS = 8
+HAND_OVER_TASKS = 16
 """So many requests are sent before a turn of the loop is done, so that the process begins."""
+DECISIONS_TOGETHER = 16
+"""So many decisions at most come back in one frame."""
 START_SECONDS_MAX = 30
 """How long the process may take to read its rules."""
 JUDGE_SECONDS_MAX = 20
@@ -280,5 +282,8 @@ def _send(connection: socket.socket, decided: list[tuple[int, Decision]]) -> Non
 
 
 def _in_parts(tasks: list[Any]) -> list[list[Any]]:
-    """A few at a time: the hub can go on with the first while the last are judged."""
-    return [tasks[first : first + 4] for first in range(0, len(tasks), 4)]
+    """Some at a time: the hub can go on with the first while the last are judged."""
+    return [
+        tasks[first : first + DECISIONS_TOGETHER]
+        for first in range(0, len(tasks), DECISIONS_TOGETHER)
+    ]
