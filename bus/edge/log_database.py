@@ -21,7 +21,7 @@ from bus.edge.log_wal import FRAME_BYTES, WAL_HEADER_BYTES, mapped, scan_wal
 
 FORMAT = 1
 """Of the database, the pages file and the leaves; a hub refuses a log of another format."""
-CACHE_KIBIBYTES = 6 * 1024
+CACHE_KIBIBYTES = 4 * 1024
 """What the writing connection keeps of the database, whatever the log's size."""
 _BUSY_SECONDS = 0.2
 
