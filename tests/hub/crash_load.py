@@ -194,6 +194,7 @@ class LogWitness:
     pairs: dict[int, int] = field(default_factory=dict)
     """Index of each received entry that has an outcome, to that of the outcome."""
     last_start: int = 0
+    last_received: int = 0
     _ids: dict[int, str] = field(default_factory=dict)
 
     def examine(self, entry: StoredEntry, leaf: Leaf, raw: bytes | None) -> list[Finding]:
@@ -205,6 +206,7 @@ class LogWitness:
             assert raw is not None
             found = _MESSAGE_ID.search(raw)
             assert found is not None
+            self.last_received = entry.index
             self._ids[entry.index] = self.open_ids[entry.index] = found[1].decode()
             self.received[found[1].decode()] += 1
         if leaf.event is Event.OUTCOME:
