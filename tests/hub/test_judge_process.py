@@ -92,7 +92,7 @@ def test_a_process_that_hangs_counts_as_lost(
             assert process_id is not None
             monkeypatch.setattr(judge_process, "JUDGE_SECONDS_MAX", 0.2)
             os.kill(process_id, signal.SIGSTOP)
-            # Not before all its threads stand still: one could judge while another takes the signal.
+            # Not before all its threads stand still: one judges while another takes the signal.
             assert os.WIFSTOPPED(os.waitpid(process_id, os.WUNTRACED)[1])
             assert len(await judge_many(judges, nation, 5)) == 5
             assert judges.process_id is None
