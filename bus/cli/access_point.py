@@ -21,6 +21,7 @@ from bus.edge.access_point_settings import (
 )
 from bus.edge.access_point_tls import make_tls_context
 from bus.edge.key_store import read_certificates
+from bus.edge.own_hosts import GuardedDoor, OwnHosts
 from bus.edge.serve import DRAIN_SECONDS_MAX, Door, listen, run, serve_doors
 from bus.edge.telemetry import LEVELS, configure_telemetry
 
@@ -135,4 +136,6 @@ def _open_door(settings: AccessPointSettings, stack: ExitStack) -> Door:
     if settings.tls is not None:
         paths = [path for one in settings.systems.values() for path in one.client_certificates]
         tls = make_tls_context(settings.tls, read_certificates(paths))
-    return Door(application, stack.enter_context(listen(settings.listen, settings.file)), tls)
+    hosts = OwnHosts.of(settings.listen.host, url=settings.public_url, more=settings.hosts)
+    guarded = GuardedDoor(application, hosts, door="access-point", is_tls=tls is not None)
+    return Door(guarded, stack.enter_context(listen(settings.listen, settings.file)), tls)

@@ -12,6 +12,7 @@ from bus.cli.exit_codes import SERVE_EXIT_CODES, telling_errors
 from bus.edge.http_door import HttpDoor
 from bus.edge.hub_settings import HubSettings, read_hub_settings
 from bus.edge.operations_door import OperationsDoor
+from bus.edge.own_hosts import GuardedDoor, OwnHosts
 from bus.edge.serve import DRAIN_SECONDS_MAX, Door, listen, run, serve_doors
 from bus.edge.telemetry import LEVELS, configure_telemetry
 from bus.hub import open_hub
@@ -63,7 +64,10 @@ async def _serve(settings: HubSettings, drain_seconds: int) -> None:
             _log.info("hub.serving", address=settings.public_url)
             doors = [Door(HttpDoor(hub), door)]
             if operations is not None:
-                doors.append(Door(OperationsDoor(hub), operations))
+                assert settings.operations is not None
+                hosts = OwnHosts.of(settings.operations.host, more=settings.operations_hosts)
+                guarded = GuardedDoor(OperationsDoor(hub), hosts, door="operations")
+                doors.append(Door(guarded, operations))
             await serve_doors(doors, drain_seconds_max=drain_seconds)
         finally:
             await hub.close()

@@ -23,6 +23,7 @@ from bus.edge.hub_settings import (
     TrustForm,
     TrustSettings,
 )
+from bus.edge.own_hosts import HostTexts
 from bus.edge.revocation_settings import (
     RevocationForm,
     RevocationSettings,
@@ -102,6 +103,8 @@ class AccessPointSettings:
     listen: ListenAddress
     public_url: str
     tls: TlsFiles | None
+    hosts: tuple[str, ...]
+    """More names under which its systems ask."""
     hub: HubAddress
     trust: TrustSettings
     certificate_subjects: Mapping[MemberId, str]
@@ -187,6 +190,8 @@ class AccessPointForm(SettingsForm):
     """The address under which they reach it; it stands in the WSDL."""
     tls: TlsForm | None = None
     """TLS towards the systems; without it, plain HTTP on this machine."""
+    hosts: HostTexts
+    """More names under which the systems ask; without TLS any other Host is refused."""
     hub: HubAddressForm
     """The hub."""
     trust: TrustForm
@@ -284,6 +289,7 @@ def _settings(form: AccessPointForm, file: Path) -> AccessPointSettings:
         listen=listen,
         public_url=(form.public_url or _own_url(listen, is_tls=form.tls is not None)).rstrip("/"),
         tls=TlsFiles(base / form.tls.key, base / form.tls.certificate) if form.tls else None,
+        hosts=tuple(form.hosts),
         hub=HubAddress(
             url=form.hub.url.rstrip("/"),
             member=MemberId.parse(form.hub.member),

@@ -24,6 +24,7 @@ from bus.core.limits import Limits
 from bus.core.receipts import receipt_key_of
 from bus.edge.certificate_checks import read_trust_store
 from bus.edge.clock import now as read_clock
+from bus.edge.hub_reply import is_soap
 from bus.edge.hub_settings import TrustSettings
 from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest
 from bus.kit.clock import Deadline
@@ -173,7 +174,7 @@ class HubClient:
 
     def _send(self, request: bytes, attachments: Attachments) -> AgencyReply:
         reply = self._post(request, attachments)
-        if not reply.body.lstrip().startswith(b"<"):
+        if not is_soap(reply):
             raise HubUnreachable(f"{self._hub_url}: HTTP status {reply.status}, no SOAP message")
         return reply
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bus.core.envelope import SoapVersion
 from bus.core.errors import (
+    AnswerInvalid,
     HubAnswerUnreadable,
     HubAway,
     HubSilent,
@@ -11,6 +12,7 @@ from bus.core.errors import (
     RecipientUnavailable,
 )
 from bus.edge.access_point_settings import HubAddress
+from bus.edge.hub_reply import is_soap
 from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest
 from bus.kit.clock import Deadline
 from bus.kit.spool import Spool
@@ -52,12 +54,15 @@ class HubLink:
         headers = {"Content-Type": content_type, "SOAPAction": '""'}
         post = AgencyRequest("POST", self._hub.url, headers=headers, body=message)
         reply = self._exchange(post, self._hub.answer_seconds_max)
-        if not reply.body.lstrip().startswith(b"<"):
-            raise HubAnswerUnreadable(f"HTTP status {reply.status}, no SOAP message")
+        if not is_soap(reply):
+            raise HubAnswerUnreadable(public_detail=f"HTTP status {reply.status}")
         return reply
 
     def get(self, target: str, accept: str = "") -> AgencyReply:
-        """What the hub says to a GET of path and query. Raises HubAway, HubSilent."""
+        """What the hub says to a GET of path and query.
+
+        Raises HubAway, HubSilent, HubAnswerUnreadable.
+        """
         headers = {"Accept": accept} if accept else {}
         request = AgencyRequest("GET", f"{self._hub.url}{target}", headers=headers)
         return self._exchange(request, _DESCRIPTION_SECONDS_MAX)
@@ -75,6 +80,9 @@ class HubLink:
                 # A connection that was kept may have been closed just now. The same bytes count
                 # once at the hub: sent again they do no harm, whatever became of the first.
                 return self._http.send(request, deadline)
+        except AnswerInvalid as error:
+            # Parts that cannot be taken apart, of the hub's own reply: no agency is to blame.
+            raise HubAnswerUnreadable(error.code) from error
         except RecipientTimeout as error:
             raise HubSilent(error.detail) from error
         except RecipientUnavailable as error:

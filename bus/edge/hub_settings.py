@@ -13,6 +13,7 @@ from pydantic import Field
 
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import IdentifierInvalid, MemberId
+from bus.edge.own_hosts import HostTexts
 from bus.edge.revocation_settings import (
     RevocationForm,
     RevocationSettings,
@@ -100,6 +101,8 @@ class HubSettings:
     """None: no authority stamps the log."""
     operations: ListenAddress | None = None
     """None: nobody listens for operators."""
+    operations_hosts: tuple[str, ...] = ()
+    """More names under which operators ask."""
 
 
 # --- the form ----------------------------------------------------------------------------------
@@ -131,6 +134,8 @@ class OperationsForm(SettingsForm):
     """The address to listen on; what is told there is not for strangers."""
     port: Annotated[int, Field(ge=1, le=65535)] = 8081
     """The port to listen on."""
+    hosts: HostTexts
+    """More names under which operators and monitoring ask; any other Host is refused."""
 
 
 class LogForm(SettingsForm):
@@ -288,6 +293,7 @@ def _settings(form: HubForm, file: Path) -> HubSettings:
         operations=(
             ListenAddress(form.operations.host, form.operations.port) if form.operations else None
         ),
+        operations_hosts=tuple(form.operations.hosts) if form.operations else (),
     )
 
 

@@ -41,7 +41,7 @@ from tests.access_point.running_access_point import (
     served_hub,
     write_settings,
 )
-from tests.edge.hub_stand_in import StandIn, listening
+from tests.edge.hub_stand_in import BROKEN_PARTS, StandIn, listening
 from tests.hub.running_hub import SetClock, answer_well
 from tests.nation import (
     ANSWER,
@@ -464,6 +464,41 @@ def test_an_answer_that_is_no_soap_is_a_fault(nation: SmallNation, tmp_path: Pat
         reply = point.post(plain_request())
 
     assert fault_codes(reply)[1] == "access-point.hub-answer-unreadable"
+
+
+@pytest.mark.parametrize("status", [200, 401, 407, 500, 502, 503, 504])
+def test_a_page_of_a_gateway_is_an_http_error_that_passes(
+    status: int, nation: SmallNation, tmp_path: Path
+) -> None:
+    page = b"<html><body>The gateway has no way to the hub.</body></html>"
+    with (
+        listening(lambda _: (status, page), content_type="text/html") as url,
+        point_before(nation, tmp_path, url) as point,
+    ):
+        reply = point.post(plain_request())
+        kept = point.store().rejected_count()
+
+    assert fault_codes(reply) == (
+        "Server.ClientProxy.ServiceFailed.HttpError",
+        "access-point.hub-answer-unreadable",
+    )
+    assert f"HTTP status {status}".encode() in reply.body
+    assert reply.headers["retry-after"]
+    assert kept == 0  # nothing that anybody must look into
+
+
+@pytest.mark.parametrize("content_type", BROKEN_PARTS)
+def test_a_reply_of_the_hub_that_cannot_be_taken_apart_is_the_hubs(
+    content_type: str, nation: SmallNation, tmp_path: Path
+) -> None:
+    with (
+        listening(lambda _: (200, b"--b\r\nno parts"), content_type=content_type) as url,
+        point_before(nation, tmp_path, url) as point,
+    ):
+        reply = point.post(plain_request())
+
+    assert fault_codes(reply)[1] == "access-point.hub-answer-unreadable"
+    assert b"agency" not in reply.body.lower()
 
 
 def altered(stand_in: StandIn, request: bytes) -> bytes:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bus.edge.hub_settings import read_hub_settings
+from bus.edge.status_client import operations_url
 from signing.signed_note import SigningKey
 from tests.access_point.running_access_point import plain_request, request_hash
 from tests.cli.running import described, lienthong, lienthong_process, told
@@ -95,6 +98,51 @@ def test_the_sandbox_runs_an_access_point_for_each_sending_agency(sandbox: Path)
     assert request_hash(raw).encode() in answer
     assert b"TraCuuThongTinCongDanResponse" in answer
     assert served == ["VN/GOV/G22/dichvucong", "VN/GOV/H17/motcua", "VN/GOV/H24/motcua", CLIENT]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "http://evil.example"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    ],
+)
+def test_a_web_page_gets_nothing_of_an_access_point_nor_of_the_operators_door(
+    headers: dict[str, str], sandbox: Path
+) -> None:
+    operations = read_hub_settings(sandbox / "hub.yaml").operations
+    assert operations is not None
+    door = operations_url(operations)
+    raw = plain_request(str(uuid.uuid4()), body=sample(sandbox))
+
+    for url, body in (
+        (subsystem(sandbox)["access_point"], raw),
+        (f"{door}/status", None),
+        (f"{door}/metrics", None),
+    ):
+        request = urllib.request.Request(url, body, {"Content-Type": "text/xml", **headers})
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request, timeout=SECONDS_MAX)
+        with refused.value as reply:
+            told = reply.read()
+            assert reply.code == 403
+            assert "access-control-allow-origin" not in reply.headers
+            assert b"CongDan" not in told
+            assert b"entries" not in told
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
+def test_what_a_form_can_send_is_no_request(content_type: str, sandbox: Path) -> None:
+    raw = plain_request(str(uuid.uuid4()), body=sample(sandbox))
+    headers = {"Content-Type": content_type}
+    request = urllib.request.Request(subsystem(sandbox)["access_point"], raw, headers)
+
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=SECONDS_MAX)
+    with refused.value as reply:
+        assert b"InvalidContentType" in reply.read()
 
 
 def test_the_sandbox_tells_where_they_are(sandbox: Path) -> None:

@@ -30,6 +30,14 @@ from tests.nation import ANSWER, CLIENT, HUB, NOW, PROVIDER, SmallNation, payloa
 
 LOG_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 RECEIPT_KEY = SigningKey(f"lienthong.example/test{RECEIPT_NAME}", LOG_KEY)
+BROKEN_PARTS = (
+    "multipart/related; boundary=b; type=text/xml",
+    "multipart/related; boundary=other",
+    "multipart/related",
+    'multipart/related; boundary=""',
+    "Multipart/Related; boundary=b; start=nobody",
+)
+"""Content-Types of replies that begin `--b` and hold no parts."""
 Post = Callable[[bytes], tuple[int, bytes]]
 
 
@@ -79,7 +87,7 @@ def client_of(nation: SmallNation, url: str) -> HubClient:
 
 
 @contextmanager
-def listening(post: Post) -> Iterator[str]:
+def listening(post: Post, *, content_type: str = "") -> Iterator[str]:
     """Serve POST on a free loopback port; gives the address."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -87,6 +95,8 @@ def listening(post: Post) -> Iterator[str]:
             length = int(self.headers["Content-Length"])
             status, body = post(self.rfile.read(length))
             self.send_response(status)
+            if content_type:
+                self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -14,7 +14,7 @@ from bus.core import errors
 from bus.edge.hub_client import AnswerRejected, FaultReceived, HubUnreachable, Labels
 from bus.protocols.soap_xroad.write import without_receipt
 from signing.signed_note import SigningKey
-from tests.edge.hub_stand_in import RECEIPT_KEY, StandIn, client_of, listening
+from tests.edge.hub_stand_in import BROKEN_PARTS, RECEIPT_KEY, StandIn, client_of, listening
 from tests.nation import CLIENT, HUB, LOOKUP, SmallNation, payload
 
 Spoil = Callable[[StandIn, bytes], bytes]
@@ -186,6 +186,40 @@ def test_a_hub_that_is_too_busy_for_soap_counts_as_unreachable(nation: SmallNati
     with (
         listening(lambda _: (503, b"The hub takes no more requests now.\n")) as url,
         pytest.raises(HubUnreachable, match="503"),
+    ):
+        client_of(nation, url).call(LOOKUP, payload())
+
+
+PAGE = b"<!DOCTYPE html><html><body><h1>Bad Gateway</h1></body></html>"
+PAGES: list[tuple[int, str, bytes]] = [
+    *((status, "text/html; charset=utf-8", PAGE) for status in (200, 401, 407, 502, 503, 504)),
+    (502, "", PAGE),
+    (502, "text/xml", b"<?xml version='1.0'?><error/>"),
+    (503, "application/xml", b"<html xmlns='http://www.w3.org/1999/xhtml'/>"),
+    (200, "application/json", b"{}"),
+    (302, "TEXT/HTML", b" <html/>"),
+    (500, "application/problem+xml", b"<problem/>"),
+]
+
+
+@pytest.mark.parametrize(("status", "content_type", "page"), PAGES)
+def test_a_page_of_a_gateway_is_no_answer_of_the_hub(
+    status: int, content_type: str, page: bytes, nation: SmallNation
+) -> None:
+    with (
+        listening(lambda _: (status, page), content_type=content_type) as url,
+        pytest.raises(HubUnreachable, match=str(status)),
+    ):
+        client_of(nation, url).call(LOOKUP, payload())
+
+
+@pytest.mark.parametrize("content_type", BROKEN_PARTS)
+def test_parts_that_cannot_be_taken_apart_are_no_answer(
+    content_type: str, nation: SmallNation
+) -> None:
+    with (
+        listening(lambda _: (200, b"--b\r\nno parts"), content_type=content_type) as url,
+        pytest.raises(HubUnreachable),
     ):
         client_of(nation, url).call(LOOKUP, payload())
 
