@@ -34,12 +34,13 @@ from bus.edge.key_store import (
     read_succession,
     read_symmetric_key,
 )
+from bus.edge.log_opening import open_log
 from bus.edge.metaservice_calls import MetaserviceCalls
 from bus.edge.renewed_threads import RenewedThreads
 from bus.edge.revocation_stage import RevocationStage, recorder
 from bus.edge.sealing import Sealer
 from bus.edge.service_descriptions import ServiceDescriptions
-from bus.edge.sqlite_log import SqliteLog
+from bus.edge.sqlite_log import HubLog
 from bus.edge.telemetry import report_broken
 from bus.edge.timestamping import Timestamper, read_timestamp_trust
 from bus.exchange import Equipment, Exchanges
@@ -65,7 +66,7 @@ class HubParts:
 
     settings: HubSettings
     ruled: RulesText
-    log: SqliteLog
+    log: HubLog
     store: AttachmentFiles
     spool: Spool
     agencies: Mapping[str, AdapterCalls]
@@ -233,7 +234,7 @@ def _put_together(
     descriptions = ServiceDescriptions(
         rules, schemas=settings.schemas, public_url=settings.public_url
     )
-    log = SqliteLog.open(
+    log = open_log(
         settings.log.folder,
         key=SigningKey(settings.log.origin, log_key),
         guard=settings.log.guard,
@@ -297,7 +298,7 @@ def _timestamper(settings: HubSettings, clock: Callable[[], datetime]) -> Timest
         raise errors.LogUnavailable(f"{error.filename}: {error.strerror}") from error
 
 
-async def _stands_unstamped_since(log: SqliteLog, timestamper: Timestamper) -> datetime | None:
+async def _stands_unstamped_since(log: HubLog, timestamper: Timestamper) -> datetime | None:
     """When the first entry was written that has no timestamp; None: not known, or none."""
     first = timestamper.state.last_size
     if first == 0 or first >= log.size:
@@ -318,7 +319,7 @@ def _more_figures(
 
 
 async def _begin(
-    log: SqliteLog, exchanges: Exchanges, ruled: RulesText, clock: Callable[[], datetime]
+    log: HubLog, exchanges: Exchanges, ruled: RulesText, clock: Callable[[], datetime]
 ) -> None:
     """Say in the log that the hub runs, by which rules, and what its last end left undone."""
     for text in ruled.texts:

@@ -25,9 +25,10 @@ from bus.core.receipts import RECEIPT_NAME
 from bus.edge.clock import now
 from bus.edge.hub_settings import HubSettings, read_hub_settings
 from bus.edge.key_store import read_certificates, read_ed25519_key, read_signer
+from bus.edge.log_opening import open_log
 from bus.edge.routes_file import read_nation
 from bus.edge.signer_settings import SignerFiles
-from bus.edge.sqlite_log import SqliteLog
+from bus.edge.sqlite_log import HubLog
 from bus.sandbox.nation_files import PreparedNation
 from signing.certificates import TrustStore
 from signing.signed_note import SigningKey
@@ -168,10 +169,10 @@ def _figures(contender: _Contender) -> ProgramFigures:
     return figures_of(contender.rounds, contender.cpu_seconds, program.rss_bytes_max)
 
 
-def _open_log(settings: HubSettings) -> SqliteLog:
+def _open_log(settings: HubSettings) -> HubLog:
     settings_of_log = settings.log
     key = SigningKey(settings_of_log.origin, read_ed25519_key(settings_of_log.signing_key))
-    return SqliteLog.open(settings_of_log.folder, key=key, guard=settings_of_log.guard)
+    return open_log(settings_of_log.folder, key=key, guard=settings_of_log.guard)
 
 
 def _rsa_client(prepared: PreparedNation) -> Client:

@@ -21,7 +21,8 @@ from bus.core.exchange_entries import ACCEPTED, DELIVERED
 from bus.core.log_entries import Event, build_leaf
 from bus.core.ports import Claim, InboxState, LogWrite, SealedPayload, Settlement
 from bus.edge.clock import now
-from bus.edge.sqlite_log import SqliteLog
+from bus.edge.log_opening import open_log
+from bus.edge.sqlite_log import HubLog
 from signing.signed_note import SigningKey
 
 PAYLOAD_BYTES_DEFAULT = 600
@@ -82,13 +83,13 @@ def measure_log(
 ) -> LogFigures:
     """Append to a new log in an empty folder; `tell` hears of each tenth."""
     key = SigningKey("bench.example/log", Ed25519PrivateKey.generate())
-    log = SqliteLog.open(folder / "log", key=key)
+    log = open_log(folder / "log", key=key)
     parts = _run(_append(log, entries, payload_bytes, tell))
     used = sum(path.stat().st_size for path in (folder / "log").rglob("*") if path.is_file())
     return LogFigures(payload_bytes, round(used / parts[-1].entries), tuple(parts))
 
 
-def fill_log(log: SqliteLog, entries: int) -> None:
+def fill_log(log: HubLog, entries: int) -> None:
     """Append that many entries to a log and close it."""
     _run(_append(log, entries, PAYLOAD_BYTES_DEFAULT, lambda part: None))
 
@@ -100,7 +101,7 @@ def _run(work: Any) -> list[LogPart]:
 
 
 async def _append(
-    log: SqliteLog, entries: int, payload_bytes: int, tell: Callable[[LogPart], None]
+    log: HubLog, entries: int, payload_bytes: int, tell: Callable[[LogPart], None]
 ) -> list[LogPart]:
     writes = _writes(log.size, payload_bytes, now())
     parts = []
@@ -118,7 +119,7 @@ async def _append(
     return parts
 
 
-async def _append_all(log: SqliteLog, writes: Iterator[LogWrite]) -> None:
+async def _append_all(log: HubLog, writes: Iterator[LogWrite]) -> None:
     for write in writes:
         await log.append(write)
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -17,8 +16,7 @@ from bus.edge.exchange_figures import ExchangeFigures
 from bus.edge.hub_settings import HubSettings
 from bus.edge.judge_process import Judges
 from bus.edge.key_store import read_certificates
-from bus.edge.log_files import DATABASE, WAL
-from bus.edge.sqlite_log import SqliteLog
+from bus.edge.sqlite_log import HubLog
 from bus.edge.timestamping import Timestamper
 from signing.succession import KeySuccession
 
@@ -169,7 +167,7 @@ class StatusSource:
     """Everything that a hub's status is read from; put together by bus.hub."""
 
     settings: HubSettings
-    log: SqliteLog
+    log: HubLog
     timestamper: Timestamper | None
     certificates: tuple[NamedCertificate, ...]
     agencies: tuple[str, ...]
@@ -201,12 +199,12 @@ class StatusSource:
         )
 
     def _log_status(self) -> LogStatus:
-        log, folder = self.log, self.settings.log.folder
+        log = self.log
         return LogStatus(
             entries=log.size,
             signed_entries=log.published_size,
             checkpoint_age_seconds=round(log.checkpoint_age_seconds, 1),
-            bytes=sum(_bytes_of(folder / name) for name in (DATABASE, WAL)),
+            bytes=log.stored_bytes,
             trouble=log.trouble,
         )
 
@@ -223,10 +221,3 @@ class StatusSource:
             failure=state.failure,
             clock_offset_seconds=state.clock_offset_seconds,
         )
-
-
-def _bytes_of(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

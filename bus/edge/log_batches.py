@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from bus.core.errors import LogUnavailable
+from bus.core.entry_store import Fenced
 from bus.core.ports import AlreadyTaken, Appended, Claim, InboxState, LogWrite
 
 _NUMBER_OF_STATE = {InboxState.OPEN: 0, InboxState.ANSWERED: 1, InboxState.RETRYABLE: 2}
@@ -70,10 +70,6 @@ class _Taken:
     state: InboxState
     received_index: int
     outcome_index: int | None
-
-
-class Fenced(LogUnavailable):
-    """Another hub has taken this log over; this one must not write again."""
 
 
 OpenClaims = dict[bytes, int]

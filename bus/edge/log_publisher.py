@@ -5,35 +5,16 @@ A head is derived from committed rows only. Nothing here is needed to append an 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from bus.core.entry_store import EntryStore
 from bus.core.errors import LogCorrupt
 from bus.core.log_checkpoint import Checkpoint, CheckpointInvalid, read_checkpoint
 from bus.core.log_tiles import TILE_WIDTH, Tile, TiledTree, edge_tiles
 from bus.core.merkle import HASH_BYTES, hash_leaf
 from bus.edge.log_files import CHECKPOINT, store_files
 from signing.signed_note import SigningKey
-
-_ROWS_AT_ONCE = 4096
-# One row for thousands of leaves: each row fetched is a chance to wait for the interpreter.
-# A leaf is canonical JSON and holds no raw newline.
-_LEAVES = (
-    "SELECT CAST(group_concat(leaf, x'0a') AS BLOB) "
-    "FROM (SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx)"
-)
-
-
-def read_leaf_hashes(connection: sqlite3.Connection, first: int, end: int) -> Iterator[bytes]:
-    """The leaf hashes of entries [first, end). Raises sqlite3.Error, LogCorrupt."""
-    for start in range(first, end, _ROWS_AT_ONCE):
-        stop = min(start + _ROWS_AT_ONCE, end)
-        (joined,) = connection.execute(_LEAVES, (start, stop)).fetchone()
-        leaves = (joined or b"").split(b"\n")
-        if len(leaves) != stop - start:
-            raise LogCorrupt(f"entries {start} to {stop - 1}: a row is missing or is no leaf")
-        yield from map(hash_leaf, leaves)
 
 
 def read_stored_tile(folder: Path, tile: Tile) -> bytes:
@@ -55,13 +36,13 @@ def read_stored_tile(folder: Path, tile: Tile) -> bytes:
 class Publisher:
     """Owns the tree, tiles, guard and checkpoint. Used by one thread at a time."""
 
-    __slots__ = ("_connection", "_folder", "_guard", "_key", "_stored_edge", "_tree")
+    __slots__ = ("_folder", "_guard", "_key", "_store", "_stored_edge", "_tree")
 
     def __init__(
-        self, folder: Path, connection: sqlite3.Connection, key: SigningKey, guard: Path | None
+        self, folder: Path, store: EntryStore, key: SigningKey, guard: Path | None
     ) -> None:
         self._folder = folder
-        self._connection = connection
+        self._store = store
         self._key = key
         self._guard = guard
         self._tree = TiledTree()
@@ -80,7 +61,7 @@ class Publisher:
         3. The tree of the checkpoint comes out of the stored tiles.
         4. The tree of the guard comes out too: else somebody rewrote what was signed.
 
-        Raises LogCorrupt, OSError, sqlite3.Error.
+        Raises LogCorrupt, LogUnavailable, OSError.
         """
         stored = self._read(self._folder / CHECKPOINT)
         guarded = self._read(self._guard) if self._guard is not None else stored
@@ -102,11 +83,11 @@ class Publisher:
     def publish(self, committed: int) -> None:
         """Write tiles and a signed checkpoint for the first `committed` entries.
 
-        When this returns, all of it is on disk. Raises OSError, sqlite3.Error, LogCorrupt; then
+        When this returns, all of it is on disk. Raises OSError, LogUnavailable, LogCorrupt; then
         what was published before is still there and whole.
         """
         tree = self._tree.copy()
-        full = tree.append(read_leaf_hashes(self._connection, tree.size, committed))
+        full = tree.append(self._leaf_hashes(tree.size, committed))
         partial = tree.partial_tiles()
         store_files((self._folder / tile.path, hashes) for tile, hashes in [*full, *partial])
         # If we stop here, no checkpoint covers these tiles yet; the next run writes them again.
@@ -117,6 +98,9 @@ class Publisher:
         store_files([(self._folder / CHECKPOINT, note)])
         self._tree = tree
         self._remove_partial_tiles({tile for tile, _ in partial})
+
+    def _leaf_hashes(self, first: int, end: int) -> Iterator[bytes]:
+        return map(hash_leaf, self._store.leaves(first, end))
 
     def _tree_of(self, size: int) -> TiledTree:
         """The tree of `size` entries, from tiles as far as they go and then from rows."""
@@ -130,7 +114,7 @@ class Publisher:
                 tree = TiledTree()
         else:
             tree = self._tree.copy()
-        tree.append(read_leaf_hashes(self._connection, tree.size, size))
+        tree.append(self._leaf_hashes(tree.size, size))
         return tree
 
     def _must_have_root(self, tree: TiledTree, checkpoint: Checkpoint, path: str) -> None:

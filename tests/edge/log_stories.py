@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus.core.log_entries import Event, Pseudonyms, build_leaf
 from bus.core.ports import Appended, Claim, InboxState, LogWrite, Settlement
+from bus.edge.log_opening import open_log
 from bus.edge.sealing import Sealer
-from bus.edge.sqlite_log import SqliteLog
+from bus.edge.sqlite_log import HubLog
 from signing.signed_note import SigningKey
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -54,14 +55,14 @@ def heartbeat(second: int = 0) -> LogWrite:
     return LogWrite(build_leaf(Event.HEARTBEAT, START + timedelta(seconds=second)))
 
 
-async def exchange(log: SqliteLog, number: int, raw: bytes | None = None) -> None:
+async def exchange(log: HubLog, number: int, raw: bytes | None = None) -> None:
     message_id = f"{log.size}-{number}"
     taken = await log.append(received(message_id, raw or b"<x>%d</x>" % number, seconds=number))
     assert isinstance(taken, Appended)
     await log.append(outcome(message_id, taken.index))
 
 
-async def fill(log: SqliteLog, exchanges: int, raw: bytes | None = None) -> None:
+async def fill(log: HubLog, exchanges: int, raw: bytes | None = None) -> None:
     await log.append_text(CONFIGURATION)
     await asyncio.gather(*(exchange(log, number, raw) for number in range(exchanges)))
 
@@ -70,7 +71,7 @@ def write_log(folder: Path, exchanges: int, raw: bytes | None = None) -> None:
     """A closed log of so many messages and their outcomes."""
 
     async def story() -> None:
-        log = SqliteLog.open(folder, key=KEY)
+        log = open_log(folder, key=KEY)
         await fill(log, exchanges, raw)
         await log.close()
 
@@ -80,7 +81,7 @@ def write_log(folder: Path, exchanges: int, raw: bytes | None = None) -> None:
 def write_for_ever(folder: Path) -> None:
     """Append until killed; say each index that was confirmed."""
 
-    async def one_after_the_other(log: SqliteLog, writer: int) -> None:
+    async def one_after_the_other(log: HubLog, writer: int) -> None:
         number = 0
         while True:
             number += 1
@@ -92,7 +93,7 @@ def write_for_ever(folder: Path) -> None:
             print(done.index, flush=True)
 
     async def story() -> None:
-        log = SqliteLog.open(folder, key=KEY, guard=folder.with_name("guard"))
+        log = open_log(folder, key=KEY, guard=folder.with_name("guard"))
         await log.append_text(CONFIGURATION)
         print("ready", flush=True)
         await asyncio.gather(*(one_after_the_other(log, writer) for writer in range(8)))
@@ -101,7 +102,7 @@ def write_for_ever(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    from bus.edge import log_writer
+    from bus.edge import sqlite_entry_store
 
-    log_writer.FOLD_BYTES = int(sys.argv[2])
+    sqlite_entry_store.FOLD_BYTES = int(sys.argv[2])
     write_for_ever(Path(sys.argv[1]))

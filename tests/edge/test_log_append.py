@@ -1,6 +1,7 @@
 """What the log promises when it takes an entry, and what it does when it cannot keep it."""
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 
@@ -8,10 +9,15 @@ import pytest
 
 from bus.core.errors import ConfigurationError, LogCorrupt, LogUnavailable
 from bus.core.limits import Limits
+from bus.core.log_checkpoint import read_checkpoint
+from bus.core.log_tiles import TiledTree
+from bus.core.merkle import hash_leaf
 from bus.core.ports import AlreadyTaken, Appended, InboxState, LogWrite
-from bus.edge import log_database, log_files, log_publisher, log_writer
+from bus.edge import log_database, log_files, log_publisher, sqlite_entry_store
+from bus.edge.log_opening import open_log
+from bus.edge.log_publisher import Publisher
 from bus.edge.log_verify import verify_log
-from bus.edge.sqlite_log import SqliteLog
+from bus.edge.sqlite_log import HubLog
 from signing.signed_note import SigningKey
 from tests.edge.log_stories import (
     CONFIGURATION,
@@ -26,6 +32,8 @@ from tests.edge.log_stories import (
     received,
     write_log,
 )
+from tests.edge.memory_entry_store import MemoryDisk, MemoryEntryStore
+from tests.edge.small_database import SmallDisk
 
 
 @pytest.fixture
@@ -39,7 +47,7 @@ def run(story):
 
 
 async def opened(folder, **options):
-    return SqliteLog.open(folder, key=KEY, **options)
+    return open_log(folder, key=KEY, **options)
 
 
 class Commits:
@@ -48,8 +56,8 @@ class Commits:
     def __init__(self, monkeypatch):
         self.count = 0
         self.fail_before = self.fail_after = False
-        self._real = log_writer.commit_batch
-        monkeypatch.setattr(log_writer, "commit_batch", self)
+        self._real = sqlite_entry_store.commit_batch
+        monkeypatch.setattr(sqlite_entry_store, "commit_batch", self)
 
     def __call__(self, connection, writes, next_index, epoch, open_claims):
         if self.fail_before:
@@ -205,7 +213,7 @@ def test_nobody_waits_for_a_writer_that_broke(folder, monkeypatch):
 
     async def story():
         log = await opened(folder)
-        monkeypatch.setattr(log_writer, "commit_batch", break_down)
+        monkeypatch.setattr(sqlite_entry_store, "commit_batch", break_down)
         results = await asyncio.gather(
             *(log.append(heartbeat(second)) for second in range(300)), return_exceptions=True
         )
@@ -218,12 +226,13 @@ def test_nobody_waits_for_a_writer_that_broke(folder, monkeypatch):
     assert verify_log(folder).findings == []
 
 
-def test_a_full_disk_refuses_and_room_lets_it_go_on(folder):
+def test_a_full_disk_refuses_and_room_lets_it_go_on(folder, monkeypatch):
+    disk = SmallDisk(monkeypatch)
+
     async def story():
         log = await opened(folder)
         await log.append_text(CONFIGURATION)
-        (pages,) = log._writer._writing.execute("PRAGMA page_count").fetchone()
-        log._writer._writing.execute(f"PRAGMA max_page_count = {pages + 20}")
+        disk.leave_pages(20)
         results = [
             await asyncio.gather(
                 log.append(received(f"m-{number}", os.urandom(20000))), return_exceptions=True
@@ -234,7 +243,7 @@ def test_a_full_disk_refuses_and_room_lets_it_go_on(folder):
         assert 0 < taken < 10
         assert "full" in results[taken][0].detail
         assert log.size == taken
-        log._writer._writing.execute("PRAGMA max_page_count = 100000")
+        disk.leave_pages(100_000)
         assert await log.append(received("later")) == Appended(taken)
         await log.close()
 
@@ -304,7 +313,7 @@ def test_a_log_made_under_another_key_is_refused(folder):
     write_log(folder, 1)
     other = SigningKey("other.vn/log", KEY.private_key)
     with pytest.raises(ConfigurationError, match=r"other\.vn"):
-        SqliteLog.open(folder, key=other)
+        open_log(folder, key=other)
 
 
 def test_what_was_open_is_told_to_the_next_run(folder):
@@ -428,7 +437,7 @@ def test_a_log_whose_disk_is_gone_is_closed_without_a_word_too_much(tmp_path, mo
         raise sqlite3.OperationalError("disk I/O error")
 
     async def story():
-        log = SqliteLog.open(tmp_path / "log", key=KEY)
+        log = open_log(tmp_path / "log", key=KEY)
         await fill(log, 3)
         with monkeypatch.context() as patch:
             patch.setattr(log_database.Fold, "fold", gone)
@@ -438,3 +447,23 @@ def test_a_log_whose_disk_is_gone_is_closed_without_a_word_too_much(tmp_path, mo
 
     asyncio.run(story())
     assert verify_log(tmp_path / "log", read_key=READ_KEY).findings == []
+
+
+def test_the_log_needs_a_store_of_entries_and_no_database(folder):
+    folder.mkdir()
+    disk = MemoryDisk()
+
+    async def story():
+        store = MemoryEntryStore(disk)
+        publisher = Publisher(folder, store, KEY, None)
+        log = HubLog(store, publisher, limits=Limits(), resources=contextlib.ExitStack())
+        await log.append_text(CONFIGURATION)
+        await fill(log, 40)
+        await log.close()
+        assert log.published_size == log.size
+
+    run(story())
+    checkpoint = read_checkpoint((folder / "checkpoint").read_bytes(), KEY.verifying_key)
+    tree = TiledTree()
+    tree.append(hash_leaf(entry.leaf) for entry in disk.rows.entries)
+    assert (checkpoint.size, checkpoint.root) == (len(disk.rows.entries), tree.root())

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from bus.core.errors import LogCorrupt, LogUnavailable
-from bus.edge import log_pages, log_writer
+from bus.edge import log_pages, sqlite_entry_store
 from bus.edge.log_damage import ROOT_PAGES
 from bus.edge.log_database import make_database
 from bus.edge.log_files import PAGES
 from bus.edge.log_folder import hold_folder
+from bus.edge.log_opening import open_log
 from bus.edge.log_pages import digest_database
 from bus.edge.log_verify import verify_log
-from bus.edge.sqlite_log import SqliteLog
 from tests.edge.log_stories import KEY, READ_KEY, fill, write_log
 from tests.edge.verify_elsewhere import findings_elsewhere
 
@@ -119,7 +119,7 @@ def test_a_hub_killed_at_any_moment_keeps_what_it_confirmed(tmp_path, seed):
         assert set(confirmed) <= set(range(report.entries))
         assert len(confirmed) == len(set(confirmed))
         assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    log = SqliteLog.open(folder, key=KEY, guard=tmp_path / "guard")
+    log = open_log(folder, key=KEY, guard=tmp_path / "guard")
     assert len(log.interrupted()) == report.pending
     asyncio.run(log.close())
     report = verify_log(folder, read_key=READ_KEY)
@@ -213,7 +213,7 @@ def test_a_database_restored_from_an_old_copy_is_not_opened(tmp_path):
 
     def write(exchanges):
         async def story():
-            log = SqliteLog.open(folder, key=KEY, guard=guard)
+            log = open_log(folder, key=KEY, guard=guard)
             await fill(log, exchanges)
             await log.close()
 
@@ -238,7 +238,7 @@ def test_a_log_rewritten_under_the_guard_is_not_opened(tmp_path):
 
     def write(folder):
         async def story():
-            log = SqliteLog.open(folder, key=KEY, guard=guard)
+            log = open_log(folder, key=KEY, guard=guard)
             await fill(log, 3)
             await log.close()
 
@@ -274,7 +274,7 @@ def test_a_fold_that_was_interrupted_is_finished(tmp_path, monkeypatch):
         folder = tmp_path / step
 
         async def story(folder=folder, step=step):
-            log = SqliteLog.open(folder, key=KEY)
+            log = open_log(folder, key=KEY)
             await fill(log, 20)
             with monkeypatch.context() as patch:
                 patch.setattr(log_pages.PageSlots, step, stop)
@@ -283,7 +283,7 @@ def test_a_fold_that_was_interrupted_is_finished(tmp_path, monkeypatch):
             if step != "begin_fold":
                 assert (folder / "pages.fold").exists()
                 must_find_flips(folder, 1, 6)
-            log = SqliteLog.open(folder, key=KEY)
+            log = open_log(folder, key=KEY)
             assert not (folder / "pages.fold").exists()
             try:
                 await fill(log, 5)
@@ -300,11 +300,11 @@ def test_a_hub_starts_and_writes_while_somebody_verifies(tmp_path):
     wal = folder / "log.sqlite-wal"
 
     async def story():
-        log = SqliteLog.open(folder, key=KEY)
+        log = open_log(folder, key=KEY)
         await fill(log, 20)
         with hold_folder(folder):
             await log.close()
-            log = SqliteLog.open(folder, key=KEY)
+            log = open_log(folder, key=KEY)
             await fill(log, 20)
             await log.close()
             assert wal.stat().st_size > 0
@@ -312,8 +312,8 @@ def test_a_hub_starts_and_writes_while_somebody_verifies(tmp_path):
                 stream.write(bytes(5000))
             # What a power cut left at the end must go before the next entry is promised.
             with pytest.raises(LogUnavailable, match="reader"):
-                SqliteLog.open(folder, key=KEY)
-        log = SqliteLog.open(folder, key=KEY)
+                open_log(folder, key=KEY)
+        log = open_log(folder, key=KEY)
         await fill(log, 5)
         await log.close()
 
@@ -323,11 +323,11 @@ def test_a_hub_starts_and_writes_while_somebody_verifies(tmp_path):
 
 
 def test_a_foreign_reader_delays_the_fold_and_spoils_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(log_writer, "FOLD_BYTES", 50_000)
+    monkeypatch.setattr(sqlite_entry_store, "FOLD_BYTES", 50_000)
     folder = tmp_path / "log"
 
     async def story():
-        log = SqliteLog.open(folder, key=KEY)
+        log = open_log(folder, key=KEY)
         await fill(log, 30)
         reader = sqlite3.connect(folder / "log.sqlite", isolation_level=None)
         for _ in range(3):

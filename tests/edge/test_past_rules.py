@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bus.core.canonical_json import canonical_json
 from bus.core.errors import BusError, LogCorrupt
 from bus.core.pipeline import Refusal, judge
+from bus.edge.log_opening import open_log
 from bus.edge.past_rules import PastRules, restore_rules
-from bus.edge.sqlite_log import SqliteLog
 from bus.protocols.soap_xroad.parse import parse
 from bus.rules import RulesText, read_rules
 from signing.signed_note import SigningKey
@@ -99,7 +99,7 @@ def test_a_log_gives_back_the_rules_that_it_keeps_and_no_others(
 
     async def write() -> None:
         key = SigningKey("lienthong.example/test", Ed25519PrivateKey.generate())
-        log = SqliteLog.open(tmp_path / "log", key=key)
+        log = open_log(tmp_path / "log", key=key)
         for text in ruled.texts:
             await log.append_text(text)
         await log.append_text(b"not a manifest")

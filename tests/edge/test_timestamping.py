@@ -15,7 +15,7 @@ from bus.core.errors import ConfigurationError
 from bus.core.log_entries import Event, build_leaf
 from bus.core.ports import LogWrite
 from bus.edge import timestamping
-from bus.edge.sqlite_log import SqliteLog
+from bus.edge.log_opening import open_log
 from bus.edge.timestamp_files import find_last_token, find_notes, find_tokens
 from bus.edge.timestamp_settings import TimestampSettings
 from bus.edge.timestamping import (
@@ -53,7 +53,7 @@ class Stamped:
         """One more entry under a new checkpoint; gives the size."""
 
         async def append() -> int:
-            log = SqliteLog.open(self.folder, key=KEY)
+            log = open_log(self.folder, key=KEY)
             await log.append(LogWrite(build_leaf(Event.HEARTBEAT, self.clock())))
             await log.close()
             return log.published_size

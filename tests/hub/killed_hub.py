@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bus.bench.citizen_answer import FixedCitizen
 from bus.bench.programs import listen, say_ready, stop_at_end_of_input
-from bus.edge import log_writer, sqlite_log
+from bus.edge import sqlite_entry_store, sqlite_log
 from bus.edge.http_door import HttpDoor
 from bus.edge.hub_settings import HubSettings, read_hub_settings
 from bus.edge.routes_file import read_nation
@@ -43,7 +43,7 @@ def main(settings_file: str, asked_file: str, *judging: str) -> None:
     """With `beside` as the last word, a process beside the hub judges."""
     configure_telemetry("error")
     # Fold and publish all the time, so that kills hit these, too.
-    log_writer.FOLD_BYTES = _FOLD_BYTES
+    sqlite_entry_store.FOLD_BYTES = _FOLD_BYTES
     sqlite_log.PUBLISH_SECONDS = _PUBLISH_SECONDS
     asked = os.open(asked_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     agency = RememberingAgency(asked)

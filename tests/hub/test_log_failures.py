@@ -13,6 +13,7 @@ from running_hub import OpenHub, RunningHub, opened
 from bus.core import errors
 from bus.core.ports import LogWrite
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
+from tests.edge.small_database import SmallDisk
 from tests.nation import SAMPLE, SmallNation, request
 
 
@@ -71,16 +72,15 @@ def test_without_a_log_nothing_leaves_and_the_hub_goes_on_when_it_is_back(
 
 
 def test_on_a_full_disk_nothing_leaves_and_the_hub_goes_on_when_there_is_room(
-    nation: SmallNation, hub: OpenHub
+    nation: SmallNation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def give_pages(count: int) -> None:
-        hub.running.hub._log._writer._writing.execute(f"PRAGMA max_page_count = {count}")
+    disk = SmallDisk(monkeypatch)
 
     async def story(running: RunningHub) -> None:
         # More than the free room of a page, also when it is packed.
         blanks = "".join(random.Random(1).choices(" \n\t", k=40_000)).encode()
         raw = request(nation, body=SAMPLE.replace(b"\n  <p:Ma", blanks + b"<p:Ma"))
-        give_pages(1)  # as full as it is
+        disk.leave_pages(0)
 
         told = running.proved(await running.post(raw), raw)
 
@@ -88,10 +88,11 @@ def test_on_a_full_disk_nothing_leaves_and_the_hub_goes_on_when_there_is_room(
         assert (told.fault.code, told.receipt) == (errors.LogUnavailable.code, None)
         assert running.agency.asked == []
 
-        give_pages(1_000_000)
+        disk.leave_pages(1_000_000)
         assert isinstance(running.proved(await running.post(raw), raw), VerifiedAnswer)
 
-    hub.tell(story)
+    with opened(nation, tmp_path) as hub:
+        hub.tell(story)
 
 
 def test_a_refusal_that_cannot_be_recorded_is_not_told(nation: SmallNation, hub: OpenHub) -> None:
