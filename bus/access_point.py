@@ -17,32 +17,35 @@ from bus.edge.exchange_store import ExchangeStore, StoreBounds
 from bus.edge.hub_client import read_known_hub
 from bus.edge.hub_link import HubLink
 from bus.edge.key_store import read_certificates, read_succession
-from bus.kit.spool import open_spool
+from bus.edge.resources import opening
+from bus.kit.spool import Spool, open_spool
 from bus.plain_exchange import AccessPoint, Equipment, System
 
 
-def open_access_point(
+async def open_access_point(
     settings: AccessPointSettings, *, clock: Callable[[], datetime] = read_clock
 ) -> AccessPoint:
-    """Open everything that settings name. Raises ConfigurationError."""
+    """Open everything that settings name. If a step fails, what was opened is closed.
+
+    Raises ConfigurationError.
+    """
     known = read_known_hub(settings.hub_files, settings.hub.member)
     known = replace(known, certificate_subjects=settings.certificate_subjects)
     limits = settings.limits
     systems = {one.id: _system(one) for one in settings.systems.values()}
-    spool = open_spool(settings.evidence / "spool", bytes_max=limits.reading().spool_bytes_max)
-    try:
-        link = HubLink(settings.hub, spool)
-    except FileNotFoundError as error:
-        problem = errors.Problem(str(settings.file), "hub.authority_file", str(error))
-        raise errors.ConfigurationError([problem]) from error
-    store = ExchangeStore.open(
-        settings.evidence, StoreBounds(limits.receipts_max, limits.rejected_answers_max)
-    )
-    signers = None
-    if not settings.revocation.policy.is_off:
-        signers = AnswerSigners(known.trust, settings.revocation, clock)
-    return AccessPoint(
-        Equipment(
+    async with opening() as resources:
+        spool = open_spool(settings.evidence / "spool", bytes_max=limits.reading().spool_bytes_max)
+        store = ExchangeStore.open(
+            settings.evidence, StoreBounds(limits.receipts_max, limits.rejected_answers_max)
+        )
+        resources.own("evidence", store.close)
+        link = _link(settings, spool)
+        resources.own("hub-link", link.close)
+        signers = None
+        if not settings.revocation.policy.is_off:
+            signers = AnswerSigners(known.trust, settings.revocation, clock)
+            resources.own("answer-signers", signers.close)
+        equipment = Equipment(
             systems=systems,
             is_tls=settings.tls is not None,
             link=link,
@@ -56,7 +59,15 @@ def open_access_point(
             public_url=settings.public_url,
             clock=clock,
         )
-    )
+        return AccessPoint(equipment, resources)
+
+
+def _link(settings: AccessPointSettings, spool: Spool) -> HubLink:
+    try:
+        return HubLink(settings.hub, spool)
+    except FileNotFoundError as error:
+        problem = errors.Problem(str(settings.file), "hub.authority_file", str(error))
+        raise errors.ConfigurationError([problem]) from error
 
 
 def _system(served: ServedSystem) -> System:

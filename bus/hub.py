@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -37,14 +36,16 @@ from bus.edge.key_store import (
 from bus.edge.log_opening import open_log
 from bus.edge.metaservice_calls import MetaserviceCalls
 from bus.edge.renewed_threads import RenewedThreads
+from bus.edge.resources import Resources, opening
 from bus.edge.revocation_stage import RevocationStage, recorder
 from bus.edge.sealing import Sealer
 from bus.edge.service_descriptions import ServiceDescriptions
 from bus.edge.sqlite_log import HubLog
 from bus.edge.telemetry import report_broken
-from bus.edge.timestamping import Timestamper, read_timestamp_trust
+from bus.edge.timestamping import LAST_TRY_SECONDS_MAX, Timestamper, read_timestamp_trust
 from bus.exchange import Equipment, Exchanges
 from bus.kit.contract import Adapter
+from bus.kit.manifest import Manifest
 from bus.kit.spool import Spool, open_spool
 from bus.protocols.soap_xroad.parse import parse
 from bus.recording import Recorder
@@ -56,6 +57,12 @@ from signing.succession import KeySuccession
 
 JUDGE_MODULE = "bus.judge_program"
 """What runs in the process beside the hub."""
+LOG_CLOSE_SECONDS_MAX = 30.0
+"""How long the log may take to write what is queued, and its last checkpoint."""
+ADAPTERS_CLOSE_SECONDS_MAX = 3.0
+"""How long adapters may take to let go of their connections, all at the same time."""
+JUDGES_CLOSE_SECONDS_MAX = 10.0
+"""How long the judging process may take to end."""
 
 _log = structlog.get_logger()
 
@@ -75,6 +82,7 @@ class HubParts:
     revocation: RevocationStage
     exchanges: Exchanges
     status: StatusSource
+    looking_ahead: RenewedThreads
     clock: Callable[[], datetime]
 
     @property
@@ -86,23 +94,20 @@ class HubParts:
 class Hub:
     """A hub that is open: takes requests until it is closed."""
 
-    def __init__(self, parts: HubParts) -> None:
+    def __init__(self, parts: HubParts, resources: Resources) -> None:
         """Use `open_hub`."""
+        self._resources = resources
         self.figures = parts.status.figures
         self.spool = parts.spool
         self.limits: Limits = parts.ruled.rules.nation.limits
-        self._settings = parts.settings
         self._rules = parts.ruled.rules
-        self._log = parts.log
         self._exchanges = parts.exchanges
         self._agencies = parts.agencies
-        self._judges = parts.judges
-        self._revocation = parts.revocation
         self._clock = parts.clock
         self._descriptions = parts.descriptions
         self._status = parts.status
         self._timestamper = parts.timestamper
-        self._looking_ahead = RenewedThreads(1, "look-ahead")
+        self._looking_ahead = parts.looking_ahead
 
     def kept_bytes_max(self, soap: bytes) -> int:
         """How large an attachment beside a request may be; 0: the service takes none.
@@ -170,17 +175,11 @@ class Hub:
         return self._descriptions.clients(instance, is_json=is_json)
 
     async def close(self) -> None:
-        """Take leave: adapters, a last entry, a last checkpoint, every file."""
-        for calls in self._agencies.values():
-            calls.close()
-        with contextlib.suppress(errors.LogUnavailable):
-            await self._log.append(LogWrite(build_leaf(Event.STOPPED, self._clock())))
-        await self._revocation.close()
-        await self._log.close()
-        if self._timestamper is not None:
-            await asyncio.to_thread(self._timestamper.close)
-        await self._judges.close()
-        self._looking_ahead.shutdown(wait=False)
+        """Take leave: a last entry, a last checkpoint, every file, the adapters.
+
+        Whatever fails is told, and the rest is closed all the same, each within its time.
+        """
+        await self._resources.close()
 
 
 async def open_hub(
@@ -193,27 +192,21 @@ async def open_hub(
     """Open everything that settings name; when this returns, requests may come.
 
     `adapters` stands in for the ones of the settings' folder, by adapter id. With `judge_process`
-    a process beside shares the work of verifying.
+    a process beside shares the work of verifying. If a step fails, what was opened is closed.
     Raises ConfigurationError, LogUnavailable, LogCorrupt.
     """
     ruled = read_rules(settings)
-    parts = _put_together(
-        settings, ruled, _open_agencies(settings, ruled.rules.nation, adapters), clock
-    )
-    try:
+    async with opening() as resources:
+        agencies = _open_agencies(settings, ruled.rules.nation, adapters, resources)
+        parts = _put_together(settings, ruled, agencies, clock, resources)
         await parts.store.recover(parts.log.names_attachments)
-        await _begin(parts.log, parts.exchanges, ruled, clock)
+        interrupted = await _begin(parts, resources)
         if judge_process:
             await parts.judges.start(JUDGE_MODULE, settings.file)
         if parts.timestamper is not None:
-            since = await _stands_unstamped_since(parts.log, parts.timestamper)
-            parts.timestamper.start(pending_since=since)
-    except BaseException:
-        await parts.revocation.close()
-        await parts.judges.close()
-        await parts.log.close()
-        raise
-    return Hub(parts)
+            await _start_stamping(parts.log, parts.timestamper, resources)
+        _log.info("hub.open", entries=parts.log.size, interrupted=interrupted)
+        return Hub(parts, resources)
 
 
 def _put_together(
@@ -221,6 +214,7 @@ def _put_together(
     ruled: RulesText,
     agencies: Mapping[str, AdapterCalls],
     clock: Callable[[], datetime],
+    resources: Resources,
 ) -> HubParts:
     """Read every key that can be wrong, then open the log."""
     rules, nation = ruled.rules, ruled.rules.nation
@@ -240,11 +234,16 @@ def _put_together(
         guard=settings.log.guard,
         limits=nation.limits,
     )
+    resources.own("log", log.close, seconds_max=LOG_CLOSE_SECONDS_MAX)
     timestamper = _timestamper(settings, clock)
     store = AttachmentFiles(settings.log.folder, sealer)
     judges = Judges(rules, report_broken)
+    resources.own("judges", judges.close, seconds_max=JUDGES_CLOSE_SECONDS_MAX)
     record = recorder(log, sealer, clock)
     revocation = RevocationStage(judges.judge, rules, settings.revocation, record, clock)
+    resources.own("revocation", revocation.close)
+    looking_ahead = RenewedThreads(1, "look-ahead")
+    resources.own("look-ahead", partial(looking_ahead.shutdown, wait=False, cancel=True))
     equipment = Equipment(
         recorder=Recorder(log, store, sealer, pseudonyms, rules.digest),
         agencies={**agencies, METASERVICE_ADAPTER: MetaserviceCalls(nation, descriptions)},
@@ -283,6 +282,7 @@ def _put_together(
         revocation=revocation,
         exchanges=Exchanges(equipment),
         status=status,
+        looking_ahead=looking_ahead,
         clock=clock,
     )
 
@@ -318,41 +318,69 @@ def _more_figures(
     return figures
 
 
-async def _begin(
-    log: HubLog, exchanges: Exchanges, ruled: RulesText, clock: Callable[[], datetime]
-) -> None:
-    """Say in the log that the hub runs, by which rules, and what its last end left undone."""
+async def _start_stamping(log: HubLog, timestamper: Timestamper, resources: Resources) -> None:
+    timestamper.start(pending_since=await _stands_unstamped_since(log, timestamper))
+    # It is there until the log has its last checkpoint, which it stamps.
+    seconds = timestamper.timeout_seconds + 2 * LAST_TRY_SECONDS_MAX
+    resources.own("timestamps", timestamper.close, seconds_max=seconds, closed_after="log")
+
+
+async def _begin(parts: HubParts, resources: Resources) -> int:
+    """Say in the log that the hub runs, by which rules, and what its last end left undone.
+
+    Gives how many messages that was.
+    """
+    log, clock, ruled = parts.log, parts.clock, parts.ruled
     for text in ruled.texts:
         await log.append_text(text)
     await log.append(LogWrite(build_leaf(Event.STARTED, clock())))
+
+    async def say_stopped() -> None:
+        await log.append(LogWrite(build_leaf(Event.STOPPED, clock())))
+
+    resources.own("stopped-entry", say_stopped)
     leaf = build_leaf(Event.CONFIGURATION, clock(), config=ruled.rules.digest)
     await log.append(LogWrite(leaf))
     interrupted = log.interrupted()
     for one in interrupted:
-        await exchanges.settle_interrupted(one.key, one.received_index)
-    _log.info("hub.open", entries=log.size, interrupted=len(interrupted))
+        await parts.exchanges.settle_interrupted(one.key, one.received_index)
+    return len(interrupted)
 
 
 def _open_agencies(
-    settings: HubSettings, nation: Nation, given: Mapping[str, Adapter] | None
+    settings: HubSettings,
+    nation: Nation,
+    given: Mapping[str, Adapter] | None,
+    resources: Resources,
 ) -> dict[str, AdapterCalls]:
-    wanted = sorted({service.adapter for service in nation.services.values()})
-    if given is not None:
-        concurrency = nation.limits.adapter_calls_at_once_max
-        return {one: AdapterCalls(one, given[one], concurrency=concurrency) for one in wanted}
-    manifests = read_adapter_folder(settings.adapters)
-    agencies = {}
-    for adapter_id in wanted:
-        manifest = manifests.get(adapter_id)
-        if manifest is None:
-            place = str(settings.adapters / adapter_id)
-            raise errors.ConfigurationError([errors.Problem(place, "", "expected an adapter")])
-        adapter = open_adapter(
-            manifest, settings.agencies.get(adapter_id, {}), settings_file=settings.file
-        )
-        concurrency = min(manifest.concurrency, nation.limits.adapter_calls_at_once_max)
+    """Every adapter that a service names. Raises ConfigurationError."""
+    agencies: dict[str, AdapterCalls] = {}
+    closings: dict[str, Callable[[], None]] = {}
+    # Opened first and closed last: what others wrote cannot keep the log from being closed.
+    resources.own_together(closings, seconds_max=ADAPTERS_CLOSE_SECONDS_MAX)
+    manifests = {} if given is not None else read_adapter_folder(settings.adapters)
+    calls_max = nation.limits.adapter_calls_at_once_max
+    for adapter_id in sorted({service.adapter for service in nation.services.values()}):
+        if given is not None:
+            adapter, concurrency = given[adapter_id], calls_max
+        else:
+            adapter, concurrency = _open_adapter(adapter_id, settings, manifests)
+        concurrency = min(concurrency, calls_max)
         agencies[adapter_id] = AdapterCalls(adapter_id, adapter, concurrency=concurrency)
+        closings[f"adapter-{adapter_id}"] = agencies[adapter_id].close
     return agencies
+
+
+def _open_adapter(
+    adapter_id: str, settings: HubSettings, manifests: Mapping[str, Manifest]
+) -> tuple[Adapter, int]:
+    """An adapter, and how many calls of it may be made at once. Raises ConfigurationError."""
+    manifest = manifests.get(adapter_id)
+    if manifest is None:
+        place = str(settings.adapters / adapter_id)
+        raise errors.ConfigurationError([errors.Problem(place, "", "expected an adapter")])
+    given = settings.agencies.get(adapter_id, {})
+    return open_adapter(manifest, given, settings_file=settings.file), manifest.concurrency
 
 
 def _require_signers(

@@ -30,6 +30,7 @@ from bus.edge.descriptions import Description
 from bus.edge.exchange_store import ExchangeName, ExchangeStore
 from bus.edge.hub_client import AnswerRejected
 from bus.edge.hub_link import HubLink
+from bus.edge.resources import Resources
 from bus.edge.telemetry import places_of
 from bus.kit.agency_http import AgencyReply
 from bus.kit.spool import Spool
@@ -101,8 +102,9 @@ class Equipment:
 class AccessPoint:
     """An access point that is open. Safe to use from several threads."""
 
-    def __init__(self, equipment: Equipment) -> None:
+    def __init__(self, equipment: Equipment, resources: Resources) -> None:
         """Use `open_access_point`."""
+        self._resources = resources
         self.limits = equipment.limits
         self.spool = equipment.spool
         self.is_tls = equipment.is_tls
@@ -152,12 +154,9 @@ class AccessPoint:
             raise errors.HubAnswerUnreadable(error.detail) from error
         return Description(HTTP_OK, wsdl, XML_CONTENT_TYPE)
 
-    def close(self) -> None:
-        """Close the store and every connection."""
-        if self._equipment.signers is not None:
-            self._equipment.signers.close()
-        self._equipment.link.close()
-        self._equipment.store.close()
+    async def close(self) -> None:
+        """Close every connection and the store; whatever fails is told, the rest is closed."""
+        await self._resources.close()
 
     def _system_of(self, request: PlainRequest, asked: Asked) -> System:
         client = request.envelope.client

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from bus.edge.access_point_settings import (
 from bus.edge.access_point_tls import make_tls_context
 from bus.edge.key_store import read_certificates
 from bus.edge.own_hosts import GuardedDoor, OwnHosts
+from bus.edge.resources import Resources, opening
 from bus.edge.serve import DRAIN_SECONDS_MAX, Door, listen, run, serve_doors
 from bus.edge.telemetry import LEVELS, configure_telemetry
 
@@ -37,6 +37,9 @@ _SHORT_FORM = {
     "evidence": "--evidence",
 }
 """Options that stand for a settings file: all of them, or none."""
+
+POINT_CLOSE_SECONDS_MAX = 20.0
+"""Enough for each part of an access point to use up its own time."""
 
 _log = structlog.get_logger()
 
@@ -118,24 +121,30 @@ def _from_options(options: dict[str, Any], *, is_wanted: bool) -> list[AccessPoi
 
 
 async def _serve(settings: list[AccessPointSettings], drain_seconds: int) -> None:
-    with ExitStack() as stack:
-        doors = [_open_door(one, stack) for one in settings]
+    async with opening() as resources:
+        doors = [await _open_door(one, resources) for one in settings]
         for one in settings:
             _log.info("access-point.serving", member=str(one.member), address=one.public_url)
         await serve_doors(doors, drain_seconds_max=drain_seconds)
+    await resources.close()
     _log.info("access-point.closed")
 
 
-def _open_door(settings: AccessPointSettings, stack: ExitStack) -> Door:
-    point = open_access_point(settings)
-    stack.callback(point.close)
-    at_once_max = settings.limits.exchanges_at_once_max
-    application = AccessPointDoor(point, exchanges_at_once_max=at_once_max)
-    stack.callback(application.close)
+async def _open_door(settings: AccessPointSettings, resources: Resources) -> Door:
+    member = str(settings.member)
     tls = None
     if settings.tls is not None:
         paths = [path for one in settings.systems.values() for path in one.client_certificates]
         tls = make_tls_context(settings.tls, read_certificates(paths))
+    listening = listen(settings.listen, settings.file)
+    resources.own(f"socket of {member}", listening.close)
+    point = await open_access_point(settings)
+    resources.own(f"access point of {member}", point.close, seconds_max=POINT_CLOSE_SECONDS_MAX)
+    at_once_max = settings.limits.exchanges_at_once_max
+    application = AccessPointDoor(point, exchanges_at_once_max=at_once_max)
+    # What is still at work after the drain asks a hub that does not answer: its signed bytes are
+    # kept, and the client that repeats its request gets the same answer.
+    resources.own(f"exchanges of {member}", application.close)
     hosts = OwnHosts.of(settings.listen.host, url=settings.public_url, more=settings.hosts)
     guarded = GuardedDoor(application, hosts, door="access-point", is_tls=tls is not None)
-    return Door(guarded, stack.enter_context(listen(settings.listen, settings.file)), tls)
+    return Door(guarded, listening, tls)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import structlog
 
@@ -17,6 +17,7 @@ from bus.core.errors import (
     RecipientTimeout,
     RecipientUnavailable,
 )
+from bus.edge.daemon_threads import DaemonThreads
 from bus.kit.contract import Adapter, Answer, Query
 
 _ALLOWED = (
@@ -38,7 +39,7 @@ class AdapterCalls:
     def __init__(self, adapter_id: str, adapter: Adapter, *, concurrency: int) -> None:
         self._adapter_id = adapter_id
         self._adapter = adapter
-        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix=f"adapter-{adapter_id}")
+        self._threads = DaemonThreads(concurrency, f"adapter-{adapter_id}")
 
     async def call(self, query: Query) -> Answer:
         """The adapter's answer, within `query.timeout_seconds`, waiting for a thread included.
@@ -47,7 +48,7 @@ class AdapterCalls:
         """
         if self._adapter.answers_at_once:
             return self._answer(query)
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self._answer, query)
+        work = asyncio.wrap_future(self._threads.submit(partial(self._answer, query)))
         try:
             return await asyncio.wait_for(work, query.timeout_seconds)
         except TimeoutError as error:
@@ -79,6 +80,6 @@ class AdapterCalls:
             raise AdapterBroken(f"raised {type(error).__name__}") from error
 
     def close(self) -> None:
-        """Let no new call in, drop the waiting ones, close the adapter."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Let no new call in, drop the waiting ones, close the adapter; as long as it takes."""
+        self._threads.shutdown()
         self._adapter.close()

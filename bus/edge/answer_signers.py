@@ -27,7 +27,7 @@ class AnswerSigners:
         self._watch = RevocationWatch(
             self._inquiry, _keep_nothing, clock, refresh_seconds=settings.refresh_seconds
         )
-        self._thread = threading.Thread(target=self._run, name="answer-signers")
+        self._thread = threading.Thread(target=self._run, name="answer-signers", daemon=True)
         self._thread.start()
 
     def require_good(self, certificate: ValidatedCertificate, now: datetime) -> None:
@@ -51,11 +51,13 @@ class AnswerSigners:
 
     def close(self) -> None:
         """Ask nobody any more."""
-        asyncio.run_coroutine_threadsafe(self._watch.close(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-        self._inquiry.close()
+        try:
+            asyncio.run_coroutine_threadsafe(self._watch.close(), self._loop).result()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._inquiry.close()
 
 
 async def _keep_nothing(_: Evidence) -> None:

@@ -17,6 +17,7 @@ from bus.core.exchange_entries import SealedFacts, evidence_leaf
 from bus.core.pipeline import Refusal, Rules, refuse_revoked
 from bus.core.ports import LogWrite, MessageLog, PayloadSealer
 from bus.core.verification import VerifiedEnvelope
+from bus.edge.daemon_threads import run_aside
 from bus.edge.revocation_inquiry import EvidenceInquiry
 from bus.edge.revocation_settings import RevocationSettings
 from bus.edge.revocation_watch import Record, RevocationWatch
@@ -83,8 +84,10 @@ class RevocationStage:
 
     async def close(self) -> None:
         """Ask nobody any more."""
-        await self.watch.close()
-        self._inquiry.close()
+        try:
+            await self.watch.close()
+        finally:
+            await run_aside(self._inquiry.close, "revocation-close")  # it waits for its thread
 
 
 def _verified_in(decision: Decision) -> VerifiedEnvelope | None:

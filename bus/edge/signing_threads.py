@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
+from bus.edge.daemon_threads import DaemonThreads
 from signing.errors import KeyUnavailable
 
 SIGNING_SECONDS_MAX = 10.0
 """A device that takes longer over a signature counts as out of reach."""
 _THREADS = 4
 
-_threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="signing")
+_threads = DaemonThreads(_THREADS, "signing")
 """Of the process, as devices are; started with the first signature that needs one."""
 
 
@@ -22,7 +22,7 @@ async def sign_aside(write: Callable[[], bytes]) -> bytes:
     Raises KeyUnavailable: the device cannot be reached, or takes too long. What it signs then is
     thrown away.
     """
-    signed = asyncio.get_running_loop().run_in_executor(_threads, write)
+    signed = asyncio.wrap_future(_threads.submit(write))
     try:
         async with asyncio.timeout(SIGNING_SECONDS_MAX):
             return await signed

@@ -12,6 +12,7 @@ from bus.core.entry_store import EntryStore, OpenClaim
 from bus.core.errors import LogCorrupt, LogUnavailable
 from bus.core.limits import Limits
 from bus.core.ports import AlreadyTaken, Appended, LogWrite, StoredEntry
+from bus.edge.daemon_threads import run_aside
 from bus.edge.log_publisher import Publisher
 from bus.edge.log_writer import GroupCommit
 
@@ -126,7 +127,8 @@ class HubLog:
             return
         self._is_closed = True
         self._writer.hand_over(asyncio.get_running_loop())
-        await asyncio.to_thread(self._shut)
+        # A disk that never answers must not hold the process.
+        await run_aside(self._shut, "log-close")
 
     def _publish(self) -> None:
         while not self._is_stopping.is_set():

@@ -152,6 +152,11 @@ class Timestamper:
         self.state = replace(self.state, pending_since=pending_since)
         self._thread.start()
 
+    @property
+    def timeout_seconds(self) -> float:
+        """How long the authority may take."""
+        return self._settings.timeout_seconds
+
     def is_overdue(self, now: datetime) -> bool:
         """Whether entries have stood without a timestamp for too long at `now`."""
         since = self.state.pending_since

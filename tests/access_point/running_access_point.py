@@ -280,8 +280,8 @@ def running_access_point(
     """An access point with these settings, on a free port."""
 
     async def open_application(stack: contextlib.AsyncExitStack) -> Any:
-        access_point = open_access_point(settings, clock=clock)
-        stack.callback(access_point.close)
+        access_point = await open_access_point(settings, clock=clock)
+        stack.push_async_callback(access_point.close)
         door = AccessPointDoor(access_point, exchanges_at_once_max=8)
         stack.callback(door.close)
         return door

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import sqlite3
@@ -585,7 +586,7 @@ def test_an_authority_file_that_is_missing_is_bad_configuration(
     settings = write_settings(nation, tmp_path, "", hub={**hub, "authority_file": "no.pem"})
 
     with pytest.raises(ConfigurationError, match="authority_file"):
-        open_access_point(settings)
+        asyncio.run(open_access_point(settings))
 
 
 # --- receipts ----------------------------------------------------------------------------------

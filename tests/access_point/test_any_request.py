@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -25,11 +26,11 @@ CHARSETS = st.sampled_from(["", "utf-8", "iso-8859-1", "utf-16", "windows-1252",
 def point(nation: SmallNation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccessPoint]:
     """An access point whose hub is away."""
     folder = tmp_path_factory.mktemp("point")
-    opened = open_access_point(
-        write_settings(nation, folder, "http://127.0.0.1:1"), clock=SetClock()
-    )
-    yield opened
-    opened.close()
+    with asyncio.Runner() as loop:
+        settings = write_settings(nation, folder, "http://127.0.0.1:1")
+        opened = loop.run(open_access_point(settings, clock=SetClock()))
+        yield opened
+        loop.run(opened.close())
 
 
 def assert_is_fault(point: AccessPoint, asked: Asked) -> None:

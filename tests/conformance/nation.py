@@ -131,8 +131,8 @@ def _served_access_point(
     settings = read_access_point_settings(path)
 
     async def open_application(stack: contextlib.AsyncExitStack) -> Any:
-        access_point = open_access_point(settings)
-        stack.callback(access_point.close)
+        access_point = await open_access_point(settings)
+        stack.push_async_callback(access_point.close)
         door = AccessPointDoor(access_point, exchanges_at_once_max=4)
         stack.callback(door.close)
         return door
