@@ -61,6 +61,7 @@ from bus.core.request_errors import (
     WrongSoapVersion,
 )
 from bus.core.transit_errors import (
+    AccountRefused,
     AdapterBroken,
     AnswerBodyInvalid,
     AnswerBodyMissing,
@@ -104,6 +105,7 @@ from bus.core.transit_errors import (
 
 __all__ = [
     "AccessDenied",
+    "AccountRefused",
     "AdapterBroken",
     "AlgorithmForbidden",
     "AnswerBodyInvalid",
