@@ -22,6 +22,7 @@ from bus.core.pipeline import Refusal
 from bus.core.ports import AlreadyTaken, Claim, InboxState
 from bus.core.routing import RoutedMessage
 from bus.core.validation import validate_answer
+from bus.core.value_prefixes import CanonicalElement
 from bus.edge.signing_threads import sign_aside
 from bus.edge.telemetry import places_of
 from bus.kit.contract import Answer, Query
@@ -250,9 +251,9 @@ class Exchanges:
         # If we stop from here on, the next start records the outcome as interrupted, and the
         # sender may send the same bytes again under the same idempotency key.
         try:
-            answer = await self._ask_agency(received.judged)
+            answer, content = await self._ask_agency(received.judged)
             time = self._equipment.clock()
-            body = await self._signed_answer(received.judged, answer, time)
+            body = await self._signed_answer(received.judged, answer, content, time)
         except errors.BusError as error:
             return await self._settle_failed(received, error)
         except Exception as error:  # a mistake of ours: the sender gets an id, we get the place
@@ -264,7 +265,9 @@ class Exchanges:
             Reply(HTTP_OK, whole, content_type=CONTENT_TYPES[version]), answer.attachments
         )
 
-    async def _signed_answer(self, judged: Judged, answer: Answer, time: datetime) -> bytes:
+    async def _signed_answer(
+        self, judged: Judged, answer: Answer, content: CanonicalElement, time: datetime
+    ) -> bytes:
         authorised = judged.message.valid.authorised
         signer = self._equipment.signers[str(authorised.service.id.provider.member)].at(time)
 
@@ -273,7 +276,7 @@ class Exchanges:
         def write() -> bytes:
             return write_with_blocks(
                 judged.answer_blocks,
-                answer.element,
+                content,
                 signer,
                 SigningTime(time),
                 soap_version=authorised.verified.envelope.soap_version,
@@ -282,7 +285,8 @@ class Exchanges:
 
         return await _signed(signer, write)
 
-    async def _ask_agency(self, judged: Judged) -> Answer:
+    async def _ask_agency(self, judged: Judged) -> tuple[Answer, CanonicalElement]:
+        """The agency's answer, and the form of it that is signed. Raises a BusError."""
         message = judged.message
         authorised = message.valid.authorised
         envelope = authorised.verified.envelope
@@ -299,20 +303,11 @@ class Exchanges:
             attachments=authorised.verified.attachments,
         )
         answer = await self._equipment.agencies[message.adapter].call(query)
-        validate_answer(answer.element, message.valid, answer.attachments)
-        return answer
+        return answer, validate_answer(answer.element, message.valid, answer.attachments)
 
     async def _settle_failed(self, received: _Received, error: errors.BusError) -> Reply:
         time, fault_id = self._equipment.clock(), self._equipment.new_id()
-        # What is ours to repair, such as an account that an agency took back, is not for info.
-        tell = _log.warning if error.blame is errors.Blame.HUB else _log.info
-        tell(
-            "delivery.failed",
-            code=error.code,
-            fault_id=fault_id,
-            adapter=received.judged.message.adapter,
-            detail=error.detail,
-        )
+        _log.info("delivery.failed", code=error.code, fault_id=fault_id, detail=error.detail)
         verified = received.judged.message.valid.authorised.verified
         refusal = Refusal(error, verified.envelope, verified)
         telling = self._equipment.telling

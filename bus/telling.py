@@ -76,6 +76,7 @@ class Telling:
             SigningTime(time),
             soap_version=version,
             unsigned_block=fault_header(fault, version),
+            holds_others_words=bool(fault.detail_content),
         )
 
     def receipted(

@@ -30,6 +30,8 @@ class CanonicalPart:
     canonical: bytes = field(repr=False)
     reference: bytes = field(repr=False, default=b"")
     """Its ds:Reference, where it was made before: see `with_reference`."""
+    prefixes: tuple[str, ...] = ()
+    """The PrefixList of its canonical form. Exclusive C14N §4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class AttachmentPart:
 
 def with_reference(part: CanonicalPart) -> CanonicalPart:
     """The part with its ds:Reference made now, for a part that stands in many messages."""
-    return CanonicalPart(part.id, part.canonical, _reference(part.id, part.canonical))
+    return CanonicalPart(part.id, part.canonical, _reference(part), part.prefixes)
 
 
 def together(parts: Iterable[CanonicalPart]) -> CanonicalParts:
@@ -60,7 +62,7 @@ def together(parts: Iterable[CanonicalPart]) -> CanonicalParts:
     canonical = references = b""
     for part in parts:
         canonical += part.canonical
-        references += part.reference or _reference(part.id, part.canonical)
+        references += part.reference or _reference(part)
     return CanonicalParts(canonical, references)
 
 
@@ -90,8 +92,8 @@ def security_header(
     timestamp = _timestamp(created, created + valid_for)
     references = ready.references if ready is not None else b""
     for part in parts:
-        references += part.reference or _reference(part.id, part.canonical)
-    references += _reference(TIMESTAMP_ID, timestamp)
+        references += part.reference or _reference(part)
+    references += _reference(CanonicalPart(TIMESTAMP_ID, timestamp))
     if attachments:
         references += b"".join(_attachment_reference(one) for one in attachments)
     algorithm = algorithm or signer.algorithm
@@ -138,9 +140,9 @@ _KEY_INFO = (
 ).encode()
 
 
-def _reference_middle(transform: str) -> bytes:
+def _reference_middle(transform: str, parameters: str = "") -> bytes:
     return (
-        f'"><ds:Transforms><ds:Transform Algorithm="{transform}"></ds:Transform>'
+        f'"><ds:Transforms><ds:Transform Algorithm="{transform}">{parameters}</ds:Transform>'
         f'</ds:Transforms><ds:DigestMethod Algorithm="{DIGEST_SHA256}"></ds:DigestMethod>'
         "<ds:DigestValue>"
     ).encode()
@@ -159,11 +161,18 @@ def _timestamp(created: datetime, expires: datetime) -> bytes:
     ).encode()
 
 
-def _reference(identifier: str, canonical: bytes) -> bytes:
-    value = base64.b64encode(hashlib.sha256(canonical).digest())
-    return b"".join(
-        (b'<ds:Reference URI="#', identifier.encode(), _REFERENCE_MIDDLE, value, _REFERENCE_END)
+def _reference(part: CanonicalPart) -> bytes:
+    value = base64.b64encode(hashlib.sha256(part.canonical).digest())
+    middle = _inclusive_middle(part.prefixes) if part.prefixes else _REFERENCE_MIDDLE
+    return b"".join((b'<ds:Reference URI="#', part.id.encode(), middle, value, _REFERENCE_END))
+
+
+def _inclusive_middle(prefixes: Sequence[str]) -> bytes:
+    parameters = (
+        f'<ec:InclusiveNamespaces xmlns:ec="{names.EXCLUSIVE_C14N}" '
+        f'PrefixList="{" ".join(prefixes)}"></ec:InclusiveNamespaces>'
     )
+    return _reference_middle(names.EXCLUSIVE_C14N, parameters)
 
 
 def _attachment_reference(part: AttachmentPart) -> bytes:

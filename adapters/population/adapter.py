@@ -28,7 +28,7 @@ from bus.kit.contract import (
 )
 from bus.kit.identifiers import IdentifierInvalid, PersonalNumber
 from bus.kit.schema_files import schema_file
-from bus.kit.soap_agency import SoapAgency
+from bus.kit.soap_agency import SoapAgency, wrapped
 
 NAMESPACE = "http://dancuquocgia.bca"
 _BINDING = f"{{{NAMESPACE}}}DanCuBinding"
@@ -90,9 +90,7 @@ class PopulationAdapter(Adapter):
         )
         if given.tag != _name(ANSWER_ELEMENT[operation]):
             raise RecipientUnavailable("the agency's answer belongs to another question")
-        wrapper = etree.Element(_name(f"{operation}Response"), nsmap={"dc": NAMESPACE})
-        wrapper.append(given)
-        return Answer(wrapper)
+        return Answer(wrapped(given, _name(f"{operation}Response"), "dc"))
 
     def close(self) -> None:
         self._http.close()

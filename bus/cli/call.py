@@ -111,7 +111,10 @@ def call(
         click.echo(pretty(answer.element))
         _save(answer.attachments, save_to)
         return
-    request = client.sign(service_id, payload, labels, attachments)
+    try:
+        request = client.sign(service_id, payload, labels, attachments)
+    except BusError as error:
+        fail(f"The body cannot be signed: {error.public_reason} {error.public_detail}")
     told = _exchange(client, request, attachments, is_envelope=envelope, is_json=as_json)
     if isinstance(told, int):
         sys.exit(told)

@@ -20,7 +20,6 @@ from bus.kit.contract import Answer, Attachment, Query
 from bus.kit.spool import Spool
 from bus.kit.xroad_agency import XRoadAgency, XRoadForm
 from bus.protocols.soap_xroad.read_answer import ANSWER_BYTES_MAX
-from signing.canonical import canonicalise
 
 
 def ask_plainly(
@@ -43,7 +42,7 @@ def ask_plainly(
         user_id=labels.user_id,
         issue=labels.issue,
         purpose="",
-        payload=canonicalise(payload),
+        payload=etree.tostring(payload, encoding="UTF-8", xml_declaration=False),
         timeout_seconds=ANSWER_SECONDS_MAX,
         attachments=attachments,
     )

@@ -45,6 +45,7 @@ from bus.core.request_errors import (
     MessageIdConflict,
     MetaserviceRequestInvalid,
     MimeInvalid,
+    NoCanonicalForm,
     NotWellFormed,
     PayloadInvalid,
     ProtocolVersionInvalid,
@@ -61,7 +62,6 @@ from bus.core.request_errors import (
     WrongSoapVersion,
 )
 from bus.core.transit_errors import (
-    AccountRefused,
     AdapterBroken,
     AnswerBodyInvalid,
     AnswerBodyMissing,
@@ -105,7 +105,6 @@ from bus.core.transit_errors import (
 
 __all__ = [
     "AccessDenied",
-    "AccountRefused",
     "AdapterBroken",
     "AlgorithmForbidden",
     "AnswerBodyInvalid",
@@ -155,6 +154,7 @@ __all__ = [
     "MessageIdConflict",
     "MetaserviceRequestInvalid",
     "MimeInvalid",
+    "NoCanonicalForm",
     "NotWellFormed",
     "PayloadInvalid",
     "PayloadRejected",

@@ -23,6 +23,17 @@ class ForbiddenXml(BusError):
     xroad = "Client.InvalidSoap"
 
 
+class NoCanonicalForm(BusError):
+    code = "envelope.no-canonical-form"
+    blame = Blame.SENDER
+    recovery = Recovery.NEVER
+    public_reason = (
+        "The request cannot be signed: a namespace around its content is relative or no URI, or "
+        "its values use too many prefixes."
+    )
+    xroad = "Client.InvalidSoap"
+
+
 class TooLarge(BusError):
     code = "envelope.too-large"
     blame = Blame.SENDER

@@ -1,4 +1,10 @@
-"""Validate a payload against the schema of its service."""
+"""Validate a payload against the schema of its service.
+
+A value may use a prefix: xsi:type, and what the schema says is an xs:QName. What it is bound to
+must stand in what was signed, or the schema must leave one meaning only: a stranger could else
+change what a signed message says. What goes on, and what is signed as an answer, holds its
+bindings (bus.core.value_prefixes).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +20,15 @@ from bus.core.authorisation import AuthorisedMessage
 from bus.core.identifiers import ServiceId
 from bus.core.metaservices import NAMESPACE, is_metaservice
 from bus.core.nation import Service
+from bus.core.value_prefixes import (
+    XSI_MARK,
+    CanonicalElement,
+    ValueUse,
+    canonical_element,
+    value_uses,
+)
+from bus.core.verification import BODY
+from bus.core.xml import parse_xml
 from signing.attachments import Attachment
 
 
@@ -24,6 +39,8 @@ class SchemaMistake:
     line: int
     path: str
     expected: str
+    is_vague: bool = False
+    """Whether it says only that there is a mistake."""
 
     def __str__(self) -> str:
         return f"line {self.line}, {self.path}: {self.expected}"
@@ -42,6 +59,12 @@ class PayloadSchema(Protocol):
     """Target namespace of request and answer element."""
     digest: bytes
     """SHA-256 of the schema's text."""
+    has_qnames: bool
+    """Whether a value, other than xsi:type, may be an xs:QName or xs:NOTATION."""
+
+    def is_only_type(self, namespace: str, local_name: str) -> bool:
+        """Whether this type is known, and no other namespace that is known has one of its name."""
+        ...
 
     def mistake(self, element: etree._Element) -> SchemaMistake | None:
         """The first mistake of `element`, or None: it is valid."""
@@ -54,6 +77,10 @@ class _OpenSchema:
 
     namespace: str
     digest: bytes = b""
+    has_qnames: bool = False
+
+    def is_only_type(self, namespace: str, local_name: str) -> bool:
+        return True  # a metaservice reads no types
 
     def mistake(self, element: etree._Element) -> SchemaMistake | None:
         return None
@@ -94,14 +121,26 @@ def validate(
     mistake = schema.mistake(payload)
     if mistake is not None:
         raise errors.PayloadInvalid(public_detail=str(mistake))
+    signed_body = authorised.verified.canonical_parts[BODY]
+    if schema.has_qnames or XSI_MARK in signed_body:
+        _require_signed_bindings(authorised.verified.envelope.payload, signed_body, schema)
     return ValidMessage(authorised, schema)
 
 
 def validate_answer(
     answer: etree._Element, valid: ValidMessage, attachments: tuple[Attachment, ...] = ()
-) -> None:
-    """Check the answer element; raises AnswerInvalid with line, path and expectation."""
+) -> CanonicalElement:
+    """Check the answer element, in the form in which it is to be signed; give this form.
+
+    Raises AnswerInvalid with line, path and expectation.
+    """
     service = valid.authorised.service
+    try:
+        form = canonical_element(answer, all_values=valid.schema.has_qnames)
+    except errors.NoCanonicalForm as error:
+        raise errors.AnswerInvalid(public_detail=str(error)) from error
+    if form.prefixes:
+        answer = parse_xml(form.canonical, bytes_max=len(form.canonical))
     _require_name(answer, valid.schema, f"{service.id.service_code}Response", errors.AnswerInvalid)
     if attachments or service.answer_attachments is not None:
         try:
@@ -113,6 +152,30 @@ def validate_answer(
     mistake = valid.schema.mistake(answer)
     if mistake is not None:
         raise errors.AnswerInvalid(public_detail=str(mistake))
+    return form
+
+
+def _require_signed_bindings(
+    payload: etree._Element, signed_body: bytes, schema: PayloadSchema
+) -> None:
+    """Raises PayloadInvalid: a value uses a prefix that could mean something else unnoticed."""
+    uses: dict[etree._Element, list[ValueUse]] = {}
+    for use in value_uses(payload, all_values=schema.has_qnames):
+        uses.setdefault(use.holder, []).append(use)
+    if not uses:
+        return
+    signed = parse_xml(signed_body, bytes_max=len(signed_body))[0]
+    for holder, as_signed in zip(payload.iter(), signed.iter(), strict=True):
+        for use in uses.get(holder, ()):
+            is_signed = as_signed.nsmap.get(use.prefix or None) == use.namespace
+            is_certain = use.is_type and schema.is_only_type(use.namespace, use.local_name)
+            if not is_signed and not is_certain and not use.is_of_envelope:
+                name = f"prefix {use.prefix}" if use.prefix else "default namespace"
+                told = f"the {name} of a value is bound where the signature does not reach"
+                path = etree.QName(holder).localname
+                raise errors.PayloadInvalid(
+                    public_detail=str(SchemaMistake(line_of(holder), path, told))
+                )
 
 
 def _require_name(

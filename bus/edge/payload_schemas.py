@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lxml import etree
 
 from bus.core.errors import BusError, ConfigurationError, Problem
-from bus.core.validation import SchemaMistake
+from bus.core.validation import SchemaMistake, line_of
 from bus.core.xml import parse_xml
 
 if TYPE_CHECKING:
@@ -19,7 +20,23 @@ if TYPE_CHECKING:
 SCHEMA_BYTES_MAX = 4 * 1024 * 1024
 PRECISE_ELEMENTS_MAX = 2000
 """Above this size the precise validator, which is slow, is not asked: libxml2's own words do."""
-_ELEMENT = "{http://www.w3.org/2001/XMLSchema}element"
+_XSD = "http://www.w3.org/2001/XMLSchema"
+_ELEMENT = f"{{{_XSD}}}element"
+_NAMED_TYPES = (f"{{{_XSD}}}simpleType", f"{{{_XSD}}}complexType")
+_OTHER_DOCUMENTS = tuple(f"{{{_XSD}}}{name}" for name in ("import", "include", "redefine"))
+_QNAME = re.compile(rb"\b(?:QName|NOTATION)\b")
+_BUILT_IN = (
+    "anyType anySimpleType string normalizedString token language NMTOKEN NMTOKENS Name NCName ID "
+    "IDREF IDREFS ENTITY ENTITIES boolean decimal integer nonPositiveInteger negativeInteger long "
+    "int short byte nonNegativeInteger unsignedLong unsignedInt unsignedShort unsignedByte "
+    "positiveInteger float double duration dateTime time date gYearMonth gYear gMonthDay gDay "
+    "gMonth hexBinary base64Binary anyURI"
+)
+"""Of XML Schema Part 2 §3, without QName and NOTATION: their values use prefixes themselves."""
+_BUILT_IN_TYPES = frozenset(_BUILT_IN.split())
+_TYPE_WORDS = "its xsi:type names no type that may stand here, or its value does not follow it"
+_STEP = re.compile(r"(?:([^/:\[\]]+):)?([^/:\[\]]+)(?:\[(\d+)\])?")
+_XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
 
 class CompiledSchema:
@@ -43,6 +60,12 @@ class CompiledSchema:
         self._lock = threading.Lock()
         """Guards both validators: each keeps the mistakes of its last run in itself."""
         self.namespace = self.root.get("targetNamespace", "")
+        self.has_qnames = _QNAME.search(self.text) is not None
+        """Also where a comment speaks of them: more is then looked at, and nothing taken amiss."""
+        self._types = frozenset(
+            one.get("name", "") for one in self.root.iterchildren(*_NAMED_TYPES)
+        )
+        self._is_whole = next(self.root.iterchildren(*_OTHER_DOCUMENTS), None) is None
 
     def compile_precise(self) -> PreciseSchema:
         """Compile what tells mistakes; raises ConfigurationError. A hub does so when it must."""
@@ -65,26 +88,60 @@ class CompiledSchema:
             element.get("name") == local_name for element in self.root.iterchildren(_ELEMENT)
         )
 
+    def is_only_type(self, namespace: str, local_name: str) -> bool:
+        """Whether this type is known, and no other namespace that is known has one of its name."""
+        is_own, is_built_in = local_name in self._types, local_name in _BUILT_IN_TYPES
+        if not self._is_whole or is_own == is_built_in:
+            return False
+        return namespace == (self.namespace if is_own else _XSD)
+
     def mistake(self, element: etree._Element) -> SchemaMistake | None:
         """The first mistake of `element`, without its values; None: it is valid."""
         with self._lock:
-            return None if self._fast.validate(element) else self._tell(element)
+            try:
+                return None if self._fast.validate(element) else self._tell(element)
+            except etree.LxmlError:  # libxml2 gives up on an element that it cannot take
+                return SchemaMistake(line_of(element), _name(element), "cannot be validated")
 
     def _tell(self, element: etree._Element) -> SchemaMistake:
-        precise = self._precise_mistake(element)
-        if precise is not None:
-            return precise
-        entry: Any = next(iter(cast(Any, self._fast.error_log)))
-        return SchemaMistake(entry.line, entry.path or "", f"breaks the schema ({entry.type_name})")
+        entries: list[Any] = list(cast(Any, self._fast.error_log))
+        try:
+            precise = self._precise_mistake(element)
+        except Exception:
+            # A border: libxml2 has refused it, and whatever another library meets while it looks
+            # for words, an xsi:type without a meaning, a depth, is no mistake of ours.
+            precise = None
+        if not entries:
+            return precise or SchemaMistake(line_of(element), _name(element), "breaks the schema")
+        fast = _fast_mistake(element, entries[0])
+        is_of_type = fast.expected == _TYPE_WORDS and precise is not None and precise.is_vague
+        return fast if precise is None or is_of_type else precise
 
     def _precise_mistake(self, element: etree._Element) -> SchemaMistake | None:
         for number, _ in enumerate(element.iter()):
             if number > PRECISE_ELEMENTS_MAX:
                 return None
-        try:
-            return self.compile_precise().first_mistake(element)
-        except ConfigurationError:
-            return None  # `lienthong check` says so; libxml2's own words do
+        return self.compile_precise().first_mistake(element)
+
+
+def _fast_mistake(element: etree._Element, entry: Any) -> SchemaMistake:
+    """What libxml2 says of a mistake: by kind, for its own words repeat what stands there."""
+    place, path = element, [_name(element)]
+    for prefix, name, number in _STEP.findall(entry.path or "")[1:]:
+        tag = "*" if name == "*" else f"{{{place.nsmap.get(prefix or None, '')}}}{name}"
+        found = list(place.iterchildren(tag))[int(number or 1) - 1 :]
+        if not found:
+            break
+        place = found[0]
+        path.append(_name(place))
+    words = f"breaks the schema ({entry.type_name})"
+    if place.get(_XSI_TYPE) is not None:
+        words = _TYPE_WORDS
+    return SchemaMistake(entry.line, "/" + "/".join(path), words)
+
+
+def _name(element: etree._Element) -> str:
+    return etree.QName(element).localname
 
 
 def read_schema(path: Path) -> etree._Element:

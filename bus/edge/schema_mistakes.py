@@ -20,6 +20,7 @@ from xmlschema.validators.exceptions import (
 from bus.core.validation import SchemaMistake, line_of
 
 _PATTERN_CHARACTERS_MAX = 200
+_VAGUE = "does not have the form that the schema gives it"
 _XSD = "{http://www.w3.org/2001/XMLSchema}"
 
 
@@ -42,7 +43,8 @@ class PreciseSchema:
         # Of a copy: what the library keeps of it, and of where it found the mistake, is not the
         # whole message.
         alone = deepcopy(element)
-        for error in self._schema.iter_errors(alone):
+        bindings = {prefix or "": namespace for prefix, namespace in element.nsmap.items()}
+        for error in self._schema.iter_errors(alone, namespaces=bindings):
             mistake = _mistake_of(error, alone)
             error.__traceback__ = None
             return mistake
@@ -54,7 +56,10 @@ def _mistake_of(error: XMLSchemaValidationError, root: etree._Element) -> Schema
     if place is None:
         place = error.elem if error.elem is not None else root
     path = error.path or etree.QName(root).localname
-    return SchemaMistake(line_of(place), _without_prefixes(path), _expectation(error))
+    expected = _expectation(error)
+    return SchemaMistake(
+        line_of(place), _without_prefixes(path), expected, is_vague=expected == _VAGUE
+    )
 
 
 def _expectation(error: XMLSchemaValidationError) -> str:
@@ -77,7 +82,7 @@ def _expectation(error: XMLSchemaValidationError) -> str:
     type_name = getattr(validator, "prefixed_name", None) or getattr(validator, "local_name", None)
     if type_name:
         return f"expected a value of type {type_name}"
-    return "does not have the form that the schema gives it"
+    return _VAGUE
 
 
 def _children_expectation(error: XMLSchemaChildrenValidationError) -> str:

@@ -15,7 +15,6 @@ from lxml import etree
 
 from bus.core.attachments import attachment_named
 from bus.core.errors import (
-    AccountRefused,
     AnswerInvalid,
     PayloadRejected,
     RecipientRefused,
@@ -29,7 +28,6 @@ from bus.kit.made_attachments import attachment_of_bytes, attachment_of_file
 from signing.attachments import Attachment
 
 __all__ = [
-    "AccountRefused",
     "Adapter",
     "AdapterSettings",
     "Answer",
@@ -108,8 +106,7 @@ class Adapter(ABC):
         """Ask the agency and give its answer.
 
         Raises PayloadRejected (the request cannot be said in the agency's form),
-        AccountRefused (the agency does not let the hub in), RecipientUnavailable,
-        RecipientTimeout, RecipientRefused (the agency said no for good),
+        RecipientUnavailable, RecipientTimeout, RecipientRefused (the agency said no for good),
         ServiceFault (it said no in a SOAP fault, which goes on to whoever asks), AnswerInvalid
         (what came back is no answer).
         """

@@ -19,7 +19,6 @@ from zeep.exceptions import ValidationError
 from bus.core.errors import PayloadRejected
 from bus.core.xml import parse_xml
 from bus.kit.agency_http import (
-    REPLY_BYTES_MAX,
     AgencyHttp,
     AgencyReply,
     AgencyRequest,
@@ -27,7 +26,6 @@ from bus.kit.agency_http import (
 )
 from bus.kit.clock import Deadline
 from bus.kit.contract import Answer
-from bus.kit.inlined_content import with_inlined_content
 from bus.kit.soap_reply import read_reply
 from bus.protocols.mime.write import XOP_NAMESPACE, write_related
 from signing.attachments import Attachment
@@ -85,13 +83,9 @@ class SoapAgency:
     ) -> etree._Element:
         """Call an operation; give the one element of the answer's Body.
 
-        What it includes of the parts beside it (MTOM) stands in it as base64; other parts are
-        dropped. Raises what `exchange` raises.
+        What comes beside it is dropped. Raises what `exchange` raises.
         """
-        answer = self.exchange(operation, fields, headers=headers, deadline=deadline)
-        return with_inlined_content(
-            answer.element, answer.attachments, bytes_max=REPLY_BYTES_MAX
-        ).element
+        return self.exchange(operation, fields, headers=headers, deadline=deadline).element
 
     def exchange(
         self,
@@ -106,8 +100,8 @@ class SoapAgency:
 
         They go as MTOM if the Body holds an xop:Include, as SOAP with Attachments otherwise.
         Raises PayloadRejected (zeep cannot write these fields), ServiceFault (the service's own
-        fault, which goes on to whoever asks), AccountRefused, RecipientHttpError, AnswerInvalid
-        (no SOAP answer; each kind of it has a class), RecipientUnavailable, RecipientTimeout.
+        fault, which goes on to whoever asks), RecipientHttpError, AnswerInvalid (no SOAP answer;
+        each kind of it has a class), RecipientUnavailable, RecipientTimeout.
         """
         client, service = self._thread_client()
         client.transport.deadline = deadline
@@ -140,4 +134,18 @@ def read_soap_reply(reply: AgencyReply) -> etree._Element:
     payload = read_reply(reply).payload
     # The element leaves with a tree of its own: the agency's envelope goes no further.
     raw = etree.tostring(payload, encoding="UTF-8", xml_declaration=False, with_tail=False)
+    return parse_xml(raw, bytes_max=len(raw))
+
+
+def wrapped(given: etree._Element, tag: str, prefix: str) -> etree._Element:
+    """An element around what an agency answered, `{namespace}name` under a prefix.
+
+    As text: a tree that takes in another drops prefixes that it thinks it has already, and values,
+    an xsi:type among them, may use them.
+    """
+    name = etree.QName(tag)
+    wrapper = etree.tostring(etree.Element(tag, nsmap={prefix: name.namespace or ""}))
+    start, end = wrapper.removesuffix(b"/>") + b">", f"</{prefix}:{name.localname}>".encode()
+    inside = etree.tostring(given, encoding="UTF-8", xml_declaration=False, with_tail=False)
+    raw = start + inside + end
     return parse_xml(raw, bytes_max=len(raw))

@@ -14,23 +14,18 @@ from types import MappingProxyType
 from lxml import etree
 
 from bus.core.identifiers import MemberId, ServiceId, SubsystemId
-from bus.kit.agency_http import (
-    REPLY_BYTES_MAX,
-    AgencyHttp,
-    AgencyReply,
-    AgencyRequest,
-    agency_address,
-)
+from bus.core.value_prefixes import bound_prefixes
+from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest, agency_address
 from bus.kit.clock import Deadline
 from bus.kit.contract import Answer, Query
-from bus.kit.inlined_content import with_inlined_content
-from bus.kit.xroad_reply import ReplyForm, read_xroad_reply
+from bus.kit.xroad_reply import ReplyForm, read_xroad_reply, rename
 from bus.protocols.mime.write import XOP_NAMESPACE, RelatedMessage, write_related
 from bus.protocols.soap_xroad.names import IDENTIFIERS, OBJECT_TYPE, PROTOCOL, XROAD
 from signing.names import SOAP11
 
 HEADER_BLOCKS = ("client", "service", "userId", "id", "issue", "protocolVersion")
 """Every block that is known here; one that the query has no value for is left out."""
+_BODY_PLACE = b"<soapenv:Body/>"
 _XML_CONTENT_TYPE = "text/xml; charset=utf-8"
 _PREFIXES = {"soapenv": SOAP11, "xro": XROAD, "iden": IDENTIFIERS}
 """Any would do; but fastapi-xroad-soap looks into the start tag of the Envelope, which must be the
@@ -98,10 +93,7 @@ class XRoadAgency:
             "POST", self._address, headers={**headers, **own_headers}, body=message
         )
         reply = self._http.send(request, deadline)
-        answer = Answer(self.read(query, reply), reply.attachments)
-        if self._http.takes_attachments:
-            return answer
-        return with_inlined_content(answer.element, answer.attachments, bytes_max=REPLY_BYTES_MAX)
+        return Answer(self.read(query, reply), reply.attachments)
 
     def request(self, query: Query) -> bytes:
         """The envelope that is sent for a query."""
@@ -109,12 +101,15 @@ class XRoadAgency:
         envelope = etree.Element(f"{{{SOAP11}}}Envelope", nsmap=_PREFIXES)
         header = etree.SubElement(envelope, f"{{{SOAP11}}}Header")
         self._write_blocks(header, query)
-        body = etree.SubElement(envelope, f"{{{SOAP11}}}Body")
+        etree.SubElement(envelope, f"{{{SOAP11}}}Body")
         payload = query.element()
         if form.namespace is not None or not form.qualifies_children:
             _rename(payload, form.namespace, qualifies_children=form.qualifies_children)
-        body.append(payload)
-        return etree.tostring(envelope, xml_declaration=False, encoding="UTF-8")
+        around = etree.tostring(envelope, xml_declaration=False, encoding="UTF-8")
+        # As text: a tree that takes in another drops prefixes that it thinks it has already, and
+        # values may use them.
+        content = etree.tostring(payload, xml_declaration=False, encoding="UTF-8")
+        return around.replace(_BODY_PLACE, b"<soapenv:Body>" + content + b"</soapenv:Body>", 1)
 
     def read(self, query: Query, reply: AgencyReply) -> etree._Element:
         """The answer in a reply to a query; raises as `call`."""
@@ -148,8 +143,8 @@ def _rename(payload: etree._Element, namespace: str | None, *, qualifies_childre
             continue
         is_qualified = wanted and (qualifies_children or element is payload)
         name = etree.QName(element).localname
-        element.tag = f"{{{wanted}}}{name}" if is_qualified else name
-    etree.cleanup_namespaces(payload)
+        rename(element, f"{{{wanted}}}{name}" if is_qualified else name, own)
+    etree.cleanup_namespaces(payload, keep_ns_prefixes=bound_prefixes(payload))
 
 
 # --- header blocks -------------------------------------------------------------------------------

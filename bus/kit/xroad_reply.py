@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from bus.core import errors
-from bus.core.xml import parse_xml
+from bus.core.value_prefixes import XSI_TYPE, alone, bound_prefixes
 from bus.kit.agency_http import AgencyReply
 from bus.kit.soap_reply import read_reply
 from bus.protocols.soap_xroad.names import XROAD
@@ -70,18 +70,28 @@ def _content(block: etree._Element) -> list[tuple[str, str]]:
 
 def _adapted(payload: etree._Element, form: ReplyForm) -> etree._Element:
     """The answer alone, in the namespace and under the name of the hub's schema."""
-    raw = etree.tostring(payload, encoding="UTF-8", with_tail=False)
-    alone = parse_xml(raw, bytes_max=len(raw))
-    own = etree.QName(alone).namespace or ""
+    adapted = alone(payload)
+    own = etree.QName(adapted).namespace or ""
     if own != form.namespace or not form.qualifies_children:
-        for element in alone.iter(etree.Element):
+        for element in adapted.iter(etree.Element):
             qualified = etree.QName(element)
             if (qualified.namespace or "") in {"", own}:
-                element.tag = _tag(form.namespace, qualified.localname)
-        etree.cleanup_namespaces(alone)
+                rename(element, _tag(form.namespace, qualified.localname), own)
+        etree.cleanup_namespaces(adapted, keep_ns_prefixes=bound_prefixes(adapted))
     if form.answer_name:
-        alone.tag = _tag(form.namespace, form.answer_name)
-    return alone
+        adapted.tag = _tag(form.namespace, form.answer_name)
+    return adapted
+
+
+def rename(element: etree._Element, tag: str, own: str) -> None:
+    """Give an element another name; a type of its `own` namespace, which its xsi:type names, is
+    then named in the new one."""
+    type_name = element.get(XSI_TYPE, "")
+    prefix, _, local_name = type_name.strip().rpartition(":")
+    is_own = bool(type_name) and (element.nsmap.get(prefix or None) or "") == own
+    element.tag = tag
+    if is_own:
+        element.set(XSI_TYPE, f"{element.prefix}:{local_name}" if element.prefix else local_name)
 
 
 def _tag(namespace: str, name: str) -> str:

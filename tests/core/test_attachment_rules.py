@@ -35,10 +35,11 @@ from bus.core.errors import (
 from bus.core.limits import Limits
 from bus.core.nation import AttachmentRule
 from bus.core.validation import validate, validate_answer
-from bus.core.verification import VerifiedEnvelope
+from bus.core.verification import BODY, VerifiedEnvelope
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.parse import parse
 from signing.attachments import Attachment
+from signing.canonical import canonicalise
 from tests.attachments import attachment
 from tests.nation import ANSWER, LOOKUP, NOW, SmallNation, payload, request
 
@@ -196,7 +197,7 @@ def verified(
         certificate=b"",
         signature_digest=bytes(32),
         created=NOW,
-        canonical_parts={},
+        canonical_parts={BODY: canonicalise(envelope.body)},
         attachments=attachments,
     )
     return proved, replace(nation, rules=changed)

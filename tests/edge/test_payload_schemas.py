@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from bus.core.errors import ConfigurationError
 from bus.core.xml import parse_xml
-from bus.edge.payload_schemas import CompiledSchema, read_schema
+from bus.edge.payload_schemas import CompiledSchema, _fast_mistake, read_schema
 
 XSD = """<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:t="urn:t"
   targetNamespace="urn:t" elementFormDefault="qualified">
@@ -117,3 +118,104 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.xsd").write_text("<a>")
     with pytest.raises(ConfigurationError, match="line 1"):
         read_schema(tmp_path / "bad.xsd")
+
+
+# --- what a library says over what it cannot explain -----------------------------------------
+
+_TYPES = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+
+
+@pytest.mark.parametrize(
+    "type_name",
+    ["q:Nope", "nope:Thing", "", "xsd:string", " ", "a b", ":", "x:", "{urn}x", "t:Ask"],
+)
+@pytest.mark.parametrize("declared", ["", 'xmlns:xsd="http://www.w3.org/2001/XMLSchema" '])
+def test_a_type_that_cannot_stand_there_is_a_mistake_with_line_and_path(
+    schema: CompiledSchema, type_name: str, declared: str
+) -> None:
+    """The precise validator raises over some of them; nothing but a mistake comes out."""
+    told = said(
+        schema,
+        f'<Number xsi:type="{type_name}">040185766517</Number>',
+        attributes=f'id="1" {_TYPES} {declared} xmlns:q="urn:t"',
+    )
+
+    assert told.startswith("line 2, ")
+    assert "Number" in told
+
+
+def test_prefixes_that_are_bound_around_an_element_are_known(schema: CompiledSchema) -> None:
+    raw = (
+        f'<E {_TYPES} xmlns:xsd="http://www.w3.org/2001/XMLSchema"><Ask xmlns="urn:t" id="1">'
+        f'{NUMBER}<Sex>1</Sex><Day xsi:type="xsd:date">\n2026</Day></Ask></E>'
+    ).encode()
+
+    mistake = schema.mistake(parse_xml(raw, bytes_max=len(raw))[0])
+
+    assert "/Ask/Day: expected" in str(mistake)
+
+
+@pytest.mark.parametrize(
+    "failure", [RecursionError("BI-MAT"), KeyError("BI-MAT"), ValueError("BI-MAT"), MemoryError()]
+)
+def test_whatever_fails_while_it_is_explained_a_mistake_stays_one(
+    schema: CompiledSchema, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def fail(_self: CompiledSchema) -> None:
+        raise failure
+
+    monkeypatch.setattr(CompiledSchema, "compile_precise", fail)
+
+    told = said(schema, "<Number>BI-MAT</Number>\n<Sex>0</Sex><Day>BI-MAT</Day>")
+    assert told == "line 2, /Ask/Number: breaks the schema (SCHEMAV_CVC_PATTERN_VALID)"
+    told = said(schema, f"{NUMBER}\n<Sex>0</Sex><Day {_TYPES} xsi:type='BI-MAT'>1</Day>")
+    assert told.startswith("line 3, /Ask/Day: its xsi:type names no type that may stand here")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (etree.XMLSchemaValidateError("BI-MAT"), "line 1, Ask: cannot be validated"),
+        (False, "line 1, Ask: breaks the schema"),
+    ],
+)
+def test_a_validator_that_gives_up_or_gives_no_reason_is_no_failure_of_the_hub(
+    schema: CompiledSchema, answer: Exception | bool, words: str
+) -> None:
+    class Silent:
+        error_log: tuple[object, ...] = ()
+
+        def validate(self, _element: object) -> bool:
+            if isinstance(answer, Exception):
+                raise answer
+            return bool(answer)
+
+    silent = CompiledSchema(schema.path)
+    silent._fast = Silent()  # type: ignore[assignment]
+
+    assert said(silent, f"{NUMBER}<Sex>1</Sex>") == words
+
+
+def test_a_path_that_leads_nowhere_is_told_as_far_as_it_leads() -> None:
+    class Entry:
+        path, line, type_name = "/*/*[2]/none:x", 7, "KIND"
+
+    raw = b"<a><b/><c/></a>"
+
+    told = str(_fast_mistake(parse_xml(raw, bytes_max=len(raw)), Entry()))
+
+    assert told == "line 7, /a/c: breaks the schema (KIND)"
+
+
+def test_a_schema_that_is_not_whole_leaves_no_type_certain(tmp_path: Path) -> None:
+    path = tmp_path / "t.xsd"
+    path.write_text(
+        XSD.replace("<xs:element", '<xs:import namespace="urn:o"/><xs:element', 1).replace(
+            "</xs:schema>",
+            '<xs:simpleType name="T"><xs:list itemType="xs:NMTOKEN"/></xs:simpleType></xs:schema>',
+        )
+    )
+    partly = CompiledSchema(path)
+
+    assert not partly.is_only_type("urn:t", "T")
+    assert not partly.has_qnames

@@ -11,6 +11,7 @@ from bus.core.attachments import message_digest
 from bus.core.envelope import Envelope
 from bus.core.limits import Limits
 from bus.core.receipts import Receipt
+from bus.core.value_prefixes import canonical_element
 from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.read_answer import AnswerRejected
@@ -53,7 +54,7 @@ def signed(nation: SmallNation, asked: Envelope) -> bytes:
     """The answer as the log keeps it."""
     return write_with_blocks(
         answer_blocks(asked),
-        payload(ANSWER),
+        canonical_element(payload(ANSWER)),
         nation.signers[PROVIDER],
         SigningTime(NOW),
         attachments=[signed_part(one) for one in BESIDE],

@@ -394,6 +394,15 @@ def test_a_fault_of_another_form_is_not_read(
         read_answer(raw)
 
 
+def test_a_fault_whose_detail_has_no_canonical_form_is_not_proved(nation: SmallNation) -> None:
+    raw = signed_fault(
+        replace(THEIRS, detail_content=b'<e xmlns="rel"></e>'), nation, SoapVersion.SOAP_1_1
+    )
+
+    with pytest.raises(AnswerRejected, match="no canonical form"):
+        read_answer(raw)
+
+
 def test_what_a_fault_says_is_fit_to_be_shown(asked: Envelope, nation: SmallNation) -> None:
     raw = fault_message(asked, nation, errors.AccessDenied()).replace(
         b"No grant", b"\x1b[31m".replace(b"\x1b", "\u009b".encode()) + b"No\ngrant"

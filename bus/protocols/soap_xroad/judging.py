@@ -23,11 +23,11 @@ from bus.core.identifiers import MemberId, ServiceId, service_id, subsystem_id
 from bus.core.pipeline import Parse, Refusal, Rules, judge
 from bus.core.routing import RoutedMessage, route
 from bus.core.validation import ValidMessage, schema_of
+from bus.core.value_prefixes import canonical_element
 from bus.core.verification import VerifiedEnvelope
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.write import answer_blocks
 from signing.attachments import Attachment
-from signing.canonical import canonicalise
 from signing.sign import CanonicalParts
 
 _LEFT_BEHIND = etree.Element("left-behind")
@@ -43,7 +43,7 @@ class Judged:
 
     message: RoutedMessage
     payload: bytes = field(repr=False)
-    """The one element of the Body, exclusive canonical XML."""
+    """The one element of the Body in exclusive canonical XML, with the bindings of its values."""
     answer_blocks: CanonicalParts = field(repr=False)
     """The header blocks that the answer repeats, and the request's hash."""
 
@@ -66,11 +66,20 @@ def judge_request(
         decision = judge(raw, parse_beside(attachments), rules, now)
         if isinstance(decision, Refusal):
             return decision
-        envelope = decision.valid.authorised.verified.envelope
-        return Judged(decision, canonicalise(envelope.payload), answer_blocks(envelope))
+        return _judged(decision)
     except Exception as error:  # a mistake of ours: the sender gets an id, we get the place
         report(error)
         return Refusal(HubInternal(type(error).__name__), None, None)
+
+
+def _judged(message: RoutedMessage) -> Decision:
+    verified, schema = message.valid.authorised.verified, message.valid.schema
+    envelope = verified.envelope
+    try:
+        payload = canonical_element(envelope.payload, all_values=schema.has_qnames)
+        return Judged(message, payload.canonical, answer_blocks(envelope))
+    except BusError as error:  # values use more prefixes than an answer could repeat
+        return Refusal(error, envelope, verified)
 
 
 def parse_beside(attachments: tuple[Attachment, ...]) -> Parse:

@@ -24,13 +24,13 @@ from bus.core.envelope import Envelope, HeaderBlock, SoapVersion
 from bus.core.faults import UNVERIFIED_CODE, UNVERIFIED_XROAD, Fault
 from bus.core.limits import Limits
 from bus.core.nation import FaultSpelling
+from bus.core.value_prefixes import alone, canonical_element
 from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.soap_xroad import names
 from bus.protocols.soap_xroad.faults import fault_element, fault_header, spell
 from bus.protocols.soap_xroad.judging import parse_beside
 from bus.protocols.soap_xroad.write import SigningTime, repeated_blocks, write_with_blocks
 from signing.attachments import Attachment
-from signing.canonical import canonicalise
 from signing.keys import Signer
 from signing.names import SECURITY, SOAP11, SOAP12
 
@@ -134,13 +134,15 @@ def sign_plain(
 
     Blocks of other namespaces than X-Road's stay behind: the hub would not look at them.
     `message_id` stands in place of the request's, where it is given.
+    Raises NoCanonicalForm.
     """
     envelope = request.envelope
     if message_id:
         envelope = _under_id(envelope, message_id)
     return write_with_blocks(
         repeated_blocks(envelope),
-        envelope.payload,
+        # Its schema is known to the hub only: whatever may be a QName keeps its prefix.
+        canonical_element(envelope.payload, all_values=True),
         signer,
         time,
         soap_version=envelope.soap_version,
@@ -176,7 +178,8 @@ def plain_answer(request: PlainRequest, payload: etree._Element) -> bytes:
         f'algorithmId="{names.REQUEST_HASH_ALGORITHM}">{value}</xrd:requestHash>'
     ).encode()
     header = b"<soap:Header>" + b"".join((*blocks, request_hash)) + b"</soap:Header>"
-    return _envelope(request.envelope.soap_version, header, canonicalise(payload))
+    content = canonical_element(payload, all_values=True).canonical
+    return _envelope(request.envelope.soap_version, header, content)
 
 
 def plain_fault(
@@ -205,11 +208,10 @@ def fault_to_client(fault: Fault, request: PlainRequest, spelling: FaultSpelling
 
 
 def _bare(block: etree._Element) -> bytes:
-    copy = deepcopy(block)
-    copy.tail = None
+    copy = alone(block)
     for name in _FOR_RECEIVERS:
         copy.attrib.pop(name, "")
-    return canonicalise(copy)
+    return canonical_element(copy, all_values=True).canonical
 
 
 def _envelope(version: SoapVersion, header: bytes, payload: bytes) -> bytes:

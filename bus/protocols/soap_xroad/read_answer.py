@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from bus.core.envelope import HeaderBlock, SoapVersion
-from bus.core.errors import BusError, FaultSent, ServiceFault
+from bus.core.errors import BusError, FaultSent, NoCanonicalForm, ServiceFault
 from bus.core.faults import Fault, SoapCode
+from bus.core.value_prefixes import canonical_element
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad import names
 from bus.protocols.soap_xroad.names import SoapNames
 from bus.protocols.soap_xroad.write import escape
-from signing.canonical import canonicalise
 from signing.names import SECURITY
 
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
@@ -185,7 +185,11 @@ def _service_detail(detail: etree._Element) -> bytes:
     if not text and [child.tag for child in own] == [_FAULT_DETAIL]:
         only_id = (own[0].text or "") == _our_text(_only(detail, _ERROR), "faultId")
         own = [] if only_id else own
-    return text.encode() + b"".join(canonicalise(child) for child in own)
+    try:
+        content = [canonical_element(child, all_values=True).canonical for child in own]
+    except NoCanonicalForm as error:
+        raise AnswerRejected("the fault's detail has no canonical form") from error
+    return text.encode() + b"".join(content)
 
 
 def _text_of(element: etree._Element | None) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -18,11 +17,12 @@ from lxml import etree
 
 from bus.core.envelope import Envelope, HeaderBlock, SoapVersion
 from bus.core.identifiers import MemberId, ServiceId, SubsystemId
+from bus.core.value_prefixes import CanonicalElement, alone, canonical_element, hidden_prefixes
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad import names
-from signing.canonical import canonicalise
+from signing.canonical import Canonicalisation, canonicalise
 from signing.keys import Signer
-from signing.names import WSU, WSU_ID, XML_ID
+from signing.names import EXCLUSIVE_C14N, WSU, WSU_ID, XML_ID
 from signing.sign import (
     AttachmentPart,
     CanonicalPart,
@@ -94,7 +94,10 @@ def write_request(
     soap_version: SoapVersion = SoapVersion.SOAP_1_1,
     attachments: Sequence[AttachmentPart] = (),
 ) -> bytes:
-    """A signed request; `algorithm` is a signature algorithm identifier or empty."""
+    """A signed request; `algorithm` is a signature algorithm identifier or empty.
+
+    Raises NoCanonicalForm.
+    """
     blocks = [
         _client_block(header.client),
         _service_block(header.service),
@@ -106,7 +109,8 @@ def write_request(
     present = together(block for block in blocks if block is not None)
     wrapping = _WRAPPINGS[soap_version]
     security = _Security(signer, time, soap_version, algorithm, attachments)
-    return _write(present, _payload_bytes(payload, wrapping), wrapping, security)
+    content = _in_its_place(canonical_element(payload, all_values=True), wrapping)
+    return _write(present, content, wrapping, security)
 
 
 def write_answer(
@@ -117,7 +121,11 @@ def write_answer(
     X-Road Message Protocol 4.0 §2.2 (headers repeated), §2.4 (requestHash over the raw bytes).
     """
     return write_with_blocks(
-        answer_blocks(request), payload, signer, time, soap_version=request.soap_version
+        answer_blocks(request),
+        canonical_element(payload, all_values=True),
+        signer,
+        time,
+        soap_version=request.soap_version,
     )
 
 
@@ -139,7 +147,7 @@ def _repeated(request: Envelope) -> Iterable[CanonicalPart]:
 
 def write_with_blocks(
     blocks: CanonicalParts,
-    payload: etree._Element,
+    payload: CanonicalElement,
     signer: Signer,
     time: SigningTime,
     *,
@@ -149,7 +157,7 @@ def write_with_blocks(
     """The signed answer under header blocks that `answer_blocks` made."""
     wrapping = _WRAPPINGS[soap_version]
     security = _Security(signer, time, soap_version, attachments=attachments)
-    return _write(blocks, _payload_bytes(payload, wrapping), wrapping, security)
+    return _write(blocks, _in_its_place(payload, wrapping), wrapping, security)
 
 
 def write_fault_message(
@@ -159,15 +167,24 @@ def write_fault_message(
     *,
     soap_version: SoapVersion = SoapVersion.SOAP_1_1,
     unsigned_block: bytes = b"",
+    holds_others_words: bool = False,
 ) -> bytes:
     """A signed message whose Body holds a `soap:Fault`, already canonical within that Body.
 
-    `unsigned_block` explains the fault to stacks that look for it; nothing rests on it.
+    `unsigned_block` explains the fault to stacks that look for it; nothing rests on it. With
+    `holds_others_words` the detail is a service's own, and keeps the prefixes of its values.
     """
     wrapping = _WRAPPINGS[soap_version]
     security = _Security(signer, time, soap_version)
-    content = _in_its_place(fault, wrapping)
+    content = _in_its_place(
+        CanonicalElement(fault, _prefixes(fault, wrapping) if holds_others_words else ()), wrapping
+    )
     return _write(_NO_BLOCKS, content, wrapping, security, unsigned_block=unsigned_block)
+
+
+def _prefixes(content: bytes, wrapping: _Wrapping) -> tuple[str, ...]:
+    whole = wrapping.body_start + content + _BODY_END
+    return hidden_prefixes(parse_xml(whole, bytes_max=len(whole)), all_values=True)
 
 
 def with_receipt(message: bytes, receipt_note: bytes) -> bytes:
@@ -203,9 +220,9 @@ class _Security:
     algorithm: str = ""
     attachments: Sequence[AttachmentPart] = ()
 
-    def header(self, blocks: CanonicalParts, body: bytes) -> bytes:
+    def header(self, blocks: CanonicalParts, body: CanonicalPart) -> bytes:
         return security_header(
-            (CanonicalPart(_BODY_ID, body),),
+            (body,),
             self.signer,
             self.time.created,
             self.time.valid_for,
@@ -221,19 +238,19 @@ _NO_BLOCKS = CanonicalParts(b"", b"")
 
 def _write(
     blocks: CanonicalParts,
-    payload: bytes,
+    content: CanonicalElement,
     wrapping: _Wrapping,
     security: _Security,
     *,
     unsigned_block: bytes = b"",
 ) -> bytes:
-    body = wrapping.body_start + payload + _BODY_END
+    body = wrapping.body_start + content.canonical + _BODY_END
     return b"".join(
         (
             wrapping.envelope_start,
             blocks.canonical,
             unsigned_block,
-            security.header(blocks, body),
+            security.header(blocks, CanonicalPart(_BODY_ID, body, prefixes=content.prefixes)),
             _HEADER_END,
             body,
             _ENVELOPE_END,
@@ -241,17 +258,15 @@ def _write(
     )
 
 
-def _payload_bytes(payload: etree._Element, wrapping: _Wrapping) -> bytes:
-    return _in_its_place(canonicalise(payload), wrapping)
-
-
-def _in_its_place(canonical: bytes, wrapping: _Wrapping) -> bytes:
+def _in_its_place(content: CanonicalElement, wrapping: _Wrapping) -> CanonicalElement:
+    canonical = content.canonical
     if b"xmlns:soap=" not in canonical and b"xmlns:wsu=" not in canonical:
-        return canonical
+        return content
     # The content uses a prefix that the Body declares already: canonicalise it in its place.
     whole = wrapping.body_start + canonical + _BODY_END
-    body = canonicalise(parse_xml(whole, bytes_max=len(whole)))
-    return body[body.index(b">") + 1 : -len(_BODY_END)]
+    by = Canonicalisation(EXCLUSIVE_C14N, content.prefixes)
+    body = canonicalise(parse_xml(whole, bytes_max=len(whole)), by)
+    return CanonicalElement(body[body.index(b">") + 1 : -len(_BODY_END)], content.prefixes)
 
 
 def _repeated_block(block: HeaderBlock, request: Envelope, number: int) -> CanonicalPart:
@@ -274,13 +289,13 @@ def _copied_block(block: HeaderBlock, identifier: str) -> CanonicalPart:
     """
     copy = without_ids(block.element)
     copy.set(WSU_ID, identifier)
-    return CanonicalPart(identifier, canonicalise(copy))
+    content = canonical_element(copy, all_values=True)
+    return CanonicalPart(identifier, content.canonical, prefixes=content.prefixes)
 
 
 def without_ids(element: etree._Element) -> etree._Element:
     """A copy of an element of somebody else's, without what could be the Id of a part of ours."""
-    copy = deepcopy(element)
-    copy.tail = None
+    copy = alone(element)
     for one in copy.iter():
         for attribute in (WSU_ID, XML_ID, "Id", "ID"):
             one.attrib.pop(attribute, "")
