@@ -16,8 +16,9 @@ IDENTIFIER_PART = re.compile(r"[A-Za-z0-9'()+,\-.=?]{1,64}\Z")
 ORGAN_CODE_2016 = re.compile(r"\d{3}\.\d{2}\.\d{2}\.[A-Z]\d{2}\Z")
 """QCVN 102:2016: `000.00.13.H41`, the province stands at the right."""
 
-ORGAN_CODE_2020 = re.compile(r"[A-Y]\d{2}(\.\d{1,3})*\Z")
-"""Decision 20/2020/QĐ-TTg Art. 4: `H41.5.3`, the province stands at the left, 35 at most."""
+ORGAN_CODE_2020 = re.compile(r"([A-Y]\d{2}(\.\d{1,3})*|\d{10}(-\d{3})?)\Z")
+"""Decision 20/2020/QĐ-TTg Art. 4: `H41.5.3`, the province stands at the left, 35 at most; Art. 5:
+an enterprise's is its registration code, with three digits more for a dependent unit."""
 
 MESSAGE_ID_CHARACTERS_MAX = 128
 _MAY_BE_EMPTY = frozenset({3, 5})

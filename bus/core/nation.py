@@ -37,11 +37,13 @@ class Member:
     id: MemberId
     name: str
     organ_code: str
-    """Decision 20/2020: `H41`."""
+    """Decision 20/2020: `H41`; empty: it has none."""
     organ_code_2016: str
-    """QCVN 102:2016: `000.00.00.H41`."""
+    """QCVN 102:2016: `000.00.00.H41`; empty: it has none."""
     certificate_subject: str
     subsystems: tuple[SubsystemId, ...]
+    former_organ_codes: tuple[str, ...] = ()
+    """Of agencies that were merged into it, in either form."""
     maintenance: str = ""
     """Told to senders while the agency takes no requests; empty: it takes them."""
 
@@ -121,7 +123,7 @@ class Nation:
     """The text itself, kept in the log so that a past decision can be made again."""
     member_by_certificate_subject: Mapping[str, MemberId] = field(repr=False)
     member_by_organ_code: Mapping[str, MemberId] = field(repr=False)
-    """Both forms of the organ code lead here."""
+    """Both forms of the organ code lead here, and those of agencies that were merged."""
     subsystems: frozenset[SubsystemId] = field(repr=False)
     """Who may ask: every subsystem, and every member itself."""
     member_policies: Mapping[MemberId, MemberPolicy] = field(repr=False, default_factory=dict)

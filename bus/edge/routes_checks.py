@@ -157,7 +157,8 @@ def _subjects(member: _Item) -> list[_Text]:
 
 
 def _organ_codes(member: _Item) -> list[_Text]:
-    return member.texts("organ_code") + member.texts("organ_code_2016")
+    keys = ("organ_code", "organ_code_2016", "former_organ_codes")
+    return [code for key in keys for code in member.texts(key)]
 
 
 def _rights(grant: _Item) -> Iterator[_Text]:

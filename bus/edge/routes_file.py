@@ -79,7 +79,8 @@ def _nation(form: RoutesForm, raw: bytes) -> Nation:
         member_by_organ_code={
             code: member.id
             for member in members.values()
-            for code in (member.organ_code, member.organ_code_2016)
+            for code in (member.organ_code, member.organ_code_2016, *member.former_organ_codes)
+            if code
         },
         subsystems=frozenset(
             client
@@ -93,8 +94,9 @@ def _member(form: MemberForm) -> Member:
     return Member(
         id=form.id,
         name=form.name,
-        organ_code=form.organ_code,
-        organ_code_2016=form.organ_code_2016,
+        organ_code=form.organ_code or "",
+        organ_code_2016=form.organ_code_2016 or "",
+        former_organ_codes=tuple(form.former_organ_codes),
         certificate_subject=form.certificate_subject or str(form.id),
         subsystems=tuple(SubsystemId(form.id, code) for code in form.subsystems),
         maintenance=form.maintenance or "",

@@ -39,6 +39,8 @@ TIMEOUT_SECONDS_MAX = 300
 LIMIT_MAX = 2**31 - 1
 ORGAN_CODE_CHARACTERS_MAX = 35
 
+_EITHER_FORM = [one.pattern.removesuffix(r"\Z") for one in (ORGAN_CODE_2020, ORGAN_CODE_2016)]
+_ANY_ORGAN_CODE = re.compile(rf"({'|'.join(_EITHER_FORM)})\Z")
 _SCHEMA_PATH = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.xsd\Z")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+\Z")
@@ -104,13 +106,21 @@ ServiceIdText = Annotated[
 ]
 OrganCodeText = Annotated[
     str,
-    matching(ORGAN_CODE_2020, "an organ code of Decision 20/2020 as H41 or H41.5.3"),
+    matching(
+        ORGAN_CODE_2020,
+        "an organ code of Decision 20/2020 as H41 or H41.5.3, or an enterprise's registration code",
+    ),
     pattern_schema(ORGAN_CODE_2020),
 ]
 OrganCode2016Text = Annotated[
     str,
     matching(ORGAN_CODE_2016, "an organ code of QCVN 102:2016 as 000.00.00.H41"),
     pattern_schema(ORGAN_CODE_2016),
+]
+FormerOrganCodeText = Annotated[
+    str,
+    matching(_ANY_ORGAN_CODE, "an organ code as H41 or 000.00.00.H41"),
+    pattern_schema(_ANY_ORGAN_CODE),
 ]
 SchemaPathText = Annotated[
     str,
@@ -222,10 +232,13 @@ class MemberForm(SettingsForm):
     """The agency as messages name it: `VN/GOV/H41`."""
     name: SettingText
     """Its Vietnamese name."""
-    organ_code: OrganCodeText
-    """Its organ code of Decision 20/2020: `H41`."""
-    organ_code_2016: OrganCode2016Text
-    """Its organ code of QCVN 102:2016: `000.00.00.H41`."""
+    organ_code: OrganCodeText | None = None
+    """Its organ code of Decision 20/2020: `H41`, if it has one; a company's is its registration
+    code."""
+    organ_code_2016: OrganCode2016Text | None = None
+    """Its organ code of QCVN 102:2016: `000.00.00.H41`, if it has one."""
+    former_organ_codes: Annotated[list[FormerOrganCodeText], Field(default_factory=list)]
+    """Organ codes, in either form, of agencies that were merged into it; they lead to it, too."""
     subsystems: Annotated[list[IdentifierPartText], Field(min_length=1, default_factory=list)]
     """The codes of its systems. The agency itself may ask and be asked, too."""
     certificate_subject: SettingText | None = None

@@ -48,7 +48,6 @@ def collection(citizen: sqlite3.Row, find: FindCitizen) -> etree._Element:
             record,
             group,
             citizen[f"{prefix}_province"],
-            district=citizen[f"{prefix}_district"],
             commune=citizen[f"{prefix}_commune"],
             detail=citizen[f"{prefix}_detail"],
         )
@@ -88,13 +87,11 @@ def _add_place(
     group: str,
     province: str,
     *,
-    district: str | None = None,
     commune: str | None = None,
     detail: str | None = None,
 ) -> None:
     place = _add(record, group)
     _add(place, "MaTinhThanh", province)
-    _add_known(place, "MaQuanHuyen", district)
     _add_known(place, "MaPhuongXa", commune)
     _add_known(place, "ChiTiet", detail)
     _add(place, "QuocGia", _COUNTRY)

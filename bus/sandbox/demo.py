@@ -30,8 +30,8 @@ OFFICE = "VN/GOV/H41/motcua"
 STRANGER = "VN/GOV/G03/tuyensinh"
 LOOK_UP = "VN/GOV/G01/dancu/TraCuuThongTinCongDan/v1"
 CONFIRM = "VN/GOV/G01/dancu/XacThucThongTinCongDan/v1"
-ENTERPRISE = "VN/GOV/G05/dkdn/chiTietDoanhNghiep/v1"
-CASE = "000.00.00.H41-261121-0001"
+ENTERPRISE = "VN/GOV/G12/dkdn/chiTietDoanhNghiep/v1"
+CASE = "000.00.00.H41-260101-0001"
 OFFICER = "CB-H41-0117"
 
 

@@ -218,7 +218,7 @@ def _address(place: Place) -> Row:
     return {
         "CityID": place.province_code,
         "CityName": place.province_name,
-        "DistrictID": place.district_code,
+        "DistrictID": None,
         "DistrictName": None,
         "WardID": place.commune_code,
         "WardName": place.commune_name,

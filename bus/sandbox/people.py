@@ -48,14 +48,13 @@ class Citizen:
     religion: str
     blood_group: str
     birth_province: str
-    """Two digits of the province where the birth was registered."""
+    """Where the birth was registered, as the province is called now: the personal number keeps the
+    code that it had then."""
     home_province: str
     permanent_province: str
-    permanent_district: str | None
     permanent_commune: str
     permanent_detail: str
     current_province: str
-    current_district: str | None
     current_commune: str
     current_detail: str
     marital_status: str = SINGLE
@@ -97,14 +96,12 @@ class _Register:
             ethnicity="01" if rng.random() < 0.87 else f"{rng.randint(2, 54):02}",
             religion="00" if rng.random() < 0.85 else f"{rng.randint(1, 6):02}",
             blood_group="00" if rng.random() < 0.5 else f"{rng.randint(1, 4):02}",
-            birth_province=registered[1:],
+            birth_province=place.province_code,
             home_province=place.province_code,
             permanent_province=place.province_code,
-            permanent_district=place.district_code,
             permanent_commune=place.commune_code,
             permanent_detail=f"{place.street}, {place.commune_name}",
             current_province=current.province_code,
-            current_district=current.district_code,
             current_commune=current.commune_code,
             current_detail=f"{current.street}, {current.commune_name}",
         )

@@ -1,7 +1,7 @@
-"""Name the provinces of 07/2025 and, as sample data, some communes of each.
+"""Name the provinces since 1 July 2025 and, as sample data, some communes of each.
 
-The 34 codes are those of Decision 19/2025/QĐ-TTg. The list of communes is not packaged here:
-their names and codes are invented, but for a few names of Nghệ An.
+Two levels: province and commune. The 34 codes are those of Decision 19/2025/QĐ-TTg. The list of
+communes is not packaged here: their names and codes are invented, but for a few of Nghệ An.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PROVINCES = MappingProxyType(
         "56": ("Tỉnh Khánh Hòa", ("056", "058")),
         "66": ("Tỉnh Đắk Lắk", ("066", "054")),
         "68": ("Tỉnh Lâm Đồng", ("068", "067", "060")),
-        "75": ("Thành phố Đồng Nai", ("075", "070")),
+        "75": ("Tỉnh Đồng Nai", ("075", "070")),
         "79": ("Thành phố Hồ Chí Minh", ("079", "074", "077")),
         "80": ("Tỉnh Tây Ninh", ("072", "080")),
         "82": ("Tỉnh Đồng Tháp", ("087", "082")),
@@ -88,13 +88,12 @@ _STREETS = (
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An address after 07/2025; `district_code` stands where an old record was not brought up."""
+    """An address in a commune of a province; there is no district between them any more."""
 
     province_code: str
     commune_code: str
     commune_name: str
     street: str
-    district_code: str | None = None
 
     @property
     def province_name(self) -> str:
@@ -114,10 +113,12 @@ def draw_place(rng: Random, province_code: str) -> Place:
     """An address somewhere in a province."""
     names = _COMMUNES_OF_NGHE_AN if province_code == NGHE_AN else _COMMUNES_ELSEWHERE
     index = rng.randrange(len(names))
+    house = rng.randint(1, 299)
+    street = rng.choice(_STREETS)
+    alley = f"{rng.randint(1, 973)}/" if rng.random() < 0.08 else ""
     return Place(
         province_code,
         f"{province_code}{index * 3 + 1:03}",
         names[index],
-        f"Số {rng.randint(1, 299)} {rng.choice(_STREETS)}",
-        f"{rng.randint(1, 973):03}" if rng.random() < 0.08 else None,
+        f"Số {alley}{house} {street}",
     )

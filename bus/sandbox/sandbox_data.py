@@ -18,7 +18,7 @@ from bus.sandbox.places import NGHE_AN
 
 SEED_DEFAULT = 2026
 POPULATION_SERVICES = "VN/GOV/G01/dancu"
-REGISTRY_SERVICES = "VN/GOV/G05/dkdn"
+REGISTRY_SERVICES = "VN/GOV/G12/dkdn"
 _POPULATION_NAMESPACE = "http://dancuquocgia.bca"
 _DOCUMENT = "Giấy đề nghị đăng ký doanh nghiệp"
 _REGISTRY_NAMESPACE = "urn:lienthong:dang-ky-doanh-nghiep:1.0"

@@ -1,7 +1,7 @@
 """Hand in files through an access point, with zeep, which sends no attachments by itself.
 
     python zeep_attachments.py --access-point http://127.0.0.1:8081 --client VN/GOV/H41/motcua \\
-        --service VN/GOV/G05/dkdn/nopTaiLieu/v1 --journal 39-26-0000123 de-nghi.pdf dieu-le.pdf
+        --service VN/GOV/G12/dkdn/nopTaiLieu/v1 --journal 39-26-0000123 de-nghi.pdf dieu-le.pdf
 
 `AttachingTransport` is the part to copy; it needs zeep alone. The receipt that comes back is an
 attachment too: it is printed. Ends with 1 if the hub or the agency says no.

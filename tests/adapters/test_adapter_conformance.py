@@ -30,7 +30,7 @@ class TestPopulation(conformance.AdapterConformance):
 
 class TestBusinessRegistry(conformance.AdapterConformance):
     folder = ADAPTERS / "business_registry"
-    provider = "VN/GOV/G05/dkdn"
+    provider = "VN/GOV/G12/dkdn"
     schema = "dkdn/1.0/dkdn.xsd"
     address_settings = ("url", "token_url")
 

@@ -19,7 +19,7 @@ from bus.kit.contract import Answer, RecipientRefused, attachment_of_bytes
 from bus.sandbox.sandbox_data import story
 
 NAMESPACE = "urn:lienthong:dang-ky-doanh-nghiep:1.0"
-SERVICE = "VN/GOV/G05/dkdn/nopTaiLieu/v1"
+SERVICE = "VN/GOV/G12/dkdn/nopTaiLieu/v1"
 SCHEMA = etree.XMLSchema(etree.parse(schemas.FOLDER / "dkdn/1.0/dkdn.xsd"))
 DOCUMENTS = (
     attachment_of_bytes(b"%PDF-1.7" + bytes(2_000_000), content_id="a@x", media_type="a/pdf"),

@@ -292,7 +292,7 @@ for _name, _block, _old, _new, _code in (
     ("a service of another kind", "service", b'"SERVICE"', b'"SUBSYSTEM"', _INVALID),
     ("an unknown subsystem", "client", b"motcua", b"khongco", "sender.client-unknown"),
     ("an unknown agency", "service", b">G01<", b">Z99<", "route.recipient-unknown"),
-    ("another agency", "service", b">G01<", b">G05<", "route.service-unknown"),
+    ("another agency", "service", b">G01<", b">G12<", "route.service-unknown"),
     ("another version", "service", b">v1<", b">v2<", "route.service-unknown"),
     ("another instance", "service", b">VN<", b">EE<", "route.recipient-unknown"),
 ):

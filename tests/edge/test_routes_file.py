@@ -400,3 +400,67 @@ def test_editors_and_the_hub_take_the_same_identifiers(
         assert not re.search(pattern, text), text
         with pytest.raises(ValidationError):
             adapter.validate_python(text)
+
+
+# --- organ codes -----------------------------------------------------------------------------
+
+COMPANY = """\
+  - id: VN/COM/0100109106
+    name: Một công ty
+    subsystems: [hoadon]
+"""
+
+
+def test_a_company_without_an_organ_code_is_a_member_like_any_other() -> None:
+    read = nation(SMALL.replace("services:\n", f"{COMPANY}services:\n", 1))
+
+    company = MemberId.parse("VN/COM/0100109106")
+    assert (read.members[company].organ_code, read.members[company].organ_code_2016) == ("", "")
+    assert SubsystemId.parse("VN/COM/0100109106/hoadon") in read.subsystems
+    assert company not in read.member_by_organ_code.values()
+    assert "" not in read.member_by_organ_code
+
+
+@pytest.mark.parametrize("missing", ["organ_code", "organ_code_2016"])
+def test_an_agency_may_have_one_form_of_the_organ_code_only(missing: str) -> None:
+    lines = [line for line in SMALL.splitlines() if line.strip() != f"{missing}: H41"]
+    lines = [line for line in lines if line.strip() != f"{missing}: 000.00.00.H41"]
+
+    read = nation("\n".join(lines) + "\n")
+
+    codes = [code for code, member in read.member_by_organ_code.items() if "H41" in str(member)]
+    assert len(codes) == 1
+
+
+@pytest.mark.parametrize("code", ["0100109106", "0100109106-001"])
+def test_the_organ_code_of_an_enterprise_is_its_registration_code(code: str) -> None:
+    company = COMPANY + f'    organ_code: "{code}"\n'
+
+    read = nation(SMALL.replace("services:\n", f"{company}services:\n", 1))
+
+    assert read.member_by_organ_code[code] == MemberId.parse("VN/COM/0100109106")
+
+
+def test_the_codes_of_agencies_that_were_merged_lead_to_the_one_that_took_them_in() -> None:
+    read = read_nation(REFERENCE)
+
+    finance = MemberId.parse("VN/GOV/G12")
+    assert {read.member_by_organ_code[code] for code in ("G05", "000.00.00.G05")} == {finance}
+    assert MemberId.parse("VN/GOV/G05") not in read.members
+
+
+@pytest.mark.parametrize(
+    ("codes", "told"),
+    [
+        ("[G22]", "G22 stands twice, first at members[0].organ_code (line 6)"),
+        ("[H41]", "H41 stands twice, first at members[1].organ_code (line 11)"),
+        ("[G05, G05]", "G05 stands twice, first at members[1].former_organ_codes[0]"),
+        ("[g05]", "expected an organ code as H41 or 000.00.00.H41"),
+    ],
+)
+def test_a_former_code_is_nobody_elses_and_has_one_of_the_two_forms(codes: str, told: str) -> None:
+    text = SMALL.replace("organ_code: H41\n", f"organ_code: H41\n    former_organ_codes: {codes}\n")
+
+    (problem,) = problems_of(text)
+
+    assert told in problem

@@ -125,7 +125,7 @@ def test_without_the_key_of_an_answering_agency_it_does_not_start(
 
     assert [problem.path for problem in caught.value.problems] == [
         "signers.VN/GOV/G01",
-        "signers.VN/GOV/G05",
+        "signers.VN/GOV/G12",
     ]
 
 

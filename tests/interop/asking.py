@@ -10,7 +10,7 @@ from bus.sandbox.description import Description
 from bus.sandbox.sandbox_data import Story, story
 from tests.nation import CLIENT, HUB, LOOKUP
 
-HAND_IN = ServiceId.parse("VN/GOV/G05/dkdn/nopTaiLieu/v1")
+HAND_IN = ServiceId.parse("VN/GOV/G12/dkdn/nopTaiLieu/v1")
 """A service that takes attachments and gives one back."""
 
 

@@ -20,6 +20,7 @@ from bus.core.citizen_identifiers import (
 )
 from bus.sandbox.enterprises import ACTIVE, ENTERPRISE_STATUSES, build_enterprises
 from bus.sandbox.people import ADULT_YEARS, SNAPSHOT_DAY, build_population
+from bus.sandbox.places import PROVINCES
 from bus.sandbox.sandbox_data import build_data, story
 
 ADULT_BIRTH_YEAR_MAX = SNAPSHOT_DAY.year - ADULT_YEARS - 1
@@ -72,7 +73,7 @@ def test_every_personal_number_agrees_with_province_birth_and_sex(
         number = PersonalNumber.parse(row["personal_number"])
         number.check_birth(int(row["birth"][:4]))
         number.check_sex(Sex.FEMALE if row["sex"] == "2" else Sex.MALE)
-        assert number.province_code == f"0{row['birth_province']}"
+        assert number.province_code in PROVINCES[row["birth_province"]][1]
 
 
 def test_every_name_is_composed_unicode(population: sqlite3.Connection) -> None:
@@ -135,9 +136,42 @@ def test_only_minors_have_a_guardian_and_all_of_them_do(population: sqlite3.Conn
     assert count(population, wrong, ADULT_BIRTH_YEAR_MAX) == 0
 
 
-def test_most_addresses_have_no_district_any_more(population: sqlite3.Connection) -> None:
-    with_district = count(population, "SELECT count(permanent_district) FROM citizens")
-    assert 0 < with_district < 2000
+def test_the_nation_is_that_of_after_the_mergers_in_every_column(
+    population: sqlite3.Connection, registry: sqlite3.Connection
+) -> None:
+    assert (
+        len(PROVINCES),
+        sum(name.startswith("Thành phố") for name, _ in PROVINCES.values()),
+    ) == (
+        34,
+        6,
+    )
+    for column in ("birth_province", "home_province", "permanent_province", "current_province"):
+        found = population.execute(f"SELECT DISTINCT {column} FROM citizens")
+        assert {row[0] for row in found} <= set(PROVINCES)
+    cities = registry.execute("SELECT DISTINCT CityID, CityName FROM enterprises").fetchall()
+    assert all(PROVINCES[city][0] == name for city, name in cities)
+
+
+def test_nobody_lives_in_a_district_any_more(
+    population: sqlite3.Connection, registry: sqlite3.Connection
+) -> None:
+    assert not [
+        row[1] for row in population.execute("PRAGMA table_info(citizens)") if "dist" in row[1]
+    ]
+    assert count(registry, "SELECT count(DistrictID) + count(DistrictName) FROM enterprises") == 0
+
+
+def test_a_number_keeps_the_code_of_a_province_that_was_merged(
+    population: sqlite3.Connection,
+) -> None:
+    rows = population.execute("SELECT substr(personal_number, 1, 3), birth_province FROM citizens")
+    pairs = {tuple(row) for row in rows}
+
+    assert all(former in PROVINCES[province][1] for former, province in pairs)
+    assert ("024", "24") in pairs
+    assert ("015", "15") in pairs
+    assert ("044", "44") in pairs
 
 
 def test_every_enterprise_code_has_its_check_digit(registry: sqlite3.Connection) -> None:

@@ -1,7 +1,7 @@
 // Hand in a file of a dossier through an access point, with npm soap: it sends attachments as MTOM.
 //
 //   node hand_in.js --access-point http://127.0.0.1:8081 --client VN/GOV/H41/motcua \
-//     --service VN/GOV/G05/dkdn/nopTaiLieu/v1 --journal 40-20-07778550100 de-nghi.pdf
+//     --service VN/GOV/G12/dkdn/nopTaiLieu/v1 --journal 40-20-07778550100 de-nghi.pdf
 //
 // It needs `npm install` and header_signing.js beside it, for the header blocks alone. Prints the
 // receipt that comes back as a file. Ends with 1 if the hub or the agency says no.
