@@ -21,7 +21,7 @@ from bus.sandbox.revocation_register import REASONS
 from bus.sandbox.run_state import AlreadyRunning
 from bus.sandbox.sandbox_data import SEED_DEFAULT
 from bus.sandbox.status import STOPPED, Status, read_status
-from bus.sandbox.up import Wish, down, supervise, up_detached
+from bus.sandbox.up import COULD_NOT_START, READY, Wish, down, supervise, up_detached
 
 
 @click.group()
@@ -46,7 +46,7 @@ def up(folder: Path, port: int, seed: int, log_level: str, *, detach: bool) -> N
     with telling_errors():
         try:
             if detach:
-                up_detached(wish)
+                up_detached(wish, tell=click.echo)
                 _announce(wish.folder)
                 return
             is_whole = supervise(
@@ -57,7 +57,7 @@ def up(folder: Path, port: int, seed: int, log_level: str, *, detach: bool) -> N
         except AlreadyRunning as error:
             fail(str(error), code=FOUND)
         except (NotStarted, OSError) as error:
-            fail(f"The sandbox could not be started. {error}")
+            fail(f"{COULD_NOT_START} {error}")
     if not is_whole:
         fail("The sandbox is down; it did not stay whole, see above.", code=FOUND)
     click.echo("The sandbox is down.")
@@ -151,7 +151,7 @@ def issue(subsystem: str, folder: Path) -> None:
 def _announce(folder: Path, hint: str = "`lienthong sandbox down` ends it.") -> None:
     described: Description = read_description(folder)
     first = described.services[0]
-    click.echo(f"The sandbox is ready: {described.hub_url}  ({folder})")
+    click.echo(f"{READY}: {described.hub_url}  ({folder})")
     click.echo(f"  {len(described.services)} services, {len(described.subsystems)} subsystems")
     click.echo("  Ask something:")
     click.echo(

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from bus.core.identifiers import MemberId, SubsystemId
 from bus.edge.key_store import read_ed25519_key
 from bus.edge.routes_file import read_nation
+from bus.sandbox.kept_edits import write_settings
 from bus.sandbox.nation_files import HUB_HOST, LOG_ORIGIN, PreparedNation, revocation_values
 from bus.sandbox.processes import Program
 from bus.sandbox.run_state import run_folder
 from signing.signed_note import SigningKey
 
 PROGRAM = "access-points"
+_HEADER = "# Written by `lienthong sandbox up`: the access point of one agency.\n"
 SERVED = tuple(
     SubsystemId.parse(text)
     for text in (
@@ -40,8 +40,10 @@ def access_point_urls(ports: Mapping[str, int]) -> dict[SubsystemId, str]:
     return {one: f"http://{HUB_HOST}:{ports[_name(one)]}" for one in SERVED}
 
 
-def write_access_points(nation: PreparedNation, ports: Mapping[str, int]) -> None:
-    """Write the settings of every access point; ports change, so they are written anew."""
+def write_access_points(
+    nation: PreparedNation, ports: Mapping[str, int], tell: Callable[[str], None]
+) -> None:
+    """Write the settings of every access point; what was changed in them stays changed."""
     hub = read_nation(nation.routes).hub.member
     folder = nation.folder / "access-points"
     folder.mkdir(exist_ok=True, mode=0o700)
@@ -49,9 +51,8 @@ def write_access_points(nation: PreparedNation, ports: Mapping[str, int]) -> Non
     (folder / "hub.vkey").write_text(f"{key.verifying_key}\n", "ascii")
     for subsystem in SERVED:
         values = _values(nation, subsystem, hub, ports[_name(subsystem)])
-        text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-        header = "# Written by `lienthong sandbox up`: the access point of one agency.\n"
-        _settings_file(nation.folder, subsystem).write_text(header + text, "utf-8")
+        path = _settings_file(nation.folder, subsystem)
+        write_settings(path, _HEADER, values, mode=0o644, tell=tell)
 
 
 def access_points_program(nation: PreparedNation, log_level: str) -> Program:

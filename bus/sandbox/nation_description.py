@@ -50,7 +50,7 @@ def describe_nation(
                 title=service.title,
                 url=f"{nation.public_url}/services/{known}",
                 wsdl_url=f"{nation.public_url}/services/{known}?wsdl",
-                sample_request=str(samples[str(known)]),
+                sample_request=str(samples.get(str(known), "")),
             )
             for known, service in routes.services.items()
         ),
@@ -68,6 +68,7 @@ def _write_samples(folder: Path) -> dict[str, Path]:
     written = {}
     for service, element in sample_requests(folder / "data").items():
         path = samples / f"{service.split('/')[-2]}.xml"
-        path.write_bytes(element + b"\n")
+        if not path.exists():  # else somebody may have changed it to ask something else
+            path.write_bytes(element + b"\n")
         written[service] = path
     return written

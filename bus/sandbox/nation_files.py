@@ -1,7 +1,7 @@
 """Write the files of a whole nation: keys, certificates, secrets, routes.yaml and hub.yaml.
 
 What exists is kept, so that a sandbox can be started again on its own log; hub.yaml alone is
-written anew, because ports change.
+written anew, because ports change, with what was changed in it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -25,6 +24,7 @@ from bus.edge.signer_settings import SignerFiles
 from bus.sandbox.authority import Authority, Holder, KeyKind, StatusSources
 from bus.sandbox.authority_files import OCSP_PATH, TIME_PATH, AuthorityFiles, authority_url
 from bus.sandbox.business_registry_agency import TOKEN_PATH
+from bus.sandbox.kept_edits import write_settings
 from bus.sandbox.population_agency import SERVICE_PATH
 
 HUB_HOST = "127.0.0.1"
@@ -83,6 +83,7 @@ def prepare_nation(
     authority_port: int = 0,
     operations_port: int = 0,
     routes: Path | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> PreparedNation:
     """Write what is missing below `folder`, and hub.yaml; a hub can start from it.
 
@@ -92,6 +93,8 @@ def prepare_nation(
     """
     for name in ("keys", "trust", "state", "log", "authority"):
         (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Private keys: wherever the folder lies, no repository shall take them in.
+    _keep(folder / ".gitignore", lambda: b"*\n", mode=0o644)
     source = routes or reference_routes()
     _keep(folder / "routes.yaml", source.read_bytes, mode=0o644)
     nation = read_nation(folder / "routes.yaml")
@@ -116,10 +119,8 @@ def prepare_nation(
         authority_port=authority_port,
         operations_port=operations_port,
     )
-    text = yaml.safe_dump(
-        _hub_values(prepared, nation, hub_port), sort_keys=False, allow_unicode=True
-    )
-    _write(prepared.hub_settings, (_HEADER + text).encode(), mode=0o600)
+    values = _hub_values(prepared, nation, hub_port)
+    write_settings(prepared.hub_settings, _HEADER, values, mode=0o600, tell=tell)
     return prepared
 
 

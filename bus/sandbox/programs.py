@@ -9,8 +9,10 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 from urllib.parse import urlsplit
 
@@ -68,13 +70,19 @@ def _is_still_there(claim: IO[bytes]) -> bool:
 
 
 def free_ports(
-    hub_port: int, *, authority_port: int = 0, hub_port_usual: int = HUB_PORT_USUAL
+    hub_port: int,
+    *,
+    authority_port: int = 0,
+    hub_port_usual: int = HUB_PORT_USUAL,
+    again: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, int]:
     """A port for each process. Somebody may take one before it is used: then `up` says so.
 
-    `authority_port` stands in certificates and is taken again if it is free.
+    `authority_port` stands in certificates and is taken again if it is free; so are those of
+    `again`, by which this sandbox was known before.
     """
-    usual = {"hub": hub_port or hub_port_usual, AUTHORITY: authority_port}
+    usual = {**again, "hub": hub_port or hub_port_usual or again.get("hub", 0)}
+    usual[AUTHORITY] = authority_port or again.get(AUTHORITY, 0)
     found = {}
     held = []
     try:
@@ -95,6 +103,24 @@ def free_ports(
         for door in held:
             door.close()
     return found
+
+
+def read_ports(folder: Path) -> dict[str, int]:
+    """The ports that a sandbox had when it was up the last time; none, if it never was."""
+    try:
+        found = json.loads(_ports_file(folder).read_bytes())
+        return {str(name): port for name, port in found.items() if isinstance(port, int)}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def write_ports(folder: Path, ports: Mapping[str, int]) -> None:
+    """Remember the ports of a sandbox for its next time."""
+    _ports_file(folder).write_text(json.dumps(dict(ports)), "ascii")
+
+
+def _ports_file(folder: Path) -> Path:
+    return run_folder(folder) / "ports.json"
 
 
 def agency_program(nation: PreparedNation, agency: str) -> Program:

@@ -24,6 +24,7 @@ from bus.sandbox.access_points import (
 )
 from bus.sandbox.authority_files import AuthorityFiles
 from bus.sandbox.description import FILE, Description, write_description
+from bus.sandbox.kept_edits import edited_port
 from bus.sandbox.nation_description import describe_nation
 from bus.sandbox.nation_files import prepare_nation
 from bus.sandbox.processes import Program, end, identify, start
@@ -40,7 +41,9 @@ from bus.sandbox.programs import (
     free_ports,
     health_urls,
     hub_program,
+    read_ports,
     release_usual_port,
+    write_ports,
 )
 from bus.sandbox.run_state import (
     HUB_END_SECONDS_MAX,
@@ -53,8 +56,12 @@ from bus.sandbox.run_state import (
 )
 from bus.sandbox.sandbox_data import SEED_DEFAULT, build_data
 
-READY_SECONDS_MAX = 60.0
-"""How long every process together may take until it answers."""
+READY_SECONDS_MAX = 180.0
+"""How long every process together may take until it answers, on a machine with much else to do.
+One that ends before is seen at once."""
+COULD_NOT_START = "The sandbox could not be started."
+READY = "The sandbox is ready"
+"""How what is told of a start begins, when it failed and when it did not."""
 _POLL_SECONDS = 0.05
 _WATCH_SECONDS = 0.5
 
@@ -88,12 +95,15 @@ class RunningSandbox:
         _end_left_over(folder)
         (folder / FILE).unlink(missing_ok=True)
         named = AuthorityFiles(folder).port_in_certificates()
-        self._usual_port = None if self._wish.port else claim_usual_port()
+        wanted = self._wish.port or edited_port(folder / "hub.yaml", "listen")
+        self._usual_port = None if wanted else claim_usual_port()
         ports = free_ports(
-            self._wish.port,
+            wanted,
             authority_port=named,
             hub_port_usual=HUB_PORT_USUAL if self._usual_port else 0,
+            again=read_ports(folder),
         )
+        write_ports(folder, ports)
         _keep_data(folder / "data", self._wish.seed, self._tell)
         nation = prepare_nation(
             folder,
@@ -102,12 +112,13 @@ class RunningSandbox:
             agency_ports={agency: ports[agency] for agency in AGENCIES},
             authority_port=ports[AUTHORITY],
             operations_port=ports[OPERATIONS],
+            tell=self._tell,
         )
         self._start(authority_program(nation))
         for agency in AGENCIES:
             self._start(agency_program(nation, agency))
         self._start(hub_program(nation, self._wish.log_level))
-        write_access_points(nation, ports)
+        write_access_points(nation, ports, self._tell)
         self._start(access_points_program(nation, self._wish.log_level))
         access_points = access_point_urls(ports)
         self._await_ready(health_urls(nation))
@@ -211,8 +222,10 @@ def supervise(wish: Wish, *, tell: Callable[[str], None], announce: Callable[[],
 # --- from outside ---------------------------------------------------------------------------------
 
 
-def up_detached(wish: Wish) -> None:
+def up_detached(wish: Wish, tell: Callable[[str], None] = lambda _: None) -> None:
     """Start a sandbox that outlives us; when it returns, everything is ready.
+
+    `tell` hears what there was to be told until then.
 
     Raises AlreadyRunning, NotStarted.
     """
@@ -229,9 +242,15 @@ def up_detached(wish: Wish) -> None:
     while True:
         state = read_run_state(wish.folder)
         if state is not None and state.supervisor.pid == supervisor.pid and state.is_ready:
+            for line in output.read_text("utf-8", "replace").splitlines():
+                if line.startswith(READY):
+                    break
+                tell(line)
             return
         if supervisor.poll() is not None:
-            raise NotStarted(output.read_text("utf-8", "replace").strip())
+            words = output.read_text("utf-8", "replace").strip()
+            # Whoever catches this says so itself.
+            raise NotStarted(words.rpartition(COULD_NOT_START)[2].strip())
         if time.monotonic() > deadline:
             supervisor.terminate()
             raise NotStarted(f"The sandbox is not ready in time; see {output}.")
@@ -268,6 +287,7 @@ def _forget_run(folder: Path) -> None:
 def _keep_data(data: Path, seed: int, tell: Callable[[str], None]) -> None:
     if data.is_dir():
         return
+    shutil.rmtree(data.with_name("samples"), ignore_errors=True)  # they ask what other data answers
     tell("Inventing people and enterprises …")
     new = data.with_name("data.new")
     shutil.rmtree(new, ignore_errors=True)

@@ -43,7 +43,7 @@ def test_clients_come_with_both_kinds_of_key_and_the_hub_signs_with_p_256(
 
     clients = [name for name in map(str, prepared.signers) if name.endswith("/motcua")]
     assert {is_rsa(name) for name in clients} == {True, False}
-    for name in ("VN/GOV/G22/truclienthong", "VN/GOV/G01/dancu", "VN/GOV/G05/dkdn"):
+    for name in ("VN/GOV/G22/truclienthong", "VN/GOV/G01/dancu", "VN/GOV/G12/dkdn"):
         assert not is_rsa(name)
 
 
@@ -60,7 +60,7 @@ def test_hub_yaml_names_the_answering_agencies_and_their_addresses(
 ) -> None:
     settings = read_hub_settings(prepared.hub_settings)
 
-    assert [str(member) for member in settings.signers] == ["VN/GOV/G01", "VN/GOV/G05"]
+    assert [str(member) for member in settings.signers] == ["VN/GOV/G01", "VN/GOV/G12"]
     assert settings.agencies["population"]["url"].startswith("http://127.0.0.1:9001/")
     assert settings.show_precise_faults
     assert settings.public_url == prepared.public_url == "http://127.0.0.1:8080"
@@ -72,6 +72,7 @@ def test_preparing_again_keeps_keys_and_takes_new_ports(tmp_path: Path) -> None:
     first = prepare_nation(tmp_path, now=NOW, hub_port=8080, agency_ports=PORTS)
     before = {path: path.read_bytes() for path in tmp_path.glob("*/*")}
 
+    assert (tmp_path / ".gitignore").read_text() == "*\n"
     second = prepare_nation(tmp_path, now=NOW, hub_port=8081, agency_ports=PORTS)
 
     assert {path: path.read_bytes() for path in tmp_path.glob("*/*")} == before
