@@ -358,9 +358,10 @@ def _open_agencies(
     closings: dict[str, Callable[[], None]] = {}
     # Opened first and closed last: what others wrote cannot keep the log from being closed.
     resources.own_together(closings, seconds_max=ADAPTERS_CLOSE_SECONDS_MAX)
-    manifests = {} if given is not None else read_adapter_folder(settings.adapters)
+    wanted = sorted({service.adapter for service in nation.services.values()})
+    manifests = {} if given is not None else read_adapter_folder(settings.adapters, wanted)
     calls_max = nation.limits.adapter_calls_at_once_max
-    for adapter_id in sorted({service.adapter for service in nation.services.values()}):
+    for adapter_id in wanted:
         if given is not None:
             adapter, concurrency = given[adapter_id], calls_max
         else:

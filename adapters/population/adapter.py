@@ -25,6 +25,7 @@ from bus.kit.contract import (
     PayloadRejected,
     Query,
     RecipientUnavailable,
+    SettingRefused,
 )
 from bus.kit.identifiers import IdentifierInvalid, PersonalNumber
 from bus.kit.schema_files import schema_file
@@ -169,5 +170,5 @@ NAME_FORMS: Mapping[str, Callable[[str], str]] = MappingProxyType(
 
 def _name_form(chosen: str) -> Callable[[str], str]:
     if chosen not in NAME_FORMS:
-        raise ValueError(f"name_form must be one of {', '.join(NAME_FORMS)}")
+        raise SettingRefused(chosen, f"expected one of {', '.join(NAME_FORMS)}")
     return NAME_FORMS[chosen]

@@ -72,10 +72,11 @@ def show(
     """
     folder = path / "log" if (path / "log" / DATABASE).exists() else path
     keys = folder.absolute().parent / "keys"
-    shown = 0
+    shown, size = 0, 0
     try:
         sealer = _sealer(read_key_path or keys / "log-read.key") if payload else None
         with open_log_reader(folder) as reader:
+            size = reader.size
             if index is not None:
                 found: Iterable[StoredEntry] = reader.entries(index, index + 1)
             elif message is not None:
@@ -92,7 +93,10 @@ def show(
                 shown += 1
     except (BusError, ConfigurationError, LeafInvalid, OSError) as error:
         fail(f"The log cannot be read: {error}")
-    context.exit(DONE if shown else FOUND)
+    if shown == 0:
+        entries = f"has {size:,} entries, from 0 on" if size else "is empty"
+        fail(f"No such entry: the log {entries}.", code=FOUND)
+    context.exit(DONE)
 
 
 def _select(

@@ -16,15 +16,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from bus.core.errors import ConfigurationError, Problem
 from bus.edge.access_point_settings import TlsFiles
-from bus.edge.key_store import why_not_private
+from bus.edge.key_store import read_certificate_file, read_private
 
 
 def make_tls_context(files: TlsFiles, pinned: Iterable[x509.Certificate]) -> ssl.SSLContext:
     """The server side of TLS 1.2 or later. Raises ConfigurationError."""
-    if not files.key.is_file():
-        raise _refused(str(files.key), "cannot be read")
-    if reason := why_not_private(files.key):
-        raise _refused(str(files.key), reason)
+    read_private(files.key, "a private key in PEM")
+    read_certificate_file(files.certificate)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:

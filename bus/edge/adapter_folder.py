@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 from bus.core.errors import ConfigurationError, Problem
@@ -14,18 +14,29 @@ from bus.kit.yaml_document import path_text, read_yaml
 FILE_SUFFIX = "_file"
 
 
-def read_adapter_folder(folder: Path) -> Mapping[str, Manifest]:
-    """Every manifest below a folder, by adapter id.
+def adapter_names(folder: Path) -> list[str]:
+    """The adapters in a folder, whether their manifests are sound or not.
 
-    Raises ConfigurationError with every problem of every manifest.
+    Raises ConfigurationError: it is no folder.
     """
     if not folder.is_dir():
         raise ConfigurationError([Problem(str(folder), "", "expected a folder of adapters")])
+    return sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST_NAME}"))
+
+
+def read_adapter_folder(folder: Path, wanted: Container[str]) -> Mapping[str, Manifest]:
+    """The manifests below a folder that are wanted and there, by adapter id.
+
+    What an integrator still works at, and no service names, stops nobody. Raises
+    ConfigurationError with every problem of every manifest.
+    """
     manifests: dict[str, Manifest] = {}
     problems: list[Problem] = []
-    for path in sorted(folder.glob(f"*/{MANIFEST_NAME}")):
+    for name in adapter_names(folder):
+        if name not in wanted:
+            continue
         try:
-            manifest = read_manifest(path.parent)
+            manifest = read_manifest(folder / name)
         except ConfigurationError as error:
             problems += error.problems
         else:
@@ -72,9 +83,14 @@ def read_adapter_settings(
 
 def open_adapter(manifest: Manifest, given: Mapping[str, str], *, settings_file: Path) -> Adapter:
     """The adapter, ready to answer, with what hub.yaml gives it. Raises ConfigurationError."""
-    return load_adapter(
-        manifest, read_adapter_settings(manifest, given, settings_file=settings_file)
-    )
+    settings = read_adapter_settings(manifest, given, settings_file=settings_file)
+
+    def blame(key: str, message: str) -> Problem:
+        # A secret that came from a file stands in hub.yaml by another name.
+        named = f"{key}{FILE_SUFFIX}" if key and key not in given else key
+        return _problem(settings_file, manifest, named, message)
+
+    return load_adapter(manifest, settings, blame=blame)
 
 
 def _secret_name(manifest: Manifest, key: str) -> str | None:
@@ -86,7 +102,7 @@ def _secret_name(manifest: Manifest, key: str) -> str | None:
 
 
 def _problem(settings_file: Path, manifest: Manifest, key: str, message: str) -> Problem:
-    path = ("agencies", manifest.id, key)
+    path = ("agencies", manifest.id, key) if key else ("agencies", manifest.id)
     try:
         # Read again for the line; problems are rare, and the settings were read without lines.
         document = read_yaml(settings_file.read_bytes(), file=str(settings_file))

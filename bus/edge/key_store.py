@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus.core.errors import ConfigurationError, Problem
+from bus.edge.key_file_kinds import why_not_expected
 from bus.edge.signer_settings import (
     Pkcs12File,
     SignerFiles,
@@ -23,6 +24,7 @@ from bus.edge.signer_settings import (
 from bus.edge.token_keys import open_token_key
 from signing.errors import KeyUnavailable, KeyUnusable
 from signing.keys import (
+    PrivateKey,
     Signer,
     load_certificate,
     load_certificates,
@@ -69,15 +71,14 @@ def read_succession(source: SignerSource) -> KeySuccession:
 
 def _read_pem(files: SignerFiles) -> Signer:
     passphrase = _passphrase(files.passphrase_file)
-    key_pem = _read_private(files.key)
-    private_key = _loaded(files.key, lambda: load_private_key(key_pem, passphrase=passphrase))
+    private_key = _private_key(files.key, passphrase)
     certificate = _read_certificate(files.certificate)
     return _loaded(files.certificate, lambda: make_signer(private_key, certificate))
 
 
 def _read_pkcs12(file: Pkcs12File) -> Signer:
     passphrase = _passphrase(file.passphrase_file)
-    raw = _read_private(file.file)
+    raw = read_private(file.file, "a PKCS #12 file")
     loaded = _loaded(file.file, lambda: load_key_file(raw, passphrase=passphrase))
     return _loaded(
         file.file, lambda: make_signer(loaded.private_key, loaded.certificate, loaded.chain)
@@ -100,14 +101,18 @@ def _passphrase(file: Path | None) -> bytes | None:
 
 
 def _read_certificate(path: Path) -> x509.Certificate:
-    raw = _read(path)
+    raw = read_certificate_file(path)
     return _loaded(path, lambda: load_certificate(raw))
+
+
+def _private_key(path: Path, passphrase: bytes | None = None) -> PrivateKey:
+    pem = read_private(path, "a private key in PEM")
+    return _loaded(path, lambda: load_private_key(pem, passphrase=passphrase))
 
 
 def read_ed25519_key(path: Path) -> Ed25519PrivateKey:
     """An Ed25519 private key in PEM, not encrypted. Raises ConfigurationError."""
-    pem = _read_private(path)
-    key = _loaded(path, lambda: load_private_key(pem))
+    key = _private_key(path)
     if not isinstance(key, Ed25519PrivateKey):
         raise _refused(path, "expected an Ed25519 key")
     return key
@@ -116,7 +121,8 @@ def read_ed25519_key(path: Path) -> Ed25519PrivateKey:
 def read_symmetric_key(path: Path) -> bytes:
     """32 bytes, written in base64. Raises ConfigurationError."""
     try:
-        key = base64.b64decode(_read_private(path).strip(), validate=True)
+        raw = read_private(path, "a key in base64")
+        key = base64.b64decode(raw.strip(), validate=True)
     except binascii.Error as error:
         raise _refused(path, "expected a key in base64") from error
     if len(key) != SYMMETRIC_KEY_BYTES:
@@ -126,7 +132,7 @@ def read_symmetric_key(path: Path) -> bytes:
 
 def read_secret(path: Path) -> str:
     """The first line of a file that only its owner may read. Raises ConfigurationError."""
-    lines = _loaded(path, lambda: _read_private(path).decode().splitlines())
+    lines = _loaded(path, lambda: read_private(path, "a secret").decode().splitlines())
     if not lines or not lines[0]:
         raise _refused(path, "expected a secret in the first line")
     return lines[0]
@@ -138,7 +144,7 @@ def read_certificates(paths: Iterable[Path]) -> tuple[x509.Certificate, ...]:
     problems: list[Problem] = []
     for path in paths:
         try:
-            raw = _read(path)
+            raw = read_certificate_file(path)
             certificates += _loaded(path, lambda raw=raw: load_certificates(raw))  # type: ignore[misc]
         except ConfigurationError as error:
             problems += error.problems
@@ -156,9 +162,19 @@ def _read(path: Path) -> bytes:
         raise _refused(path, f"cannot be read: {error.strerror}") from error
 
 
-def _read_private(path: Path) -> bytes:
+def read_certificate_file(path: Path) -> bytes:
+    """A file that may hold certificates. Raises ConfigurationError."""
     raw = _read(path)
-    if reason := why_not_private(path):
+    if reason := why_not_expected(raw, "a certificate"):
+        raise _refused(path, reason)
+    return raw
+
+
+def read_private(path: Path, expected: str) -> bytes:
+    """A file that only its owner may read, of the kind expected. Raises ConfigurationError."""
+    raw = _read(path)
+    # Before the mode: whoever gave another file's name need not set that file's mode.
+    if reason := why_not_expected(raw, expected) or why_not_private(path):
         raise _refused(path, reason)
     return raw
 

@@ -13,7 +13,7 @@ from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import MemberId
 from bus.core.nation import Nation, Service
 from bus.edge.access_point_settings import is_loopback
-from bus.edge.adapter_folder import open_adapter, read_adapter_folder
+from bus.edge.adapter_folder import adapter_names, open_adapter, read_adapter_folder
 from bus.edge.certificate_checks import (
     anchor_problems,
     anchor_warnings,
@@ -79,10 +79,10 @@ class _Check:
     def run(self) -> None:
         settings = self.settings
         nation = self._made(lambda: read_nation(settings.routes))
-        manifests = self._made(lambda: read_adapter_folder(settings.adapters))
+        names = self._made(lambda: adapter_names(settings.adapters))
         store = self._made(lambda: read_trust_store(settings.trust))
-        if nation is not None and manifests is not None:
-            self._check_adapters(nation, manifests)
+        if nation is not None and names is not None:
+            self._check_adapters(nation, names)
         if nation is not None:
             self._check_schemas(nation)
             self._check_signers(nation, store)
@@ -106,17 +106,37 @@ class _Check:
 
     # --- services, adapters, schemas -----------------------------------------------------------
 
-    def _check_adapters(self, nation: Nation, manifests: Mapping[str, Manifest]) -> None:
+    def _check_adapters(self, nation: Nation, names: list[str]) -> None:
         routes = read_yaml(nation.text, file=str(self.settings.routes))
-        for place, service in enumerate(nation.services.values()):
-            self.problems += _adapter_problems(routes, place, service, manifests)
-        for adapter in self.settings.agencies:
-            if adapter not in manifests:
-                message = "there is no such adapter." + did_you_mean(adapter, manifests)
-                self._hub_problem(("agencies", adapter), message)
         used = {service.adapter for service in nation.services.values()}
-        for adapter in sorted(used & set(manifests)):
-            self._open(manifests[adapter])
+        manifests = {name: self._manifest(name) for name in names if name in used}
+        for place, service in enumerate(nation.services.values()):
+            self.problems += _adapter_problems(routes, place, service, manifests, names)
+        for adapter in self.settings.agencies:
+            if adapter not in names:
+                message = "there is no such adapter." + did_you_mean(adapter, names)
+                self._hub_problem(("agencies", adapter), message)
+        for manifest in manifests.values():
+            if manifest is not None:
+                self._open(manifest)
+        self._check_unused([name for name in names if name not in used])
+
+    def _check_unused(self, names: list[str]) -> None:
+        """What no service names cannot stop the hub: everything about it is a warning."""
+        problems, self.problems = self.problems, []
+        for name in names:
+            manifest = self._manifest(name)
+            if name in self.settings.agencies:
+                message = "no service in routes.yaml names this adapter: it is not used"
+                place = ("agencies", name)
+                self.warnings.append(self.settings_document.problem(place, message))
+                if manifest is not None:
+                    self._open(manifest)
+        self.warnings += self.problems
+        self.problems = problems
+
+    def _manifest(self, name: str) -> Manifest | None:
+        return self._made(lambda: read_adapter_folder(self.settings.adapters, {name})[name])
 
     def _open(self, manifest: Manifest) -> None:
         given = self.settings.agencies.get(manifest.id, {})
@@ -223,14 +243,21 @@ class _Check:
 
 
 def _adapter_problems(
-    routes: YamlDocument, place: int, service: Service, manifests: Mapping[str, Manifest]
+    routes: YamlDocument,
+    place: int,
+    service: Service,
+    manifests: Mapping[str, Manifest | None],
+    names: Iterable[str],
 ) -> Iterable[Problem]:
+    """A manifest that is None was told of already."""
     path = ("services", place, "adapter")
     manifest = manifests.get(service.adapter)
-    if manifest is None:
+    if service.adapter not in manifests:
         message = f"there is no adapter {service.adapter}."
-        yield routes.problem(path, message + did_you_mean(service.adapter, manifests))
-    elif not manifest.carries(service.id.service_code, service.id.service_version):
+        yield routes.problem(path, message + did_you_mean(service.adapter, names))
+    elif manifest is not None and not manifest.carries(
+        service.id.service_code, service.id.service_version
+    ):
         named = f"{service.id.service_code}/{service.id.service_version}"
         yield routes.problem(path, f"the adapter {service.adapter} does not carry {named}")
 

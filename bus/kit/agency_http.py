@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from errno import ENOENT
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -42,6 +43,7 @@ from bus.core.errors import (
 from bus.core.limits import Limits
 from bus.kit.clock import Deadline
 from bus.kit.multipart import MultipartIntake, WholeMessage
+from bus.kit.refused_settings import SettingRefused
 from bus.kit.spool import Spool
 from bus.protocols.mime.content_type import MULTIPART_RELATED, parse_content_type
 from signing.attachments import Attachment
@@ -123,10 +125,12 @@ class AgencyHttp:
         """`authority_file`: PEM of the CAs to trust instead of the public ones. With a `spool`
         replies may have attachments, and `reply_bytes_max` bounds what they stand beside.
 
-        Raises FileNotFoundError if it names no file: at start-up, not at the first query.
+        Raises FileNotFoundError if it names no file, SettingRefused if one without certificates:
+        at start-up, not at the first query.
         """
         if authority_file and not Path(authority_file).is_file():
-            raise FileNotFoundError(f"authority_file: there is no file {authority_file}")
+            raise FileNotFoundError(ENOENT, "there is no such file", authority_file)
+        _check_authorities(authority_file)
         self._authority_file = authority_file
         self._reply_bytes_max = reply_bytes_max
         self._spool = spool
@@ -268,11 +272,24 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         waiting += [one.__cause__, one.__context__]
 
 
+def _check_authorities(file: str) -> None:
+    if not file:
+        return
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as error:  # no certificate in it, or no file that may be read
+        raise SettingRefused(file, "expected a file of CA certificates in PEM") from error
+
+
 def agency_address(text: str) -> str:
-    """An address as the operator set it; raise ValueError unless http or https with a host."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"expected an address like https://host/path, not {text!r}")
+    """An address as the operator set it; raise SettingRefused unless http or https with a host."""
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets without an address, a port that is none
+        is_address = False
+    if not is_address or text != "".join(text.split()):
+        raise SettingRefused(text, "expected an address as https://host/path")
     return text
 
 

@@ -25,6 +25,7 @@ from bus.core.errors import (
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.xml import parse_xml
 from bus.kit.made_attachments import attachment_of_bytes, attachment_of_file
+from bus.kit.refused_settings import SettingRefused
 from signing.attachments import Attachment
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "RecipientUnavailable",
     "ServiceFault",
     "ServiceId",
+    "SettingRefused",
     "SubsystemId",
     "attachment_named",
     "attachment_of_bytes",

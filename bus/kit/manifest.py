@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated
@@ -15,6 +16,7 @@ from pydantic import Field
 
 from bus.core.errors import ConfigurationError, Problem
 from bus.kit.contract import Adapter
+from bus.kit.refused_settings import refused_keys
 from bus.kit.settings_form import (
     IdentifierPartText,
     SettingsForm,
@@ -188,23 +190,39 @@ def _is_file_below(folder: Path, name: str) -> bool:
 # --- the adapter ---------------------------------------------------------------------------
 
 
-def load_adapter(manifest: Manifest, settings: Mapping[str, str]) -> Adapter:
+Blame = Callable[[str, str], Problem]
+"""From the key of a setting (empty: all of them) and a message to a problem with its place."""
+
+
+def load_adapter(
+    manifest: Manifest, settings: Mapping[str, str], *, blame: Blame | None = None
+) -> Adapter:
     """Make the adapter that a manifest names, with the operator's settings.
 
+    `blame` says where the settings stand; without it, they are known by their keys only.
     Raises ConfigurationError: a setting is missing or not known, the class cannot be imported or
     is no Adapter, or its constructor refuses the settings.
     """
-    file = str(manifest.folder / MANIFEST_NAME)
+    at = blame or partial(_without_place, manifest)
     if wrong := settings_problems(manifest, settings):
-        raise ConfigurationError(
-            [Problem(file, f"settings.{key}", message) for key, message in wrong]
-        )
+        raise ConfigurationError([at(key, message) for key, message in wrong])
     adapter_class = load_adapter_class(manifest)
     try:
         return adapter_class(dict(settings))
+    except (ValueError, OSError) as error:
+        keys = refused_keys(error, settings)
+        reason = str(error.strerror if isinstance(error, OSError) and keys else error)
+        if not keys:
+            reason = f"the adapter refuses its settings: {type(error).__name__}: {reason}"
+        raise ConfigurationError([at(key, reason) for key in keys or [""]]) from error
     except Exception as error:  # an adapter's constructor may fail in any way
         reason = f"{type(error).__name__}: {error}"
-        raise _refused(manifest, f"the adapter refuses its settings: {reason}") from error
+        raise _refused(manifest, f"the adapter cannot be made: {reason}") from error
+
+
+def _without_place(manifest: Manifest, key: str, message: str) -> Problem:
+    path = f"settings.{key}" if key else "settings"
+    return Problem(str(manifest.folder / MANIFEST_NAME), path, message)
 
 
 def settings_problems(manifest: Manifest, settings: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -106,7 +106,7 @@ class RestAgency:
     """One REST service of an agency, called from several threads."""
 
     def __init__(self, *, base_url: str, credentials: ClientCredentials, http: AgencyHttp) -> None:
-        """Raises ValueError if one of the addresses is none."""
+        """Raises SettingRefused if one of the addresses is none."""
         agency_address(credentials.token_url)
         self._base_url = agency_address(base_url).rstrip("/")
         self._tokens = TokenSource(credentials, http)

@@ -65,7 +65,7 @@ class SoapAgency:
     """
 
     def __init__(self, *, wsdl: Path, binding: str, address: str, http: AgencyHttp) -> None:
-        """Raises ValueError (no address) or what zeep raises if the WSDL is broken: at start."""
+        """Raises SettingRefused (no address), or what zeep raises if the WSDL is broken."""
         self._wsdl = wsdl
         self._binding = binding
         self._address = agency_address(address)

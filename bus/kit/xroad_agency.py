@@ -60,7 +60,7 @@ class XRoadAgency:
     """One X-Road service of an agency, called from several threads."""
 
     def __init__(self, *, address: str, http: AgencyHttp, form: XRoadForm | None = None) -> None:
-        """Raises ValueError: `address` is none."""
+        """Raises SettingRefused: `address` is none."""
         self._address = agency_address(address)
         self._http = http
         self._form = form or XRoadForm()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -130,6 +131,26 @@ def test_the_entry_of_a_fault_is_found_by_the_id_that_its_sender_quotes(used: Pa
     assert lienthong("log", "show", used, "--fault", "nothing").returncode == 1
 
 
-def test_an_entry_that_is_not_there_is_1_and_no_log_is_2(used: Path, tmp_path: Path) -> None:
-    assert lienthong("log", "show", used, "--index", "999999").returncode == 1
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        ["--index", "999999"],
+        ["--from", "999999"],
+        ["--from", "2", "--to", "1"],
+        ["--event", "erased"],
+        ["--fault", "nothing"],
+        ["--message", "nothing"],
+    ],
+)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_an_entry_that_is_not_there_is_1_and_told(
+    used: Path, chosen: list[str], form: list[str]
+) -> None:
+    result = lienthong("log", "show", used, *chosen, *form)
+
+    assert (result.returncode, result.stdout) == (1, b"")
+    assert re.search(r"No such entry: the log has \d+ entries, from 0 on\.", told(result))
+
+
+def test_no_log_is_2(tmp_path: Path) -> None:
     assert lienthong("log", "show", tmp_path).returncode == 2

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
     pkcs12,
 )
@@ -99,8 +101,9 @@ def test_the_file_at_fault_is_named(tmp_path: Path) -> None:
         return read_signer(SignerFiles(key, path))
 
     assert refusal(certificate, lambda _: with_key(other)).endswith("issued for another key")
-    assert refusal(certificate, with_key) == "no private key in PEM"
-    assert refusal(key, with_certificate) == "no certificate in PEM or DER"
+    text = written(tmp_path / "text", b"abc")
+    assert refusal(text, with_key) == "no private key in PEM"
+    assert refusal(text, with_certificate) == "no certificate in PEM or DER"
     assert refusal(tmp_path / "none", with_key) == "cannot be read: No such file or directory"
 
 
@@ -202,3 +205,90 @@ def test_every_key_of_a_succession_that_is_at_fault_is_named(tmp_path: Path) -> 
         str(tmp_path / "a.key"),
         str(tmp_path / "b.key"),
     ]
+
+
+# --- another file in the place -----------------------------------------------------------------
+
+PUBLIC_PEM = (
+    load_certificate(ISSUED.certificate_pem)
+    .public_key()
+    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+)
+CERTIFICATE_DER = load_certificate(ISSUED.certificate_pem).public_bytes(Encoding.DER)
+REQUEST_PEM = (
+    x509.CertificateSigningRequestBuilder()
+    .subject_name(x509.Name([]))
+    .sign(load_pem_private_key(ISSUED.key_pem, None), SHA256())  # type: ignore[arg-type]
+    .public_bytes(Encoding.PEM)
+)
+BASE64_KEY = base64.b64encode(bytes(range(32))) + b"\n"
+PKCS12_RAW = pkcs12.serialize_key_and_certificates(
+    b"hub",
+    load_pem_private_key(ISSUED.key_pem, None),  # type: ignore[arg-type]
+    load_certificate(ISSUED.certificate_pem),
+    None,
+    BestAvailableEncryption(b"x"),
+)
+OTHERS_FOR_A_KEY = {
+    "a certificate": ISSUED.certificate_pem,
+    "a certificate request": REQUEST_PEM,
+    "a public key": PUBLIC_PEM,
+    "a PKCS #12 file": PKCS12_RAW,
+    "a key of 32 bytes in base64": BASE64_KEY,
+    "a key of OpenSSH": load_pem_private_key(ED25519_PEM, None).private_bytes(
+        Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()
+    ),
+    "a verifier key": b"lienthong.example/vn+1a2b3c4d+" + base64.b64encode(bytes(33)) + b"\n",
+}
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+@pytest.mark.parametrize("kind", [*OTHERS_FOR_A_KEY, "a certificate in DER"])
+def test_what_stands_in_the_place_of_a_private_key_is_named_whatever_its_mode(
+    tmp_path: Path, kind: str, mode: int
+) -> None:
+    raw = OTHERS_FOR_A_KEY.get(kind, CERTIFICATE_DER)
+    path = written(tmp_path / "a.key", raw, mode=mode)
+    certificate = written(tmp_path / "a.crt", ISSUED.certificate_pem)
+    told = f"expected a private key in PEM; this is {kind.removesuffix(' in DER')}"
+
+    assert refusal(path, lambda _: read_signer(SignerFiles(path, certificate))) == told
+    assert refusal(path, read_ed25519_key) == told
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (ISSUED.key_pem, "a private key"),
+        (ED25519_PEM, "a private key"),
+        (REQUEST_PEM, "a certificate request"),
+        (PUBLIC_PEM, "a public key"),
+        (PKCS12_RAW, "a PKCS #12 file"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_certificate_is_named(
+    tmp_path: Path, raw: bytes, kind: str
+) -> None:
+    key = written(tmp_path / "a.key", ISSUED.key_pem)
+    path = written(tmp_path / "a.crt", raw)
+    told = f"expected a certificate; this is {kind}"
+
+    assert refusal(path, lambda _: read_signer(SignerFiles(key, path))) == told
+    assert refusal(path, lambda _: read_certificates([path])) == told
+
+
+@pytest.mark.parametrize("raw", [ISSUED.certificate_pem, ED25519_PEM, PUBLIC_PEM])
+def test_what_stands_in_the_place_of_a_secret_is_named(tmp_path: Path, raw: bytes) -> None:
+    path = written(tmp_path / "a", raw, mode=0o644)
+
+    assert refusal(path, read_secret).startswith("expected a secret; this is a ")
+    assert refusal(path, read_symmetric_key).startswith("expected a key in base64; this is a ")
+
+
+def test_a_key_and_its_certificate_may_stand_in_one_file_and_a_secret_may_be_43_letters(
+    tmp_path: Path,
+) -> None:
+    both = written(tmp_path / "both.pem", ISSUED.certificate_pem + ISSUED.key_pem)
+
+    assert read_signer(SignerFiles(both, both)).certificate_der
+    assert read_secret(written(tmp_path / "secret", BASE64_KEY)) == BASE64_KEY.decode().strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -219,6 +220,47 @@ def test_settings_for_an_adapter_that_does_not_exist_are_told(prepared: Prepared
     (problem,) = told(prepared)
 
     assert "agencies.redy_agency: there is no such adapter. Did you mean 'ready_agency'?" in problem
+
+
+def test_an_adapter_that_no_service_names_stops_nobody_and_is_told(
+    prepared: PreparedNation, agencies: Path
+) -> None:
+    unused = shutil.copytree(agencies / "ready_agency", agencies / "spare_agency")
+    shutil.copytree(unused, agencies / "half_agency")
+    try:
+        edit(unused / "manifest.yaml", "id: ready_agency", "id: spare_agency")
+        edit(unused / "manifest.yaml", "adapters.ready_agency", "adapters.spare_agency")
+        edit(prepared.hub_settings, "agencies:\n", "agencies:\n  spare_agency: {uri: x}\n")
+
+        found = check(prepared)
+    finally:
+        for name in ("spare_agency", "half_agency"):
+            shutil.rmtree(agencies / name)
+
+    warnings = [str(one) for one in found.warnings]
+    assert found.problems == ()
+    assert any("half_agency/manifest.yaml:1: id: expected" in one for one in warnings)
+    for told_of in (
+        "agencies.spare_agency: no service in routes.yaml names this adapter: it is not used",
+        "agencies.spare_agency.url: the adapter needs this setting",
+        "agencies.spare_agency.uri: the adapter does not know this setting",
+    ):
+        assert any(told_of in one for one in warnings), warnings
+
+
+def test_the_manifest_of_an_adapter_that_is_used_is_told_once(
+    prepared: PreparedNation, agencies: Path
+) -> None:
+    manifest = agencies / "ready_agency" / "manifest.yaml"
+    sound = manifest.read_text()
+    try:
+        edit(manifest, "class:", "clas:")
+
+        problems = check(prepared).problems
+    finally:
+        manifest.write_text(sound)
+
+    assert [problem.path for problem in problems] == ["class", "clas"]
 
 
 def test_a_secret_in_a_file_that_others_may_read_is_a_warning(prepared: PreparedNation) -> None:
