@@ -13,10 +13,9 @@ from cryptography import x509
 from cryptography.x509 import ocsp
 
 from tests.certificates import Issuer
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import NOW
 from tests.revocation import HOUR, make_crl, make_responder, ocsp_response
-
-DEADLINE_SECONDS = 20
 
 
 @dataclass(slots=True)
@@ -87,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, make: Callable[[], bytes] | None) -> None:
         server = self.status_server
         server.asked.append(self.path)
-        server.gate.wait(DEADLINE_SECONDS)
+        server.gate.wait(HANG_SECONDS_MAX)
         try:
             body = make() if make else b""
         except ConnectionError:

@@ -31,12 +31,12 @@ from bus.edge.key_store import read_ed25519_key
 from bus.hub import open_hub
 from signing.names import SOAP11
 from signing.signed_note import SigningKey
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub.running_hub import ScriptedAgency, SetClock
 from tests.nation import CLIENT, HUB, LOOKUP, SAMPLE, SmallNation
 
 XROAD = "http://x-road.eu/xsd/xroad.xsd"
 IDENTIFIERS = "http://x-road.eu/xsd/identifiers"
-LISTENING_SECONDS_MAX = 10.0
 
 
 def plain_request(
@@ -129,7 +129,7 @@ class Serving:
 
     def start(self) -> None:
         self._thread.start()
-        assert self._ready.wait(LISTENING_SECONDS_MAX)
+        assert self._ready.wait(HANG_SECONDS_MAX)
 
     def stop(self) -> None:
         if self._server is not None:
@@ -227,9 +227,9 @@ class RunningAccessPoint:
     ) -> PlainReply:
         address = urlsplit(self.url).netloc
         connection = (
-            http.client.HTTPSConnection(address, timeout=20, context=tls)
+            http.client.HTTPSConnection(address, timeout=HANG_SECONDS_MAX, context=tls)
             if tls
-            else http.client.HTTPConnection(address, timeout=20)
+            else http.client.HTTPConnection(address, timeout=HANG_SECONDS_MAX)
         )
         with contextlib.closing(connection):
             connection.request(method, target, raw, headers)

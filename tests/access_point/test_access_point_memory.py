@@ -12,6 +12,7 @@ from bus.kit.contract import Answer, Query, attachment_of_file
 from bus.protocols.mime.write import RelatedMessage, write_related
 from tests.access_point.running_access_point import plain_request, served_hub, write_settings
 from tests.access_point.test_killed_access_point import process
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub.running_hub import answer_well
 from tests.nation import make_small_nation
 
@@ -28,7 +29,9 @@ def peak_bytes(pid: int) -> int:
 
 def post(port: int, message: RelatedMessage) -> tuple[int, int]:
     """Status and size of the reply to a message that is sent and read piece by piece."""
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+    with closing(
+        http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_SECONDS_MAX)
+    ) as connection:
         connection.putrequest("POST", "/")
         connection.putheader("Content-Type", message.content_type)
         connection.putheader("Content-Length", str(len(message)))

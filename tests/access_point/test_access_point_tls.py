@@ -31,6 +31,7 @@ from tests.access_point.running_access_point import (
     write_settings,
 )
 from tests.access_point.tls_certificates import write_key_and_certificate
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import CLIENT, SmallNation
 
 
@@ -113,7 +114,7 @@ def test_no_session_is_resumed_without_a_certificate(shop: Shop, version: ssl.TL
 
     def shake_hands(session: ssl.SSLSession | None) -> tuple[ssl.SSLSession | None, bool | None]:
         with (
-            socket.create_connection((host, int(port)), timeout=10) as raw,
+            socket.create_connection((host, int(port)), timeout=HANG_SECONDS_MAX) as raw,
             client.wrap_socket(raw, server_hostname=host, session=session) as tls,
         ):
             tls.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -23,10 +23,9 @@ from tests.access_point.running_access_point import (
     served_hub,
     write_settings,
 )
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub.running_hub import answer_well
 from tests.nation import SmallNation, make_small_nation
-
-SECONDS_MAX = 30.0
 
 
 @contextmanager
@@ -35,7 +34,7 @@ def process(settings: AccessPointSettings) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "bus.cli", "access-point", "--config", str(settings.file)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as running:
         try:
-            deadline = time.monotonic() + SECONDS_MAX
+            deadline = time.monotonic() + HANG_SECONDS_MAX
             while not is_ready(settings):
                 assert running.poll() is None, "the access point ended"
                 assert time.monotonic() < deadline, "the access point does not answer"
@@ -63,7 +62,7 @@ def test_a_request_whose_access_point_was_killed_is_answered_when_it_is_repeated
 
     def answer_late(query: Query) -> Answer:
         is_asked.set()
-        assert may_answer.wait(SECONDS_MAX)
+        assert may_answer.wait(HANG_SECONDS_MAX)
         return answer_well(query)
 
     with served_hub(nation, tmp_path / "hub") as hub, ThreadPoolExecutor(1) as system:
@@ -75,9 +74,9 @@ def test_a_request_whose_access_point_was_killed_is_answered_when_it_is_repeated
         raw = plain_request("killed-1")
         with process(settings) as running:
             first = system.submit(point.post, raw)
-            assert is_asked.wait(SECONDS_MAX)
+            assert is_asked.wait(HANG_SECONDS_MAX)
             running.kill()
-            error = first.exception(SECONDS_MAX)
+            error = first.exception(HANG_SECONDS_MAX)
         may_answer.set()
 
         # When the system sends the same request again

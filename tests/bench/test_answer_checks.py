@@ -110,7 +110,7 @@ def test_an_answer_of_another_agency_is_not_believed(nation: PreparedNation, flo
     raw = _request(nation)
 
     with pytest.raises(AnswerWrong, match="somebody else"):
-        _check(nation, "VN/GOV/G05").check(Exchange(http_request(raw), floor.answer(raw, NOW)), NOW)
+        _check(nation, "VN/GOV/G12").check(Exchange(http_request(raw), floor.answer(raw, NOW)), NOW)
 
 
 def test_a_hub_that_gives_no_receipt_is_found_out(nation: PreparedNation, floor: FloorExchange):

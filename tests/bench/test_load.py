@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from bus.bench.load import SAMPLE_EVERY, LoadFailed, load
+from tests.hang_limits import HANG_SECONDS_MAX
 
 _REQUEST = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -30,7 +31,7 @@ def server(*chunks: bytes) -> Iterator[int]:
     try:
         yield listening.getsockname()[1]
     finally:
-        thread.join(10)
+        thread.join(HANG_SECONDS_MAX)
         listening.close()
 
 

@@ -13,8 +13,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from bus.cli import main
-
-SECONDS_MAX = 90
+from tests.hang_limits import HANG_SECONDS_MAX
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def lienthong_process(*arguments: str | Path) -> Result:
     ended = subprocess.run(
         [sys.executable, "-m", "bus.cli", *map(str, arguments)],
         capture_output=True,
-        timeout=SECONDS_MAX,
+        timeout=HANG_SECONDS_MAX,
         env=environment,
         check=False,
     )

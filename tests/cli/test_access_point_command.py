@@ -25,8 +25,8 @@ from bus.edge.status_client import operations_url
 from signing.signed_note import SigningKey
 from tests.access_point.running_access_point import plain_request, request_hash
 from tests.cli.running import described, lienthong, lienthong_process, told
+from tests.hang_limits import HANG_SECONDS_MAX
 
-SECONDS_MAX = 60
 CLIENT = "VN/GOV/H41/motcua"
 
 
@@ -57,7 +57,7 @@ def running(*arguments: str, url: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "bus.cli", "access-point", *arguments]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         try:
-            deadline = time.monotonic() + SECONDS_MAX
+            deadline = time.monotonic() + HANG_SECONDS_MAX
             while not is_answering(url):
                 assert process.poll() is None, process.stderr and process.stderr.read()
                 assert time.monotonic() < deadline, "the access point does not answer"
@@ -84,7 +84,7 @@ def sample(sandbox: Path) -> bytes:
 def ask(url: str, raw: bytes) -> bytes:
     headers = {"Content-Type": "text/xml", "SOAPAction": '""'}
     request = urllib.request.Request(url, raw, headers)
-    with urllib.request.urlopen(request, timeout=SECONDS_MAX) as reply:
+    with urllib.request.urlopen(request, timeout=HANG_SECONDS_MAX) as reply:
         answer: bytes = reply.read()
         return answer
 
@@ -165,7 +165,7 @@ def test_options_alone_start_an_access_point_and_a_signal_ends_it(
     with running(*short_form(sandbox, tmp_path / "evidence", port), url=url) as process:
         answer = ask(url, raw)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=SECONDS_MAX)
+        _, errors = process.communicate(timeout=HANG_SECONDS_MAX)
 
     events = [json.loads(line)["event"] for line in errors.splitlines()]
     assert request_hash(raw).encode() in answer

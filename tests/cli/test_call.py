@@ -17,6 +17,7 @@ from lxml import etree
 from bus.core.xml import parse_xml
 from tests.cli.running import described, lienthong, told
 from tests.edge.hub_stand_in import listening
+from tests.hang_limits import HANG_SECONDS_MAX
 
 LOOK_UP = "TraCuuThongTinCongDan"
 
@@ -143,7 +144,7 @@ def _passed_on(url: str, change: Callable[[bytes], bytes]) -> Callable[[bytes], 
     def post(body: bytes) -> tuple[int, bytes]:
         request = urllib.request.Request(url, body, {"Content-Type": "text/xml; charset=utf-8"})
         try:
-            with urllib.request.urlopen(request, timeout=30) as reply:
+            with urllib.request.urlopen(request, timeout=HANG_SECONDS_MAX) as reply:
                 return reply.status, change(reply.read())
         except urllib.error.HTTPError as error:
             return error.code, change(error.read())

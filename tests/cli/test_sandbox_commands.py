@@ -14,12 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.cli.running import described, lienthong, lienthong_process, processes_of, told
-
-SECONDS_MAX = 60
+from tests.hang_limits import HANG_SECONDS_MAX
 
 
 def _await(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + SECONDS_MAX
+    deadline = time.monotonic() + HANG_SECONDS_MAX
     while not is_so():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
@@ -122,7 +121,7 @@ def test_an_exchange_in_work_is_finished_before_the_hub_ends(tmp_path: Path) -> 
             answer = threads.submit(_call, tmp_path)
             _await(lambda: "received" in _events(tmp_path), "the question does not arrive")
             assert lienthong_process("sandbox", "down", "--dir", tmp_path).returncode == 0
-            assert answer.result(SECONDS_MAX) == 0
+            assert answer.result(HANG_SECONDS_MAX) == 0
     finally:
         lienthong_process("sandbox", "down", "--dir", tmp_path)
     assert _events(tmp_path)[-2:] == ["outcome", "stopped"]
@@ -138,7 +137,7 @@ def test_in_the_foreground_an_interrupt_ends_everything(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
         _await((tmp_path / "sandbox.json").is_file, "the sandbox is not ready")
         running.send_signal(signal.SIGINT)
-        output, _ = running.communicate(timeout=SECONDS_MAX)
+        output, _ = running.communicate(timeout=HANG_SECONDS_MAX)
     assert running.returncode == 0, output
     assert output.decode().endswith("The sandbox is down.\n")
     assert processes_of(tmp_path) == []
@@ -160,7 +159,7 @@ def test_a_process_that_dies_is_reported_and_the_others_go_on(tmp_path: Path) ->
         assert _call(tmp_path, "TraCuuThongTinCongDan") == 1
         assert _call(tmp_path, "chiTietDoanhNghiep") == 0
         running.send_signal(signal.SIGINT)
-        assert running.wait(SECONDS_MAX) == 1
+        assert running.wait(HANG_SECONDS_MAX) == 1
     assert processes_of(tmp_path) == []
 
 

@@ -18,9 +18,8 @@ from bus import __version__
 from bus.cli import main
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
 from tests.cli.running import described, lienthong, lienthong_process, told
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import NOW
-
-SECONDS_MAX = 60
 
 
 @pytest.fixture
@@ -38,10 +37,10 @@ def _serve(settings: Path) -> list[str]:
 
 
 def _await_health(url: str, running: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + SECONDS_MAX
+    deadline = time.monotonic() + HANG_SECONDS_MAX
     while True:
         try:
-            with urllib.request.urlopen(f"{url}/health", timeout=5):
+            with urllib.request.urlopen(f"{url}/health", timeout=HANG_SECONDS_MAX):
                 return
         except OSError:
             assert running.poll() is None, "the hub ended"
@@ -56,7 +55,7 @@ def test_a_hub_that_is_told_to_end_closes_its_log_and_exits_0(
     with subprocess.Popen(_serve(prepared.hub_settings), stderr=subprocess.PIPE) as running:
         _await_health(prepared.public_url, running)
         running.send_signal(number)
-        _, errors = running.communicate(timeout=SECONDS_MAX)
+        _, errors = running.communicate(timeout=HANG_SECONDS_MAX)
     events = [json.loads(line)["event"] for line in errors.splitlines()]
     assert running.returncode == 0, errors
     assert events == ["hub.open", "hub.serving", "hub.closed"]
@@ -133,7 +132,7 @@ def test_an_output_without_vietnamese_letters_gets_question_marks(tmp_path: Path
     result = subprocess.run(
         [sys.executable, "-m", "bus.cli", "sandbox", "status", "--dir", str(folder)],
         capture_output=True,
-        timeout=60,
+        timeout=HANG_SECONDS_MAX,
         env={**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "200"},
         check=False,
     )

@@ -18,6 +18,7 @@ from bus.edge.hub_settings import ListenAddress, read_hub_settings
 from bus.edge.status_client import operations_url
 from tests.cli.running import lienthong, lienthong_process, told
 from tests.edge.test_operations_door import LOG, STATUS
+from tests.hang_limits import HANG_SECONDS_MAX
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def answering(body: bytes, *, status: int = 200) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(HANG_SECONDS_MAX)
 
 
 def test_a_hub_that_is_well_is_told_with_exit_code_0(sandbox: Path) -> None:

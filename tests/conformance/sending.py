@@ -31,10 +31,10 @@ from bus.protocols.soap_xroad.write import SigningTime
 from signing.attachments import Attachment
 from tests.conformance.nation import RunningNation
 from tests.conformance.table import ACCESS_POINT, ANSWER, HUB, SNAKE, UNSIGNED, Row
+from tests.hang_limits import HANG_SECONDS_MAX
 
 _BYTES_MAX = 2**24
 _MESSAGE_ID = re.compile(rb":id>([^<]*)</[\w-]+:id>")
-_HTTP_SECONDS_MAX = 30.0
 _FAULT_STATUS = 200
 """As X-Road's own servers send faults."""
 
@@ -214,7 +214,7 @@ def _taken_apart(message: Message) -> Parts:
 def _exchange(url: str, row: Row, request: Message) -> Message:
     headers = {"Content-Type": request.content_type, "SOAPAction": row.soap_action}
     given = {name: value for name, value in headers.items() if value is not None}
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=_HTTP_SECONDS_MAX)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=HANG_SECONDS_MAX)
     with contextlib.closing(connection):
         connection.request(row.method, row.target, request.body, given)
         reply = connection.getresponse()

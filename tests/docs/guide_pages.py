@@ -25,7 +25,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-COMMAND_SECONDS_MAX = 60
+from tests.hang_limits import HANG_SECONDS_MAX
+
 SHELL = ("bash", "--noprofile", "--norc")
 
 _NOTE = re.compile(r"<!-- (not run|file|into): (.*?) -->\Z")
@@ -147,7 +148,7 @@ class Reader:
     def leave(self) -> None:
         """End the shell, and what was started in it and goes on."""
         os.killpg(self._shell.pid, signal.SIGTERM)
-        self._shell.communicate(timeout=COMMAND_SECONDS_MAX)
+        self._shell.communicate(timeout=HANG_SECONDS_MAX)
 
     def _own(self, text: str) -> str:
         for theirs, ours in self._replaced.items():
@@ -159,7 +160,7 @@ class Reader:
         assert self._shell.stdin is not None
         self._shell.stdin.write(f"{{ {command.text}\n}} </dev/null\necho {mark} $?\n")
         self._shell.stdin.flush()
-        watchdog = threading.Timer(COMMAND_SECONDS_MAX, self._shell.kill)
+        watchdog = threading.Timer(HANG_SECONDS_MAX, self._shell.kill)
         watchdog.start()
         try:
             output, ended = self._read_to(mark)
@@ -187,7 +188,7 @@ class Reader:
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=COMMAND_SECONDS_MAX,
+            timeout=HANG_SECONDS_MAX,
             check=False,
         )
         assert done.returncode == 0, f"{place}\n{done.stdout}{done.stderr}"

@@ -26,6 +26,7 @@ from bus.telling import Telling
 from signing.certificates import TrustStore
 from signing.keys import Signer
 from signing.signed_note import SigningKey
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import ANSWER, CLIENT, HUB, NOW, PROVIDER, SmallNation, payload
 
 LOG_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -83,7 +84,9 @@ def client_of(nation: SmallNation, url: str) -> HubClient:
         receipt_key=RECEIPT_KEY.verifying_key,
     )
     signer = nation.signers[CLIENT]
-    return HubClient(url, signer, CLIENT, known, clock=lambda: NOW, answer_seconds_max=5)
+    return HubClient(
+        url, signer, CLIENT, known, clock=lambda: NOW, answer_seconds_max=HANG_SECONDS_MAX
+    )
 
 
 @contextmanager

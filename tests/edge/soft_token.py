@@ -15,6 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bus.edge import token_keys
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.interop.judges import missing, require_module
 
 DRIVERS = (
@@ -45,7 +46,7 @@ class SoftToken:
 
     def _tool(self, *arguments: str) -> None:
         command = ["softhsm2-util", *arguments, "--token", self.label]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS_MAX)
         assert done.returncode == 0, done.stderr
 
     def lose_sessions(self) -> None:
@@ -88,7 +89,7 @@ def soft_tokens(folder: Path) -> Iterator[SoftToken]:
     token = SoftToken(folder, driver, f"lienthong-{next(_numbers)}", pin_file)
     pins = ["--so-pin", "12345678", "--pin", PIN]
     command = ["softhsm2-util", "--init-token", "--free", "--label", token.label, *pins]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=HANG_SECONDS_MAX)
     _start_driver_anew(driver)
     yield token
 

@@ -15,8 +15,8 @@ from bus.core import errors
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.edge.adapter_calls import AdapterCalls
 from bus.kit.contract import Adapter, Answer, Query
+from tests.hang_limits import HANG_SECONDS_MAX
 
-DEADLINE_SECONDS = 20
 QUERY = Query(
     service=ServiceId.parse("VN/GOV/G01/dancu/TraCuu/v1"),
     client=SubsystemId.parse("VN/GOV/H41/motcua"),
@@ -26,7 +26,7 @@ QUERY = Query(
     issue="",
     purpose="",
     payload=b"<a/>",
-    timeout_seconds=DEADLINE_SECONDS,
+    timeout_seconds=HANG_SECONDS_MAX,
 )
 
 
@@ -138,7 +138,7 @@ def test_the_operator_gets_places_and_never_the_text_of_a_mistake() -> None:
 
 def test_an_answer_that_does_not_come_in_time_is_not_waited_for() -> None:
     gate = threading.Event()
-    adapter = Scripted(lambda query: (gate.wait(DEADLINE_SECONDS), well(query))[1])
+    adapter = Scripted(lambda query: (gate.wait(HANG_SECONDS_MAX), well(query))[1])
 
     with calls_of(adapter) as calls:
         with pytest.raises(errors.RecipientTimeout, match=r"no answer within 0\.05 s"):
@@ -148,7 +148,7 @@ def test_an_answer_that_does_not_come_in_time_is_not_waited_for() -> None:
 
 def test_only_so_many_calls_are_made_at_once_and_waiting_counts() -> None:
     gate = threading.Event()
-    adapter = Scripted(lambda query: (gate.wait(DEADLINE_SECONDS), well(query))[1])
+    adapter = Scripted(lambda query: (gate.wait(HANG_SECONDS_MAX), well(query))[1])
 
     async def story(calls: AdapterCalls) -> Answer:
         first = asyncio.create_task(calls.call(QUERY))

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 import pytest
 
 from bus.edge.bounded_http import Bounds, FetchFailed, FetchRequest, fetch
+from tests.hang_limits import HANG_SECONDS_MAX
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
 BOUNDS = Bounds(5, 1000)
 SHORT = Bounds(0.3, 1000)
-SECONDS_MAX = 20
 
 Behaviour = Callable[[socket.socket, list[bytes]], None]
 
@@ -31,7 +31,7 @@ def answering(
     """A server for one connection; gives its address, and what it was asked."""
     asked: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as door:
-        door.settimeout(SECONDS_MAX)
+        door.settimeout(HANG_SECONDS_MAX)
 
         def serve() -> None:
             try:
@@ -39,7 +39,7 @@ def answering(
             except OSError:
                 return
             with connection:
-                connection.settimeout(SECONDS_MAX)
+                connection.settimeout(HANG_SECONDS_MAX)
                 try:
                     asked.append(connection.recv(65536))
                     behave(connection, asked)
@@ -64,7 +64,7 @@ def trickling(head: bytes) -> Behaviour:
 
     def behave(connection: socket.socket, _: list[bytes]) -> None:
         connection.sendall(head)
-        end = time.monotonic() + SECONDS_MAX
+        end = time.monotonic() + HANG_SECONDS_MAX
         while time.monotonic() < end:
             connection.sendall(b"x")
             time.sleep(0.02)
@@ -116,11 +116,8 @@ def test_time_is_over_for_who_trickles_or_is_silent(
     behave: Behaviour,
 ) -> None:
     bounds = Bounds(SHORT.seconds_max, 10**6)
-    with answering(behave) as (address, _):
-        begun = time.monotonic()
-        with pytest.raises(FetchFailed, match="no reply in time"):
-            fetch(FetchRequest(address), bounds)
-        assert time.monotonic() - begun < SECONDS_MAX / 2
+    with answering(behave) as (address, _), pytest.raises(FetchFailed, match="no reply in time"):
+        fetch(FetchRequest(address), bounds)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 
 from bus.edge import http_bounds
 from bus.edge.serve import Door, _server
+from tests.hang_limits import HANG_SECONDS_MAX
 
 LOOPBACK = "127.0.0.1"
-SECONDS_MAX = 10
 
 
 async def application(scope: object, receive: object, send: Callable[..., object]) -> None:
@@ -46,7 +46,7 @@ def told(sent: bytes) -> bytes:
 
 def talk(port: int, sent: bytes) -> bytes:
     back = bytearray()
-    with socket.create_connection((LOOPBACK, port), timeout=SECONDS_MAX) as line:
+    with socket.create_connection((LOOPBACK, port), timeout=HANG_SECONDS_MAX) as line:
         try:
             line.sendall(sent)
             while piece := line.recv(65536):
@@ -90,7 +90,7 @@ def talked_until(sent: bytes, end: bytes) -> bytes:
 
         def read(port: int) -> bytes:
             back = bytearray()
-            with socket.create_connection((LOOPBACK, port), timeout=SECONDS_MAX) as line:
+            with socket.create_connection((LOOPBACK, port), timeout=HANG_SECONDS_MAX) as line:
                 line.sendall(sent)
                 while not back.endswith(end):
                     piece = line.recv(65536)

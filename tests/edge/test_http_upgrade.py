@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 
 from bus.edge.http_upgrade import StayingProtocol
+from tests.hang_limits import HANG_SECONDS_MAX
 
 OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAA\r\nUpgrade: h2c\r\n"
 BODY = b"<a>Upgrade: h2c\r\n\r\n</a>"
@@ -43,7 +44,7 @@ def address() -> Iterator[tuple[str, int]]:
         yield door.getsockname()
     finally:
         server.should_exit = True
-        thread.join(30)
+        thread.join(HANG_SECONDS_MAX)
 
 
 def post(offer: bytes, body: bytes = BODY) -> bytes:
@@ -69,7 +70,7 @@ def test_a_request_with_an_offer_is_read_whole_however_it_arrives(
     address: tuple[str, int], piece: int
 ) -> None:
     request = post(OFFER)
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=HANG_SECONDS_MAX) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for start in range(0, len(request), piece):
             connection.sendall(request[start : start + piece])
@@ -78,7 +79,7 @@ def test_a_request_with_an_offer_is_read_whole_however_it_arrives(
 
 
 def test_a_connection_goes_on_after_an_offer(address: tuple[str, int]) -> None:
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=HANG_SECONDS_MAX) as connection:
         for offer in (OFFER, b"", OFFER, OFFER):
             connection.sendall(post(offer))
             said = said_by(connection)
@@ -89,14 +90,14 @@ def test_a_connection_goes_on_after_an_offer(address: tuple[str, int]) -> None:
 
 def test_requests_that_were_sent_ahead_are_all_answered(address: tuple[str, int]) -> None:
     bodies = [b"<a/>", b"<bb/>", b"<ccc/>"]
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=HANG_SECONDS_MAX) as connection:
         connection.sendall(b"".join(post(OFFER, body) for body in bodies))
 
         assert [said_by(connection).rpartition(b"|")[2] for _ in bodies] == bodies
 
 
 def test_a_get_with_an_offer_is_answered(address: tuple[str, int]) -> None:
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=HANG_SECONDS_MAX) as connection:
         connection.sendall(b"GET /wsdl HTTP/1.1\r\nHost: hub\r\n" + OFFER + b"\r\n")
 
         assert said_by(connection) == b"GET|/wsdl|connection,host|"
@@ -108,7 +109,7 @@ def test_a_get_with_an_offer_is_answered(address: tuple[str, int]) -> None:
 def test_what_is_not_http_is_refused_and_the_connection_closed(
     address: tuple[str, int], head: bytes
 ) -> None:
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=HANG_SECONDS_MAX) as connection:
         connection.sendall(head)
 
         assert said_by(connection) == b"Invalid HTTP request received."

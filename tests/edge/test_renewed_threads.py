@@ -10,8 +10,7 @@ from concurrent.futures import CancelledError, Future, wait
 import pytest
 
 from bus.edge.renewed_threads import RenewedThreads
-
-DEADLINE_SECONDS = 20
+from tests.hang_limits import HANG_SECONDS_MAX
 
 
 def here() -> threading.Thread:
@@ -19,11 +18,11 @@ def here() -> threading.Thread:
 
 
 def results(futures: list[Future[threading.Thread]]) -> list[threading.Thread]:
-    return [one.result(DEADLINE_SECONDS) for one in futures]
+    return [one.result(HANG_SECONDS_MAX) for one in futures]
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + HANG_SECONDS_MAX
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.001)
@@ -52,7 +51,7 @@ def test_one_thread_works_in_order_and_never_twice_at_a_time() -> None:
         at_once.clear()
 
     futures = [threads.read(1, lambda number=number: work(number)) for number in range(200)]
-    wait(futures, DEADLINE_SECONDS)
+    wait(futures, HANG_SECONDS_MAX)
 
     assert [one.exception() for one in futures] == [None] * 200
     assert seen == list(range(200))
@@ -63,18 +62,18 @@ def test_many_threads_work_at_once() -> None:
     threads = RenewedThreads(3, "reading")
     together = threading.Barrier(3)
 
-    futures = [threads.read(1, lambda: together.wait(DEADLINE_SECONDS)) for _ in range(3)]
+    futures = [threads.read(1, lambda: together.wait(HANG_SECONDS_MAX)) for _ in range(3)]
 
-    assert {one.result(DEADLINE_SECONDS) for one in futures} == {0, 1, 2}
+    assert {one.result(HANG_SECONDS_MAX) for one in futures} == {0, 1, 2}
     threads.shutdown(wait=True)
 
 
 def test_an_idle_thread_is_used_before_another_is_started() -> None:
     threads = RenewedThreads(8, "reading")
 
-    first = threads.read(1, here).result(DEADLINE_SECONDS)
+    first = threads.read(1, here).result(HANG_SECONDS_MAX)
     until(lambda: threads._idle == 1)
-    assert threads.read(1, here).result(DEADLINE_SECONDS) is first
+    assert threads.read(1, here).result(HANG_SECONDS_MAX) is first
     threads.shutdown(wait=True)
 
 
@@ -86,8 +85,8 @@ def test_an_error_is_told_to_who_asked_and_the_thread_goes_on() -> None:
 
     failed = threads.read(1, fail)
     with pytest.raises(KeyError):
-        failed.result(DEADLINE_SECONDS)
-    assert threads.read(1, lambda: 5).result(DEADLINE_SECONDS) == 5
+        failed.result(HANG_SECONDS_MAX)
+    assert threads.read(1, lambda: 5).result(HANG_SECONDS_MAX) == 5
     threads.shutdown(wait=True)
 
 
@@ -109,11 +108,11 @@ def test_what_waits_can_be_cancelled() -> None:
 
     def hold() -> str:
         begun.set()
-        go_on.wait(DEADLINE_SECONDS)
+        go_on.wait(HANG_SECONDS_MAX)
         return "done"
 
     held = threads.read(1, hold)
-    assert begun.wait(DEADLINE_SECONDS)
+    assert begun.wait(HANG_SECONDS_MAX)
     waiting = threads.read(1, lambda: "never")
     given_up = threads.read(1, lambda: "never")
     given_up.cancel()
@@ -121,10 +120,10 @@ def test_what_waits_can_be_cancelled() -> None:
     threads.shutdown(wait=False, cancel=True)
     go_on.set()
 
-    assert held.result(DEADLINE_SECONDS) == "done"
+    assert held.result(HANG_SECONDS_MAX) == "done"
     for one in (waiting, given_up):
         with pytest.raises(CancelledError):
-            one.result(DEADLINE_SECONDS)
+            one.result(HANG_SECONDS_MAX)
     threads.shutdown(wait=True)
 
 
@@ -135,14 +134,14 @@ def test_work_that_nobody_waits_for_any_more_is_left_out() -> None:
 
     def hold() -> None:
         begun.set()
-        go_on.wait(DEADLINE_SECONDS)
+        go_on.wait(HANG_SECONDS_MAX)
 
     threads.read(1, hold)
-    assert begun.wait(DEADLINE_SECONDS)
+    assert begun.wait(HANG_SECONDS_MAX)
     assert threads.read(1, lambda: done.append("never")).cancel()
     last = threads.read(1, lambda: done.append("last"))
     go_on.set()
-    last.result(DEADLINE_SECONDS)
+    last.result(HANG_SECONDS_MAX)
 
     assert done == ["last"]
     threads.shutdown(wait=True)

@@ -14,12 +14,12 @@ from bus.edge import revocation_watch
 from bus.edge.revocation_watch import RevocationWatch
 from signing.errors import CertificateRejected
 from signing.revocation import Evidence, Good, Revoked, Status, Unknown
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import NOW
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 REFRESH = 300
-DEADLINE_SECONDS = 20
 AUTHORITY = b"authority"
 
 
@@ -105,7 +105,7 @@ def watching(
         watch = RevocationWatch(inquiry, record, lambda: told.now, refresh_seconds=REFRESH)
         told = Watching(inquiry, watch, [])
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
+            async with asyncio.timeout(HANG_SECONDS_MAX):
                 await story(told)
         finally:
             await watch.close()

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.hang_limits import HANG_SECONDS_MAX
+
 SPEAK = """
 import logging, sys, structlog
 from bus.edge.telemetry import configure_telemetry
@@ -24,7 +26,7 @@ logging.getLogger("library").warning("library.warning")
 )
 def test_what_lies_below_the_level_is_not_told(level: str, first: int) -> None:
     command = [sys.executable, "-c", SPEAK, level]
-    result = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    result = subprocess.run(command, capture_output=True, timeout=HANG_SECONDS_MAX, check=True)
     lines = [json.loads(line) for line in result.stderr.splitlines()]
     ours = ["a.debug", "an.info", "a.warning", "an.error"][first:]
     theirs = [] if level == "error" else ["library.warning"]

@@ -24,6 +24,7 @@ from signing.errors import KeyUnavailable, KeyUnusable
 from signing.keys import Signer
 from tests.certificates import Issuer, make_certificate
 from tests.edge.soft_token import PIN, SoftToken, soft_tokens
+from tests.hang_limits import HANG_SECONDS_MAX
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 KEYS: dict[str, Any] = {
@@ -164,7 +165,7 @@ def test_keys_of_one_token_sign_side_by_side(token: SoftToken) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(HANG_SECONDS_MAX)
 
     assert failures == []
 

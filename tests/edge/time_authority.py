@@ -17,6 +17,7 @@ from bus.sandbox.authority import Authority
 from bus.sandbox.timestamp_authority import answer_timestamp_request
 from signing.keys import load_signer
 from signing.timestamps import TimestampTrust
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import NOW
 
 ROOT = Authority.create("Test Time Root", NOW)
@@ -77,4 +78,4 @@ def http_authority(
         is_over.set()
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(HANG_SECONDS_MAX)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from bus.edge.log_verify import verify_log
 from tests.edge.log_stories import READ_KEY
-
-SECONDS_MAX = 60
+from tests.hang_limits import HANG_SECONDS_MAX
 
 
 def findings_elsewhere(folder: Path) -> list[str]:
@@ -22,7 +21,7 @@ def findings_elsewhere(folder: Path) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=SECONDS_MAX,
+        timeout=HANG_SECONDS_MAX,
     )
     return done.stdout.splitlines()
 

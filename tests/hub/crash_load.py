@@ -25,11 +25,9 @@ from bus.edge.hub_settings import HubSettings
 from bus.edge.key_store import read_ed25519_key, read_symmetric_key
 from bus.edge.log_verify import verify_log
 from signing.signed_note import SigningKey
+from tests.hang_limits import HANG_SECONDS_MAX
 
 CONNECTIONS = 16
-START_SECONDS_MAX = 60
-STOP_SECONDS_MAX = 60
-LOAD_SECONDS_MAX = 60
 _PROGRAM = Path(__file__).with_name("killed_hub.py")
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
 _MESSAGE_ID = re.compile(rb"<xrd:id [^>]*>([^<]+)</xrd:id>")
@@ -92,19 +90,19 @@ class HubProcess:
         """End it as an operator does."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        assert self._process.wait(STOP_SECONDS_MAX) == 0
+        assert self._process.wait(HANG_SECONDS_MAX) == 0
 
     def release(self) -> None:
         """Leave no process and no pipe behind, whatever happened."""
         self._process.kill()
-        self._process.wait(STOP_SECONDS_MAX)
+        self._process.wait(HANG_SECONDS_MAX)
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
             stream.close()
 
     def _line(self) -> str:
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], START_SECONDS_MAX)
+        ready, _, _ = select.select([self._process.stdout], [], [], HANG_SECONDS_MAX)
         assert ready, "the hub said nothing"
         line = self._process.stdout.readline()
         assert line, "the hub died; its errors stand above"
@@ -135,7 +133,7 @@ def load(
 
     async def run() -> Found:
         found = Found()
-        async with asyncio.timeout(LOAD_SECONDS_MAX):
+        async with asyncio.timeout(HANG_SECONDS_MAX):
             clients = (_ask(port, messages, found, answered) for _ in range(CONNECTIONS))
             await asyncio.gather(*clients)
         return found

@@ -12,7 +12,7 @@ from running_hub import RunningHub
 from bus.edge.serve import Door, _server
 
 LOOPBACK = "127.0.0.1"
-DRAIN_SECONDS_MAX = 5
+DRAIN_SECONDS_MAX = 60
 
 
 @asynccontextmanager

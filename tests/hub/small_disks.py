@@ -12,7 +12,8 @@ from time import monotonic, sleep
 
 import pytest
 
-UNMOUNT_SECONDS_MAX = 20
+from tests.hang_limits import HANG_SECONDS_MAX
+
 DISK_BYTES = 40 * 1024 * 1024
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _GOING_AFTER_WRITING = 0
@@ -47,7 +48,7 @@ def mounted(folder: Path, *options: str) -> Iterator[Path]:
 
 def _unmount(folder: Path) -> None:
     """The kernel lets go of a file without a name a moment after its last user did."""
-    deadline = monotonic() + UNMOUNT_SECONDS_MAX
+    deadline = monotonic() + HANG_SECONDS_MAX
     while subprocess.run(["umount", str(folder)], capture_output=True).returncode:
         assert monotonic() < deadline, f"{folder} is still busy"
         sleep(0.02)

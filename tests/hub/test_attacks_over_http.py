@@ -23,9 +23,9 @@ from signing.signed_note import SigningKey
 from tests.attacks.cases import NEW, OWN_NUMBER, SAME, Case, Stage
 from tests.attacks.corpus import CASES
 from tests.attacks.valid_messages import ValidMessage, corpus_nation, valid_messages
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import NOW, SmallNation
 
-SECONDS_MAX = 30
 DELIVERED = "delivered"
 
 
@@ -72,7 +72,7 @@ def test_every_attack_is_refused_recorded_and_forgotten(
         return running
 
     def attack(running: RunningHub, port: int) -> None:
-        with closing(http.client.HTTPConnection(LOOPBACK, port, timeout=SECONDS_MAX)) as line:
+        with closing(http.client.HTTPConnection(LOOPBACK, port, timeout=HANG_SECONDS_MAX)) as line:
             for message in valid_messages().values():
                 assert told(*post(line, message.raw)) == DELIVERED, message.name
             before = len(running.agency.asked)

@@ -14,6 +14,7 @@ from bus.core import errors
 from bus.core.log_entries import Event
 from bus.kit.contract import Answer, Query
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import (
     ANSWER,
     CLIENT,
@@ -25,8 +26,6 @@ from tests.nation import (
     payload,
     request,
 )
-
-DEADLINE_SECONDS = 20
 
 
 @pytest.fixture
@@ -114,7 +113,7 @@ def test_the_same_id_of_another_sender_is_another_message(
 def test_copies_that_arrive_together_are_carried_once(nation: SmallNation, hub: OpenHub) -> None:
     async def story(running: RunningHub) -> None:
         gate = threading.Event()
-        running.agency.script = lambda query: (gate.wait(DEADLINE_SECONDS), answer_well(query))[1]
+        running.agency.script = lambda query: (gate.wait(HANG_SECONDS_MAX), answer_well(query))[1]
         raw, other = request(nation), request(nation, issue="other bytes")
         copies = [asyncio.create_task(running.post(raw)) for _ in range(5)]
         await _until(lambda: bool(running.agency.asked))
@@ -132,7 +131,7 @@ def test_copies_that_arrive_together_are_carried_once(nation: SmallNation, hub: 
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS_MAX):
         while not condition():
             await asyncio.sleep(0)
 
@@ -210,7 +209,7 @@ def test_what_an_agency_does_wrong_is_recorded_and_told(
 def test_a_slow_agency_costs_its_own_time_only(nation: SmallNation, hub: OpenHub) -> None:
     async def story(running: RunningHub) -> None:
         gate = threading.Event()
-        running.agency.script = lambda query: (gate.wait(DEADLINE_SECONDS), answer_well(query))[1]
+        running.agency.script = lambda query: (gate.wait(HANG_SECONDS_MAX), answer_well(query))[1]
         raw = slow_request(nation)
 
         told = running.proved(await running.post(raw), raw)

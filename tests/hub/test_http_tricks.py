@@ -13,9 +13,9 @@ from running_hub import OpenHub, RunningHub, opened
 from served_door import LOOPBACK, served
 
 from bus.protocols.soap_xroad.read_answer import read_answer
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import SmallNation, request
 
-SECONDS_MAX = 10
 XML = b"Content-Type: text/xml; charset=utf-8\r\n"
 
 
@@ -199,7 +199,7 @@ def hub(nation: SmallNation, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def talk(port: int, sent: bytes) -> bytes:
     """Everything that comes back until the connection ends."""
-    with socket.create_connection((LOOPBACK, port), timeout=SECONDS_MAX) as line:
+    with socket.create_connection((LOOPBACK, port), timeout=HANG_SECONDS_MAX) as line:
         back = bytearray()
         try:
             line.sendall(sent)

@@ -15,9 +15,8 @@ from bus.edge import judge_process
 from bus.edge.judge_process import Judges
 from bus.hub import JUDGE_MODULE
 from bus.protocols.soap_xroad.judging import Judged
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import NOW, SmallNation, request
-
-DEADLINE_SECONDS = 20
 
 
 def unreported(error: Exception) -> None:
@@ -47,7 +46,7 @@ async def judge_many(judges: Judges, nation: SmallNation, count: int) -> list[st
 
 def told(story: Callable[[], Awaitable[None]]) -> None:
     async def within_the_deadline() -> None:
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS_MAX):
             await story()
 
     asyncio.run(within_the_deadline())

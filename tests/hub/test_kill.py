@@ -14,7 +14,7 @@ from crash_load import LogWitness, hub_process, load, witness_log
 from remembering_sender import Sender, check, check_settled, end_in_order, made_sender
 
 ROUNDS = int(os.environ.get("LIENTHONG_KILL_ROUNDS", "5"))
-SECONDS_MAX = 60 + 10 * ROUNDS
+SECONDS_MAX = 600 + 60 * ROUNDS
 KILL_AT_START_EVERY = 5
 """In every so many rounds the kill hits the start: opening, recovery, settling."""
 ANSWERS_MAX = 200

@@ -21,20 +21,21 @@ from bus.edge.hub_client import FaultReceived, HubClient, HubUnreachable, KnownH
 from bus.edge.key_store import read_symmetric_key
 from bus.edge.log_audit import AuditKeys, audit_log
 from bus.edge.log_files import ATTACHMENTS
+from bus.edge.routes_form import TIMEOUT_SECONDS_MAX
 from bus.kit.contract import attachment_of_file
 from bus.kit.spool import Spool
 from bus.protocols.mime.write import write_related
 from signing.attachments import Attachment
 from signing.policy import DIGEST_SHA256
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import CLIENT, LOOKUP, SmallNation, payload
 
 MEBIBYTE = 1024 * 1024
 LARGE_BYTES = 100 * MEBIBYTE
 GROWTH_BYTES_MAX = 64 * MEBIBYTE
 AT_ONCE = 3
-DEADLINE_SECONDS = 60
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.slow]
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +43,12 @@ def sending(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallNation, Know
     sender = made_sender(tmp_path_factory.mktemp("large") / "nation")
     routes = sender.nation.settings.routes
     rule = "\n    attachments: {}\n    answer_attachments: {}"
-    slow = allow_attachments(routes.read_text(), rule)
-    routes.write_text(slow.replace("timeout_seconds: 10", "timeout_seconds: 60"))
+    slow = allow_attachments(routes.read_text(), rule).replace(
+        "limits:\n", f"limits:\n  request_read_seconds_max: {HANG_SECONDS_MAX:.0f}\n"
+    )
+    routes.write_text(
+        slow.replace("timeout_seconds: 10", f"timeout_seconds: {TIMEOUT_SECONDS_MAX}")
+    )
     return sender.nation, sender.known
 
 
@@ -71,6 +76,7 @@ def client_of(sending: tuple[SmallNation, KnownHub], port: int, spool: Path) -> 
         CLIENT,
         known,
         spool=Spool(spool, bytes_max=2**40),
+        answer_seconds_max=HANG_SECONDS_MAX,
     )
 
 
@@ -159,7 +165,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _kill_when(hub: HubProcess, folder: Path, moment: int, before: int) -> None:
     """Kill while it spools, while it seals, when it has sealed, or while it answers."""
-    deadline = monotonic() + DEADLINE_SECONDS
+    deadline = monotonic() + HANG_SECONDS_MAX
     reached = (
         lambda: _spooled_bytes(hub) > LARGE_BYTES // 4,
         lambda: any(one.suffix == ".new" for one in _files(folder)),
@@ -195,7 +201,7 @@ def test_a_sender_that_says_nothing_holds_no_memory_and_no_spool(
         f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {len(message)}\r\n"
         f"Content-Type: {message.content_type}\r\n\r\n"
     )
-    deadline = monotonic() + DEADLINE_SECONDS
+    deadline = monotonic() + HANG_SECONDS_MAX
     with socket.create_connection(("127.0.0.1", port)) as silent:
         silent.sendall(head.encode() + b"".join(islice(message, 12)))
         while _spooled_bytes(hub) == 0 and monotonic() < deadline:

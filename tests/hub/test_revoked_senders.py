@@ -27,6 +27,7 @@ from bus.edge.sealing import Sealer
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from signing.keys import Signer, make_signer
 from tests.certificates import make_certificate, make_root
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import (
     CLIENT,
     CLIENT_WITHOUT_GRANT,
@@ -37,7 +38,7 @@ from tests.nation import (
     request,
 )
 from tests.revocation import HOUR, make_crl, make_responder, ocsp_response, sources
-from tests.revocation_server import DEADLINE_SECONDS, StatusServer, status_server
+from tests.revocation_server import StatusServer, status_server
 
 MINUTE = timedelta(minutes=1)
 GRACE = timedelta(minutes=10)
@@ -347,7 +348,7 @@ def test_a_responder_that_does_not_answer_costs_its_own_time_only(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS_MAX):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -22,15 +22,15 @@ from bus.edge.timestamp_settings import TimestampSettings
 from bus.edge.timestamping import Timestamper
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from tests.edge.time_authority import ROOT, TimeAuthority
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import NOW, SmallNation, request
 
 HOURS_4 = timedelta(hours=4)
-WAIT_SECONDS_MAX = 20
 
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition, with a deadline."""
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
+    async with asyncio.timeout(HANG_SECONDS_MAX):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -12,9 +12,10 @@ from typing import NoReturn
 
 import pytest
 
+from tests.hang_limits import HANG_SECONDS_MAX
+
 ROOT = Path(__file__).parents[2]
 JOIN = ROOT / "docs" / "join"
-RUN_SECONDS_MAX = 60
 
 
 def missing(judge: str) -> NoReturn:
@@ -45,7 +46,7 @@ def run(
         [str(word) for word in command],
         capture_output=True,
         text=True,
-        timeout=RUN_SECONDS_MAX,
+        timeout=HANG_SECONDS_MAX,
         cwd=folder,
         env={**os.environ, **(environment or {})},
         check=False,

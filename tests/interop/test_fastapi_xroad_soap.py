@@ -23,13 +23,13 @@ from bus.kit.contract import Answer, Attachment, Query, attachment_of_bytes
 from bus.kit.spool import open_spool
 from bus.kit.xroad_agency import XRoadAgency, XRoadForm
 from tests.docs.test_guides import free_ports
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import CLIENT
 
 pytestmark = pytest.mark.interop
 
 EXAMPLE = JOIN / "fastapi-xroad-soap"
 NAMESPACE = "urn:example:hotich:1"
-START_SECONDS_MAX = 30
 FORM = XRoadForm(
     header_order=("userId", "protocolVersion", "id", "service", "client"),
     soap_action="{service_code}",
@@ -65,11 +65,11 @@ def provider(python: Path, said: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(HANG_SECONDS_MAX)
 
 
 def await_door(port: int, process: subprocess.Popen[bytes], said: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS_MAX
+    deadline = time.monotonic() + HANG_SECONDS_MAX
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -16,6 +16,7 @@ import schemas
 from bus.edge.payload_schemas import read_schema
 from bus.protocols.soap_xroad.wsdl import write_wsdl
 from bus.sandbox.description import Description
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import CLIENT, HUB, OTHER_CLIENT, PROVIDER, SmallNation, request
 
 pytestmark = pytest.mark.interop
@@ -141,7 +142,7 @@ def said_to(
         input=json.dumps(told),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS_MAX,
         env={"PATH": str(Path(program("node")).parent), **node},
         check=True,
     )

@@ -23,6 +23,7 @@ from bus.edge.clock import now
 from bus.protocols.soap_xroad.parse import parse
 from signing import names
 from tests.envelopes import HEADER_BLOCKS, security, timestamp
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import NOW, OTHER_CLIENT, SmallNation, request
 
 pytestmark = pytest.mark.interop
@@ -119,7 +120,7 @@ def signed_by_npm_soap(nation: SmallNation, rsa_files: list[str]) -> dict[str, b
         input=raw.replace(security(raw), b"").decode(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS_MAX,
         env={"NODE_PATH": str(npm_soap_modules())},
         check=True,
     )

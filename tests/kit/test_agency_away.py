@@ -25,14 +25,13 @@ from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest
 from bus.kit.clock import Deadline
 from bus.kit.spool import Spool
 from tests.access_point.tls_certificates import write_key_and_certificate
-
-SECONDS = 5.0
+from tests.hang_limits import HANG_SECONDS_MAX
 
 
 def get(url: str, *, spool: Spool | None = None) -> AgencyReply:
     http = AgencyHttp(spool=spool)
     try:
-        return http.send(AgencyRequest("GET", url), Deadline.after(SECONDS))
+        return http.send(AgencyRequest("GET", url), Deadline.after(HANG_SECONDS_MAX))
     finally:
         http.close()
 
@@ -41,7 +40,7 @@ def get(url: str, *, spool: Spool | None = None) -> AgencyReply:
 def answering(reply: bytes, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """A server that takes one connection, reads a request's head, says something and hangs up."""
     listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(SECONDS)
+    listener.settimeout(HANG_SECONDS_MAX)
 
     def serve() -> None:
         with suppress(OSError), listener.accept()[0] as plain:

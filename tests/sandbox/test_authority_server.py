@@ -26,6 +26,7 @@ from signing.certificate_paths import Link, ocsp_request, path_links
 from signing.certificates import TrustStore
 from signing.keys import load_certificate
 from signing.revocation import Evidence, Good, Revoked, Status, revocation_status
+from tests.hang_limits import HANG_SECONDS_MAX
 
 NOW = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
 PORT = 9009
@@ -160,7 +161,11 @@ def test_openssl_understands_responder_and_list(
 
     def run(*arguments: str) -> str:
         ended = subprocess.run(
-            [openssl, *arguments], capture_output=True, timeout=20, check=False, text=True
+            [openssl, *arguments],
+            capture_output=True,
+            timeout=HANG_SECONDS_MAX,
+            check=False,
+            text=True,
         )
         return ended.stdout + ended.stderr
 

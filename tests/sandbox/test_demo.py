@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import processes_of
-
-SECONDS_MAX = 90
+from tests.hang_limits import HANG_SECONDS_MAX
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +19,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     result = subprocess.run(
         [sys.executable, "-m", "bus.cli", "demo"],
         capture_output=True,
-        timeout=SECONDS_MAX,
+        timeout=HANG_SECONDS_MAX,
         env={**os.environ, "TMPDIR": str(temporary)},
         check=False,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bus.sandbox.processes import ProcessIdentity, Program, end, identify, is_running, start
+from tests.hang_limits import HANG_SECONDS_MAX
 
 WAITING = "import sys, time; print('up', flush=True); time.sleep(600)"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + WAITING
@@ -35,7 +36,7 @@ def _identity(process: subprocess.Popen[bytes]) -> ProcessIdentity:
 def test_a_process_is_ended_once(waiting: subprocess.Popen[bytes]) -> None:
     identity = _identity(waiting)
     assert end(identity, wait_seconds=10)
-    assert waiting.wait(10) == -15
+    assert waiting.wait(HANG_SECONDS_MAX) == -15
     assert not end(identity, wait_seconds=10)
 
 
@@ -53,7 +54,7 @@ def test_a_process_that_does_not_listen_is_killed() -> None:
         assert process.stdout is not None
         process.stdout.readline()
         assert end(_identity(process), wait_seconds=0.1)
-        assert process.wait(10) == -9
+        assert process.wait(HANG_SECONDS_MAX) == -9
 
 
 def test_a_process_that_ended_and_waits_for_its_parent_does_not_run(
@@ -68,5 +69,5 @@ def test_what_a_program_says_goes_to_its_file(tmp_path: Path) -> None:
     output = tmp_path / "run" / "program.log"
     say = "import os; print(os.environ['WORD'])"
     program = Program("program", [sys.executable, "-c", say], output, {"WORD": "xin chào"})
-    assert start(program).wait(30) == 0
+    assert start(program).wait(HANG_SECONDS_MAX) == 0
     assert output.read_text("utf-8") == "xin chào\n"
