@@ -1,4 +1,5 @@
-# The two commands: `make demo` and `make test`. Each sets up all that it needs.
+# The two commands: `make demo` and `make test`. Each sets up all that it needs. As root on Debian or
+# Ubuntu `make test` also installs programs of others with apt-get, unless SYSTEM_PACKAGES=no.
 
 PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3.14 python3; do \
 	command -v $$candidate >/dev/null 2>&1 \
@@ -52,8 +53,9 @@ format: $(VENV)/.development
 	$(BIN)/ruff check --fix .
 
 # Servers and judges of others that the tests run; installed where we may, told of where not.
+SYSTEM_PACKAGES ?= yes
 system:
-	@sh .ci/system-packages
+	@SYSTEM_PACKAGES=$(SYSTEM_PACKAGES) sh .ci/system-packages
 
 # Environments of SOAP stacks of others, each apart from ours, kept in .cache.
 foreign: system $(VENV)/.development
