@@ -307,7 +307,15 @@ class Exchanges:
 
     async def _settle_failed(self, received: _Received, error: errors.BusError) -> Reply:
         time, fault_id = self._equipment.clock(), self._equipment.new_id()
-        _log.info("delivery.failed", code=error.code, fault_id=fault_id, detail=error.detail)
+        # What is ours to repair, such as an account that an agency took back, is not for info.
+        tell = _log.warning if error.blame is errors.Blame.HUB else _log.info
+        tell(
+            "delivery.failed",
+            code=error.code,
+            fault_id=fault_id,
+            adapter=received.judged.message.adapter,
+            detail=error.detail,
+        )
         verified = received.judged.message.valid.authorised.verified
         refusal = Refusal(error, verified.envelope, verified)
         telling = self._equipment.telling

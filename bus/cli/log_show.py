@@ -15,7 +15,7 @@ import click
 from bus.cli.attachments import save_attachments
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail
 from bus.core.errors import BusError, ConfigurationError
-from bus.core.log_entries import Event, Leaf, LeafInvalid, Pseudonyms, read_leaf
+from bus.core.log_entries import Event, Leaf, LeafInvalid, Pseudonyms, read_leaf, read_leaf_facts
 from bus.core.ports import StoredEntry
 from bus.edge.attachment_files import open_stored
 from bus.edge.clock import now
@@ -126,7 +126,7 @@ def _print(entry: StoredEntry, sealer: Sealer | None, *, is_json: bool) -> None:
     if sealer is not None and entry.sealed is not None:
         payload = _text(read_leaf(entry.leaf), sealer.open_sealed(entry.sealed)[1])
     if is_json:
-        values: dict[str, Any] = {"index": entry.index, **json.loads(entry.leaf)}
+        values: dict[str, Any] = {"index": entry.index, **read_leaf_facts(entry.leaf)}
         if payload is not None:
             values["opened"] = payload
         click.echo(json.dumps(values, ensure_ascii=False))

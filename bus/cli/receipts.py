@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, telling_errors
+from bus.core.errors import EvidenceUnavailable
 from bus.core.receipts import ReceiptInvalid, parse_receipt
 from bus.edge.access_point_settings import read_access_point_settings
 from bus.edge.exchange_store import ExchangeStore, KeptReceipt
@@ -39,6 +40,8 @@ def receipts(settings_path: Path, message_id: str, *, as_json: bool) -> None:
         store = ExchangeStore.open_to_read(settings.evidence)
     try:
         kept = store.receipts(message_id)
+    except EvidenceUnavailable as error:
+        fail(f"The receipts cannot be read: {error.detail}")
     finally:
         store.close()
     is_sound = [_show(one, key, as_json=as_json) for one in kept]

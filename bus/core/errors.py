@@ -62,6 +62,7 @@ from bus.core.request_errors import (
     WrongSoapVersion,
 )
 from bus.core.transit_errors import (
+    AccountRefused,
     AdapterBroken,
     AnswerBodyInvalid,
     AnswerBodyMissing,
@@ -105,6 +106,7 @@ from bus.core.transit_errors import (
 
 __all__ = [
     "AccessDenied",
+    "AccountRefused",
     "AdapterBroken",
     "AlgorithmForbidden",
     "AnswerBodyInvalid",

@@ -202,6 +202,10 @@ _FORMS: dict[str, tuple[type, Callable[[Any], object]]] = {
 _UNKNOWN: tuple[type, Callable[[Any], object]] = (type(None), _is_text)
 
 
+_NAME_SHOWN = 40
+"""So many characters of a name that should not be there are told."""
+
+
 def read_leaf(raw: bytes) -> Leaf:
     """Read a leaf; it must be canonical and hold no fact that is not known. Raises LeafInvalid."""
     return leaf_of_facts(read_leaf_facts(raw))
@@ -225,7 +229,7 @@ def read_leaf_facts(raw: bytes) -> dict[str, Any]:
     for name, fact in facts.items():
         kind, has_form = _FORMS.get(name, _UNKNOWN)
         if type(fact) is not kind or not has_form(fact):
-            raise LeafInvalid(f"{name!r} is not known or does not have its form")
+            raise LeafInvalid(f"{name[:_NAME_SHOWN]!r} is not known or does not have its form")
         parts.append(f'"{name}":{_quote(fact) if isinstance(fact, str) else fact}')
     # All keys are ASCII, so that Python's order is that of RFC 8785 §3.2.3.
     if not facts.keys() >= _REQUIRED or list(facts) != sorted(facts):

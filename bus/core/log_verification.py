@@ -107,7 +107,7 @@ class IndexSet:
 
     def __contains__(self, index: int) -> bool:
         place = index >> 3
-        return place < len(self._bits) and bool(self._bits[place] >> (index & 7) & 1)
+        return 0 <= place < len(self._bits) and bool(self._bits[place] >> (index & 7) & 1)
 
     def difference(self, other: IndexSet) -> Iterator[int]:
         """What is in this set and not in the other, in order."""

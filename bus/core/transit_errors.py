@@ -106,6 +106,16 @@ class RecipientHttpError(RecipientUnavailable):
     xroad = "Server.ServerProxy.ServiceFailed.HttpError"
 
 
+class AccountRefused(RecipientUnavailable):
+    """Nothing is wrong with the request: the hub is not let in, until somebody repairs that."""
+
+    code = "delivery.account-refused"
+    blame = Blame.HUB
+    recovery = Recovery.LATER
+    public_reason = "The agency does not take the hub's own account; its operator must look."
+    xroad = "Server.ServerProxy.ServiceFailed.HttpError"
+
+
 class RecipientRefused(BusError):
     code = "delivery.refused"
     blame = Blame.RECIPIENT

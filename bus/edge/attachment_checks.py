@@ -9,19 +9,24 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 from bus.core.errors import LogCorrupt
 from bus.core.log_entries import Event, LeafInvalid, digest_of_text, read_leaf_facts, text_of_digest
 from bus.core.log_verification import Finding, LogReport
 from bus.edge.attachment_files import existing_file, stored_digests
+from bus.edge.found_files import open_stream
 from bus.edge.log_files import ATTACHMENTS
 from bus.edge.sealed_attachments import open_attachments
 from bus.edge.sealing import Sealer
 from bus.kit.made_attachments import is_whole
 
 READ_BYTES = 1024 * 1024
+FILE_BYTES_MAX = 1 << 32
+"""Largest file that is read: more than the attachments beside any message (spool_bytes_max)."""
 _MARK = b'"stored":"'
 
 
@@ -112,7 +117,9 @@ class AttachmentChecks:
 
 def _digest_of(path: Path) -> bytes:
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_stream(path) as file:
+        if os.fstat(file.fileno()).st_size > FILE_BYTES_MAX:
+            raise OSError(errno.EFBIG, f"it has more than {FILE_BYTES_MAX:,} bytes", str(path))
         while chunk := file.read(READ_BYTES):
             digest.update(chunk)
     return digest.digest()

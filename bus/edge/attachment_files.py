@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bus.core.errors import LogCorrupt, LogUnavailable
 from bus.core.ports import KeptAttachments
+from bus.edge.found_files import is_file, list_files
 from bus.edge.log_files import ATTACHMENTS, NEW, make_folder, sync_folder
 from bus.edge.sealed_attachments import OpenedAttachments, open_attachments, seal_attachments
 from bus.edge.sealing import Sealer
@@ -115,7 +116,9 @@ def existing_file(folder: Path, stored: bytes) -> Path | None:
     """The file with this digest, whichever of its names it has; None: there is none."""
     path = file_of(folder, stored)
     # A hub at work may give it its name for good while we look.
-    return next((one for one in (path, _open_name(path), path) if one.is_file()), None)
+    within = folder.parent
+    candidates = (path, _open_name(path), path)
+    return next((one for one in candidates if is_file(one, within=within)), None)
 
 
 def open_stored(folder: Path, stored: bytes, sealer: Sealer) -> OpenedAttachments:
@@ -132,12 +135,14 @@ def open_stored(folder: Path, stored: bytes, sealer: Sealer) -> OpenedAttachment
 def stored_digests(folder: Path) -> Iterator[tuple[bytes | None, Path]]:
     """Every file below the folder of attachments with the digest that it is named by.
 
-    None: its name is no digest. A file that is still `.new` or `.open` is left out.
+    None: its name is no digest, or it is no file. One that is still `.new` or `.open` is left out.
     """
-    for path in sorted(folder.rglob("*")):
-        if path.is_dir() or path.name.endswith((NEW, OPEN)):
+    for found in list_files(folder.parent, folder.name):
+        path = folder.parent / found.name
+        if found.is_regular and path.name.endswith((NEW, OPEN)):
             continue
-        yield (bytes.fromhex(path.name) if _NAME.match(path.name) else None), path
+        is_named = found.is_regular and _NAME.match(path.name)
+        yield (bytes.fromhex(path.name) if is_named else None), path
 
 
 def _open_name(path: Path) -> Path:

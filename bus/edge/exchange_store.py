@@ -6,6 +6,7 @@ signature holds and then erased, for it holds personal data; a receipt is kept f
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from bus.core.errors import ConfigurationError, EvidenceUnavailable, Problem
 from bus.core.receipts import Receipt
+from bus.edge.found_files import why_unfit
 
 FILE = "exchanges.sqlite"
 KEPT_REQUESTS_MAX = 100_000
@@ -104,9 +106,13 @@ class ExchangeStore:
     @classmethod
     def open_to_read(cls, folder: Path) -> ExchangeStore:
         """Open the store of an access point that may be at work. Raises ConfigurationError."""
-        if not (folder / FILE).is_file():
+        if not os.path.lexists(folder / FILE):
             message = "no access point kept anything here"
             raise ConfigurationError([Problem(str(folder / FILE), "", message)])
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            path = folder / f"{FILE}{suffix}"
+            if why := why_unfit(path):
+                raise ConfigurationError([Problem(str(path), "", why)])
         # Only what is written is held to bounds; nothing is written here.
         return cls.open(folder, StoreBounds(receipts_max=0, rejected_answers_max=0))
 
@@ -182,10 +188,13 @@ class ExchangeStore:
                 " WHERE ? IN ('', message_id) ORDER BY number",
                 (message_id,),
             ).fetchall()
-        return [
-            KeptReceipt(client, one, _EPOCH + seconds * _SECOND, note.encode("utf-8"))
-            for client, one, seconds, note in rows
-        ]
+        try:
+            return [
+                KeptReceipt(client, one, _EPOCH + seconds * _SECOND, note.encode("utf-8"))
+                for client, one, seconds, note in rows
+            ]
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise EvidenceUnavailable("a row does not hold what it should") from error
 
     def rejected_count(self) -> int:
         """How many answers that were not proved are kept."""

@@ -155,11 +155,13 @@ def read_certificates(paths: Iterable[Path]) -> tuple[x509.Certificate, ...]:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > KEY_FILE_BYTES_MAX:
-            raise _refused(path, f"larger than {KEY_FILE_BYTES_MAX} bytes")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(KEY_FILE_BYTES_MAX + 1)
     except OSError as error:
         raise _refused(path, f"cannot be read: {error.strerror}") from error
+    if len(raw) > KEY_FILE_BYTES_MAX:
+        raise _refused(path, f"larger than {KEY_FILE_BYTES_MAX} bytes")
+    return raw
 
 
 def read_certificate_file(path: Path) -> bytes:

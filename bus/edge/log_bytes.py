@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from bus.edge.found_files import copied, open_stream, read_file
 from bus.edge.log_files import DATABASE, FOLD, PAGES, WAL
 from bus.edge.log_folder import ReadableFolder
 from bus.edge.log_pages import (
@@ -20,10 +23,13 @@ from bus.edge.log_wal import (
     PAGE_BYTES,
     WAL_HEADER_BYTES,
     WalScan,
-    mapped,
     scan_wal,
 )
 
+DAMAGES_MAX = 10_000
+"""Damaged pages that are told one by one; a database of holes has millions."""
+FOLD_BYTES_MAX = 256 * 1024 * 1024
+"""Largest `pages.fold` that is read: a fold of some millions of pages."""
 _PAGES_AT_ONCE = 256
 
 
@@ -49,7 +55,7 @@ class StoredPages:
         """The current content of a page. Raises OSError, ValueError."""
         held_at = self.wal.content_offsets.get(number)
         path = self.folder / (DATABASE if held_at is None else WAL)
-        with path.open("rb") as stream:
+        with open_stream(path) as stream:
             stream.seek((number - 1) * PAGE_BYTES if held_at is None else held_at)
             content = stream.read(PAGE_BYTES)
         if len(content) < PAGE_BYTES:
@@ -60,9 +66,9 @@ class StoredPages:
 def check_wal(readable: ReadableFolder) -> tuple[WalScan, list[Damage]]:
     """Prove every frame of the write-ahead log. Raises OSError."""
     path = readable.folder / WAL
-    if not path.exists():
+    if not os.path.lexists(path):
         return WalScan(), []
-    with mapped(path) as wal:
+    with copied(path) as wal:
         if readable.frames_whole is not None:
             # The hub may be writing the frames behind these at this moment.
             scan = scan_wal(
@@ -82,7 +88,7 @@ def check_pages(folder: Path) -> tuple[int, list[Damage]]:
     """Compare every page of the database file with its slot; give the count. Raises OSError."""
     permitted, damages = _read_permitted(folder)
     number = 0
-    with (folder / DATABASE).open("rb") as database, (folder / PAGES).open("rb") as slots:
+    with open_stream(folder / DATABASE) as database, open_stream(folder / PAGES) as slots:
         while content := database.read(_PAGES_AT_ONCE * PAGE_BYTES):
             stored = slots.read(_PAGES_AT_ONCE * SLOT_BYTES)
             for offset in range(0, len(content), PAGE_BYTES):
@@ -94,7 +100,10 @@ def check_pages(folder: Path) -> tuple[int, list[Damage]]:
                 if what:
                     start = (number - 1) * PAGE_BYTES
                     damages.append(Damage(DATABASE, (start, start + len(page)), what, number))
-        damages += _check_rest(slots.read(), number, permitted)
+            if len(damages) > DAMAGES_MAX:
+                what = f"more than {DAMAGES_MAX:,} pages are damaged; the rest is not compared"
+                return number, [*damages, Damage(DATABASE, (number * PAGE_BYTES, -1), what)]
+        damages += _check_rest(slots, number, permitted)
     return number, damages
 
 
@@ -116,26 +125,31 @@ def _judge(number: int, page: bytes, slot: bytes, permitted: set[bytes] | None) 
     return "" if is_sound else f"page {number} and its digest in `{PAGES}` differ"
 
 
-def _check_rest(rest: bytes, page_count: int, permitted: Permitted) -> list[Damage]:
+def _check_rest(slots: IO[bytes], page_count: int, permitted: Permitted) -> list[Damage]:
     """Slots behind the last page, which only a fold under way may have."""
     start = page_count * SLOT_BYTES
+    expected_bytes = max(max(permitted, default=0) - page_count, 0) * SLOT_BYTES
+    rest = slots.read(expected_bytes)
+    if slots.read(1):
+        what = f"digests of pages behind page {max(page_count, max(permitted, default=0))}"
+        end = os.fstat(slots.fileno()).st_size
+        return [Damage(PAGES, (start + expected_bytes, end), what, page_count)]
     for place in range(0, len(rest), SLOT_BYTES):
         number = page_count + place // SLOT_BYTES + 1
         slot = rest[place : place + SLOT_BYTES]
         if slot not in permitted.get(number, ()) and slot.strip(b"\x00"):
             what = f"a digest of page {number}, which the database does not have"
             return [Damage(PAGES, (start + place, start + len(rest)), what, number)]
-    if rest and not permitted:
-        what = f"digests of pages behind page {page_count}"
-        return [Damage(PAGES, (start, start + len(rest)), what, page_count)]
     return []
 
 
 def _read_permitted(folder: Path) -> tuple[Permitted, list[Damage]]:
-    path = folder / FOLD
-    if not path.exists():
+    try:
+        raw = read_file(folder / FOLD, FOLD_BYTES_MAX)
+    except FileNotFoundError:
         return {}, []
-    raw = path.read_bytes()
+    except OSError as error:
+        return {}, [Damage(FOLD, (0, 0), f"cannot be read: {error.strerror}")]
     try:
         return read_fold(raw), []
     except FoldInvalid as error:

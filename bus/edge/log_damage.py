@@ -27,6 +27,8 @@ ROOT_PAGES = {
 _RECEIVED_COLUMN = {"inbox_key": 1, "inbox_open": 0}
 """The column that holds an entry's index, in trees that are not ordered by it."""
 
+_DEPTH_MAX = 20
+"""SQLite reads no deeper trees (BTCURSOR_MAX_DEPTH)."""
 _INTERIOR_INDEX, _INTERIOR_TABLE, _LEAF_INDEX, _LEAF_TABLE = 2, 5, 10, 13
 _LOCAL_BYTES_MAX = PAGE_BYTES - 35
 _LOCAL_BYTES_MIN = (PAGE_BYTES - 12) * 32 // 255 - 23
@@ -45,7 +47,7 @@ def entries_of_pages(
     found: dict[int, tuple[str, int]] = {}
     for table, root in ROOT_PAGES.items():
         seen: set[int] = set()
-        for page, index in _walk(table, root, read_page, seen, 0):
+        for page, index in _walk(table, root, read_page, seen, 0, 0):
             if page in wanted and page not in found:
                 found[page] = (table, min(max(index, 0), max(entry_count - 1, 0)))
         if wanted <= found.keys():
@@ -54,10 +56,10 @@ def entries_of_pages(
 
 
 def _walk(
-    table: str, page: int, read_page: PageReader, seen: set[int], first: int
+    table: str, page: int, read_page: PageReader, seen: set[int], first: int, depth: int
 ) -> Iterator[tuple[int, int]]:
     """Every page of a tree with the first entry index below it, as far as it can be read."""
-    if page in seen:
+    if page in seen or depth > _DEPTH_MAX:
         return
     seen.add(page)
     try:
@@ -70,7 +72,7 @@ def _walk(
         first = _first_received(content, cells, _RECEIVED_COLUMN[table], first)
     yield page, first
     if content[0] in (_INTERIOR_INDEX, _INTERIOR_TABLE):
-        yield from _walk_children(table, content, cells, read_page, seen, first)
+        yield from _walk_children(table, content, cells, read_page, seen, first, depth + 1)
     elif content[0] == _LEAF_TABLE:
         yield from _walk_overflow(content, cells, read_page, seen)
 
@@ -82,6 +84,7 @@ def _walk_children(
     read_page: PageReader,
     seen: set[int],
     first: int,
+    depth: int,
 ) -> Iterator[tuple[int, int]]:
     for cell in cells:
         try:
@@ -89,11 +92,11 @@ def _walk_children(
             last = _varint(content, cell + 4)[0]
         except _PageLost:
             continue
-        yield from _walk(table, child, read_page, seen, first)
+        yield from _walk(table, child, read_page, seen, first, depth)
         if content[0] == _INTERIOR_TABLE:
             first = last + 1
     (rightmost,) = struct.unpack_from(">I", content, 8)
-    yield from _walk(table, rightmost, read_page, seen, first)
+    yield from _walk(table, rightmost, read_page, seen, first, depth)
 
 
 def _walk_overflow(

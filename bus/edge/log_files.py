@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
+
+from bus.edge.found_files import FileUnfit, open_file
 
 DATABASE = "log.sqlite"
 WAL = "log.sqlite-wal"
@@ -19,6 +23,11 @@ HUB_LOCK = "hub.lock"
 """Empty; held by the hub that writes this log."""
 FOLD_LOCK = "fold.lock"
 """Empty; shared by readers who need the database file to stand still, taken alone to change it."""
+NOTE_BYTES_MAX = 64 * 1024
+"""Largest checkpoint or verifier key that is read: a signed note with many cosignatures."""
+LOCK_SECONDS_MAX = 20.0
+"""How long a reader waits for a lock that somebody else has."""
+_LOCK_LOOK_SECONDS = 0.02
 NEW = ".new"
 """Ends the name of a file that is not yet what it will be; left behind by a crash, holds nothing
 that counts."""
@@ -68,10 +77,12 @@ class FolderLock:
 
     def __init__(self, path: Path, *, is_made: bool) -> None:
         """Open the lock file. Raises OSError."""
-        flags = os.O_RDWR | os.O_CREAT if is_made else os.O_RDONLY
         self.path = path
         self.is_held = False
-        self._descriptor = os.open(path, flags | os.O_CLOEXEC, 0o640)
+        if is_made:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        else:
+            self._descriptor = open_file(path)
 
     def take_alone(self) -> bool:
         """Take it for ourselves if nobody else has it; say whether."""
@@ -81,10 +92,17 @@ class FolderLock:
         """Share it with other readers if no one has it alone; say whether."""
         return self._take(fcntl.LOCK_SH | fcntl.LOCK_NB)
 
-    def wait_shared(self) -> None:
-        """Share it with other readers as soon as no one has it alone."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
-        self.is_held = True
+    def wait_shared(self, seconds_max: float = LOCK_SECONDS_MAX) -> None:
+        """Share it with other readers as soon as no one has it alone.
+
+        Raises FileUnfit: somebody has it for longer than anybody of ours would.
+        """
+        until = time.monotonic() + seconds_max
+        while not self.take_shared():
+            if time.monotonic() >= until:
+                what = f"somebody holds this lock for more than {seconds_max:g} s"
+                raise FileUnfit(errno.EAGAIN, what, str(self.path))
+            time.sleep(_LOCK_LOOK_SECONDS)
 
     def _take(self, operation: int) -> bool:
         try:

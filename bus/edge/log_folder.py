@@ -7,7 +7,7 @@ rows come out. `-shm` beside a live database is SQLite's lock area; it holds no 
 from __future__ import annotations
 
 import contextlib
-import shutil
+import os
 import sqlite3
 import struct
 import tempfile
@@ -16,11 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bus.core.errors import LogUnavailable
+from bus.edge.found_files import allocated_bytes, copy_to, open_stream, why_unfit
 from bus.edge.log_database import open_reading
 from bus.edge.log_files import DATABASE, FOLD_LOCK, HUB_LOCK, WAL, FolderLock
 
 _SHARED_FRAMES_AT = 16
 """Where SQLite's wal-index holds the count of whole frames. https://www.sqlite.org/walformat.html"""
+_OPENED_BY_SQLITE = (DATABASE, WAL, f"{DATABASE}-shm", f"{DATABASE}-journal")
+"""What SQLite may open by its name, and would wait for or follow."""
+VALUE_BYTES_MAX = 256 * 1024 * 1024
+"""Largest value of a row that is read; the largest payload is a quarter of it."""
+_STEPS_A_BYTE = 4
+_STEPS_FREE = 20_000_000
+"""Steps of SQLite's machine that reading may take: more than a sound database of its size needs,
+with every row read by each of our statements. Pages that lead back to themselves need no end."""
+_STEPS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +51,14 @@ def hold_folder(folder: Path) -> Iterator[ReadableFolder]:
     database gives up the locks of the whole process (POSIX, https://www.sqlite.org/howtocorrupt.html
     §2.2).
     """
-    if not (folder / DATABASE).is_file():
-        raise LogUnavailable(f"{folder}: no message log lies here")
     with contextlib.ExitStack() as resources:
         try:
-            if (folder / FOLD_LOCK).exists():
+            if not _is_there(folder / DATABASE):
+                raise LogUnavailable(f"{folder}: no message log lies here")
+            for name in _OPENED_BY_SQLITE:
+                if why := why_unfit(folder / name):
+                    raise LogUnavailable(f"{folder / name}: {why}")
+            if _is_there(folder / FOLD_LOCK):
                 fold_lock = FolderLock(folder / FOLD_LOCK, is_made=False)
                 resources.callback(fold_lock.close)
                 fold_lock.wait_shared()
@@ -73,8 +86,9 @@ def connect_reading(readable: ReadableFolder) -> Iterator[sqlite3.Connection]:
         else:
             # Read where it lies, SQLite would write beside it; so it reads a copy.
             temporary = Path(resources.enter_context(tempfile.TemporaryDirectory()))
-            shutil.copyfile(folder / DATABASE, temporary / DATABASE)
-            shutil.copyfile(wal, temporary / WAL)
+            copy_to(folder / DATABASE, temporary / DATABASE)
+            if _is_there(wal):
+                copy_to(wal, temporary / WAL)
             uri = f"{(temporary / DATABASE).as_uri()}?mode=rw"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None)
         resources.callback(connection.close)
@@ -83,8 +97,29 @@ def connect_reading(readable: ReadableFolder) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+def bound_work(connection: sqlite3.Connection, folder: Path) -> None:
+    """Let what is asked of this connection from now on end, whatever the database holds.
+
+    The statement that goes beyond raises sqlite3.OperationalError: interrupted.
+    """
+    stored = allocated_bytes(folder / DATABASE) + allocated_bytes(folder / WAL)
+    left = (_STEPS_FREE + _STEPS_A_BYTE * stored) // _STEPS_AT_ONCE
+
+    def is_too_much() -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
+
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)
+    connection.set_progress_handler(is_too_much, _STEPS_AT_ONCE)
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.lexists(path)
+
+
 def _is_held(path: Path) -> bool:
-    if not path.exists():
+    if not _is_there(path):
         return False
     lock = FolderLock(path, is_made=False)
     try:
@@ -94,7 +129,10 @@ def _is_held(path: Path) -> bool:
 
 
 def _whole_frames(folder: Path) -> int:
-    with (folder / f"{DATABASE}-shm").open("rb") as shared:
+    with open_stream(folder / f"{DATABASE}-shm") as shared:
         shared.seek(_SHARED_FRAMES_AT)
-        (frames,) = struct.unpack("=I", shared.read(4))
+        count = shared.read(4)
+    if len(count) < 4:
+        raise LogUnavailable(f"{folder / DATABASE}-shm: it is cut short")
+    (frames,) = struct.unpack("=I", count)
     return int(frames)

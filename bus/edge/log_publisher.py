@@ -13,6 +13,7 @@ from bus.core.errors import LogCorrupt
 from bus.core.log_checkpoint import Checkpoint, CheckpointInvalid, read_checkpoint
 from bus.core.log_tiles import TILE_WIDTH, Tile, TiledTree, edge_tiles
 from bus.core.merkle import HASH_BYTES, hash_leaf
+from bus.edge.found_files import list_folder, read_file
 from bus.edge.log_files import CHECKPOINT, store_files
 from signing.signed_note import SigningKey
 
@@ -22,12 +23,15 @@ def read_stored_tile(folder: Path, tile: Tile) -> bytes:
     full = Tile(tile.level, tile.index)
     candidates = [folder / tile.path, folder / full.path]
     partials = (folder / full.path).with_name(Path(full.path).name + ".p")
-    if partials.is_dir():
-        widths = [int(path.name) for path in partials.iterdir() if path.name.isdecimal()]
-        candidates += [partials / str(width) for width in sorted(widths) if width >= tile.width]
+    widths = [
+        int(path.name)
+        for path, _ in list_folder(partials)
+        if path.name.isdecimal() and len(path.name) < 4
+    ]
+    candidates += [partials / str(width) for width in sorted(widths) if width >= tile.width]
     for path in candidates:
         if path.exists():
-            hashes = path.read_bytes()
+            hashes = read_file(path, TILE_WIDTH * HASH_BYTES, within=folder)
             if len(hashes) >= tile.width * HASH_BYTES:
                 return hashes
     raise LogCorrupt(f"{tile.path}: the tile is missing or too short")

@@ -13,9 +13,10 @@ from bus.core.log_entries import Event
 from bus.core.log_tiles import TiledTree, node_reader
 from bus.core.merkle import prove_inclusion
 from bus.core.ports import SealedPayload, StoredEntry
+from bus.edge.found_files import read_file
 from bus.edge.log_database import entry_count
-from bus.edge.log_files import CHECKPOINT, DATABASE
-from bus.edge.log_folder import connect_reading, hold_folder
+from bus.edge.log_files import CHECKPOINT, DATABASE, NOTE_BYTES_MAX
+from bus.edge.log_folder import bound_work, connect_reading, hold_folder
 from bus.edge.log_publisher import read_stored_tile
 
 _COLUMNS = "SELECT idx, leaf, ciphertext, wrapped_key FROM entries LEFT JOIN payloads USING (idx)"
@@ -31,6 +32,7 @@ class LogReader:
         """Use `open_log_reader`."""
         self._folder = folder
         self._connection = connection
+        bound_work(connection, folder)
         connection.execute("BEGIN")
         self.size = entry_count(connection)
         """Committed entries."""
@@ -73,6 +75,7 @@ class LogReader:
 
     def text(self, digest: bytes) -> bytes:
         """The configuration text with this SHA-256. Raises LogCorrupt if there is none."""
+        bound_work(self._connection, self._folder)
         try:
             row = self._connection.execute(_TEXT, (digest,)).fetchone()
         except sqlite3.Error as error:
@@ -84,7 +87,7 @@ class LogReader:
     def checkpoint(self) -> bytes:
         """The signed head as it is stored. Raises LogUnavailable."""
         try:
-            return (self._folder / CHECKPOINT).read_bytes()
+            return read_file(self._folder / CHECKPOINT, NOTE_BYTES_MAX)
         except OSError as error:
             raise LogUnavailable(f"{error.filename}: {error.strerror}") from error
 
@@ -102,6 +105,7 @@ class LogReader:
         return tree.root()
 
     def _select(self, statement: str, values: tuple[object, ...]) -> Iterator[StoredEntry]:
+        bound_work(self._connection, self._folder)
         try:
             for index, leaf, ciphertext, wrapped_key in self._connection.execute(statement, values):
                 sealed = None if ciphertext is None else SealedPayload(ciphertext, wrapped_key)

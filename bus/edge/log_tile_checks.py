@@ -8,7 +8,12 @@ from pathlib import Path
 from bus.core.log_tiles import TILE_WIDTH, Tile, TileBytes
 from bus.core.log_verification import Finding
 from bus.core.merkle import HASH_BYTES
+from bus.edge.found_files import list_files, read_file
 from bus.edge.log_files import NEW, TILES
+
+_TILE_BYTES_MAX = TILE_WIDTH * HASH_BYTES
+_STRANGERS_MAX = 100
+"""Names that are told one by one."""
 
 
 class TileChecks:
@@ -21,28 +26,39 @@ class TileChecks:
         self._is_live = is_live
         self._partials: dict[tuple[int, int], list[int]] = {}
         self._full_counts: dict[int, int] = {}
-        self._strangers: list[str] = []
+        self._strangers: list[tuple[str, str]] = []
+        """Names that are no tiles', and why."""
         self.checked = 0
-        for path in (folder / TILES).rglob("*") if (folder / TILES).is_dir() else ():
-            if path.is_file() and not path.name.endswith(NEW):
-                self._note(path.relative_to(folder).as_posix())
+        self._strangers_left_off = 0
+        for found in list_files(folder, TILES):
+            if found.is_regular and not found.name.endswith(NEW):
+                self._note(found.name)
+            elif not found.is_regular:
+                self._note_stranger(found.name, found.why_unfit)
 
     def _note(self, name: str) -> None:
         tile = Tile.parse(name)
         if tile is None:
-            self._strangers.append(name)
+            self._note_stranger(name, "no file of this log has this name")
         elif tile.width == TILE_WIDTH:
             count = self._full_counts.get(tile.level, 0)
             self._full_counts[tile.level] = max(count, tile.index + 1)
         else:
             self._partials.setdefault((tile.level, tile.index), []).append(tile.width)
 
+    def _note_stranger(self, name: str, why: str) -> None:
+        if len(self._strangers) < _STRANGERS_MAX:
+            self._strangers.append((name, why))
+        else:
+            self._strangers_left_off += 1
+
     def stored_hash(self, index: int) -> bytes:
         """The leaf hash of an entry whose row is missing; zeros if no tile has it."""
         path = self._folder / Tile(0, index // TILE_WIDTH).path
         place = index % TILE_WIDTH * HASH_BYTES
         try:
-            return path.read_bytes()[place : place + HASH_BYTES].ljust(HASH_BYTES, b"\x00")
+            stored = read_file(path, _TILE_BYTES_MAX, within=self._folder)
+            return stored[place : place + HASH_BYTES].ljust(HASH_BYTES, b"\x00")
         except OSError:
             return bytes(HASH_BYTES)
 
@@ -71,8 +87,11 @@ class TileChecks:
     def finish(self, rows: int) -> Iterator[Finding]:
         """What is left over: names that are no tiles, tiles of entries that are not there."""
         last = max(rows - 1, 0)
-        for name in self._strangers:
-            yield Finding(last, name, "no file of this log has this name")
+        for name, why in self._strangers:
+            yield Finding(last, name, why)
+        if self._strangers_left_off:
+            what = f"{self._strangers_left_off:,} more names that no file of this log has"
+            yield Finding(last, TILES, what)
         for level, count in self._full_counts.items():
             if Tile(level, count - 1).leaves_end > rows:
                 what = f"the tile speaks of entries from {rows} on, which are not there"
@@ -90,11 +109,15 @@ class TileChecks:
 
     def _compare(self, tile: Tile, hashes: bytes) -> Iterator[Finding]:
         try:
-            stored = (self._folder / tile.path).read_bytes()
+            stored = read_file(self._folder / tile.path, _TILE_BYTES_MAX, within=self._folder)
         except FileNotFoundError:
             # A running hub removes unfinished tiles as fuller ones come.
             if not self._is_live:
                 yield Finding(tile.first_leaf(), tile.path, "the tile is missing")
+            return
+        except OSError as error:
+            what = f"the tile cannot be read: {error.strerror}"
+            yield Finding(tile.first_leaf(), tile.path, what)
             return
         self.checked += 1
         if stored == hashes:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from bus.core.log_checkpoint import Checkpoint, CheckpointInvalid, read_checkpoint
 from bus.core.log_entries import LeafInvalid, read_leaf
 from bus.core.log_verification import Finding
+from bus.edge.found_files import read_file
 from bus.edge.timestamp_files import (
     TIMESTAMPS,
     TimestampFile,
@@ -91,9 +92,9 @@ class TimestampChecks:
             if key is None:
                 return
             try:
-                checkpoint = read_checkpoint(_read(file.path), key)
-            except CheckpointInvalid as error:
-                self._find(file.size - 1, file.path, str(error))
+                checkpoint = read_checkpoint(self._read(file.path), key)
+            except (CheckpointInvalid, OSError) as error:
+                self._find(file.size - 1, file.path, _words(error))
                 continue
             if checkpoint.size != file.size:
                 self._find(file.size - 1, file.path, f"it covers {checkpoint.size} entries")
@@ -103,30 +104,34 @@ class TimestampChecks:
     def _own_anchors(self) -> TimestampTrust:
         anchors: list[bytes] = []
         for path, digits in find_anchors(self._folder):
-            raw = _read(path)
-            if not is_named_after(raw, digits):
-                self._find(0, path, "the file was changed: it is not the one that its name tells")
-                continue
             try:
+                raw = self._read(path)
+                if not is_named_after(raw, digits):
+                    what = "the file was changed: it is not the one that its name tells"
+                    self._find(0, path, what)
+                    continue
                 anchors += [one.public_bytes(Encoding.DER) for one in load_certificates(raw)]
-            except KeyUnusable as error:
-                self._find(0, path, str(error))
+            except (KeyUnusable, OSError) as error:
+                self._find(0, path, _words(error))
         return TimestampTrust(anchors)
 
     def _check_tokens(self, files: Iterable[TimestampFile]) -> Iterator[_Stamped]:
         for file in files:
             try:
                 yield _Stamped(file, self._check_token(file))
-            except (TimestampInvalid, FileNotFoundError) as error:
-                self._find(file.size - 1, file.path, str(error))
+            except (TimestampInvalid, OSError) as error:
+                self._find(file.size - 1, file.path, _words(error))
 
     def _check_token(self, file: TimestampFile) -> Timestamp:
-        response = _read(file.path)
+        response = self._read(file.path)
         if not is_named_after(response, file.digits):
             raise TimestampInvalid("the file was changed: it is not the one that its name tells")
-        if not file.note_path.is_file():
-            raise TimestampInvalid(f"{file.note_path.name}, which it was made for, is missing")
-        timestamp = verify_timestamp(response, _read(file.note_path), self._trust)
+        try:
+            note = self._read(file.note_path)
+        except FileNotFoundError as error:
+            what = f"{file.note_path.name}, which it was made for, is missing"
+            raise TimestampInvalid(what) from error
+        timestamp = verify_timestamp(response, note, self._trust)
         if timestamp.time.strftime("%Y-%m-%d") != file.day:
             raise TimestampInvalid(f"it was made on another day: {timestamp.time.isoformat()}")
         return timestamp
@@ -207,14 +212,16 @@ class TimestampChecks:
         )
         yield f"  without one: {waiting:,} entries at the end; longest wait {_hours(longest)}"
 
+    def _read(self, path: Path) -> bytes:
+        return read_file(path, _FILE_BYTES_MAX, within=self._folder)
+
     def _find(self, index: int, path: Path, what: str, expected: str = "", found: str = "") -> None:
         file = str(path.relative_to(self._folder))
         self.findings.append(Finding(max(index, 0), file, what, expected, found))
 
 
-def _read(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(_FILE_BYTES_MAX + 1)
+def _words(error: Exception) -> str:
+    return f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 def _hours(wait: timedelta) -> str:

@@ -17,10 +17,11 @@ from bus.core.log_verification import EntryChecks, Examine, Finding, IndexSet, L
 from bus.core.merkle import hash_leaf
 from bus.core.ports import SealedPayload, StoredEntry
 from bus.edge.attachment_checks import AttachmentChecks
+from bus.edge.found_files import FileUnfit, read_file
 from bus.edge.log_bytes import Damage, StoredPages, check_pages, check_wal
 from bus.edge.log_damage import entries_of_pages
-from bus.edge.log_files import CHECKPOINT, DATABASE, PAGES, VERIFIER_KEY
-from bus.edge.log_folder import ReadableFolder, connect_reading, hold_folder
+from bus.edge.log_files import CHECKPOINT, DATABASE, NOTE_BYTES_MAX, PAGES, VERIFIER_KEY
+from bus.edge.log_folder import ReadableFolder, bound_work, connect_reading, hold_folder
 from bus.edge.log_tile_checks import TileChecks
 from bus.edge.log_timestamp_checks import TimestampChecks
 from bus.edge.sealing import Sealer
@@ -31,6 +32,8 @@ Progress = Callable[[int, int], None]
 """Told how many of how many entries are done."""
 
 _GAP_FINDINGS_MAX = 100
+_GAPS_MAX = 100_000
+"""Missing entries whose hashes are looked for in tiles; whoever signs may speak of any number."""
 _ENTRIES = (
     "SELECT idx, leaf, ciphertext, wrapped_key FROM entries LEFT JOIN payloads USING (idx) "
     "ORDER BY idx"
@@ -91,6 +94,7 @@ class _Verification:
         """Rows of entries, as the database counts them."""
         self._plausible_size = 0
         """No number of a row can be as large, unless it is damaged."""
+        self._gaps_left = _GAPS_MAX
         self._early: list[Finding] = []
         """Findings about signed files, which belong to the last entry."""
 
@@ -147,21 +151,24 @@ class _Verification:
             return None
         self._report.origin = key.name
         try:
-            return read_checkpoint((self._folder / CHECKPOINT).read_bytes(), key)
+            return read_checkpoint(read_file(self._folder / CHECKPOINT, NOTE_BYTES_MAX), key)
         except FileNotFoundError:
             self._early.append(Finding(0, CHECKPOINT, "the checkpoint is missing"))
+        except OSError as error:
+            self._early.append(Finding(0, CHECKPOINT, f"cannot be read: {error.strerror}"))
         except CheckpointInvalid as error:
             self._early.append(Finding(0, CHECKPOINT, str(error)))
         return None
 
     def _read_key_file(self, checkpoint_key: VerifyingKey | None) -> VerifyingKey | None:
         try:
-            text = (self._folder / VERIFIER_KEY).read_bytes().decode("ascii")
+            text = read_file(self._folder / VERIFIER_KEY, NOTE_BYTES_MAX).decode("ascii")
             if not text.endswith("\n"):
                 raise KeyTextInvalid("the line does not end")
             stored = VerifyingKey.parse(text[:-1])
-        except (FileNotFoundError, UnicodeDecodeError, KeyTextInvalid) as error:
-            self._early.append(Finding(0, VERIFIER_KEY, f"the verifier key: {error}"))
+        except (OSError, UnicodeDecodeError, KeyTextInvalid) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            self._early.append(Finding(0, VERIFIER_KEY, f"the verifier key: {why}"))
             return checkpoint_key
         if checkpoint_key is not None and stored != checkpoint_key:
             found = str(stored)
@@ -185,6 +192,8 @@ class _Verification:
             self._report.pages, damages = check_pages(self._folder)
         except FileNotFoundError:
             return [Damage(PAGES, (0, 0), "the digests of the pages are missing")]
+        except FileUnfit as error:
+            return [Damage(PAGES, (0, 0), f"cannot be read: {error.strerror}")]
         return damages
 
     def _name_entries(self, damages: list[Damage], stored: StoredPages) -> None:
@@ -207,19 +216,25 @@ class _Verification:
     # --- rows ---------------------------------------------------------------------------------
 
     def _check_rows(self, connection: sqlite3.Connection, tiles: TileChecks) -> None:
+        bound_work(connection, self._folder)
         connection.execute("BEGIN")
-        (total,) = connection.execute("SELECT count(*) FROM entries").fetchone()
+        # count(*) would be counted in one step, which no bound ends.
+        (total,) = connection.execute("SELECT coalesce(sum(1), 0) FROM entries").fetchone()
         self._total = total
         self._plausible_size = max(total, self._report.signed_size)
         self._check_signed_root(tiles)
-        cursor = connection.execute(_ENTRIES)
-        while rows := cursor.fetchmany(TILE_WIDTH):
-            hashes: list[bytes] = []
-            for row in rows:
-                hashes += self._check_row(row, self._tree.size + len(hashes), tiles)
-            self._grow(hashes, tiles)
-            if self._progress is not None:
-                self._progress(self._tree.size, total)
+        hashes: list[bytes] = []
+        # One row at a time: a payload may be as large as a message.
+        for row in connection.execute(_ENTRIES):
+            hashes += self._check_row(row, self._tree.size + len(hashes), tiles)
+            if len(hashes) >= TILE_WIDTH:
+                self._grow(hashes, tiles)
+                hashes = []
+                if self._progress is not None:
+                    self._progress(self._tree.size, total)
+        self._grow(hashes, tiles)
+        if self._progress is not None:
+            self._progress(self._tree.size, total)
         self._checks.finish()
         self._attachments.finish(last=max(self._tree.size - 1, 0))
         for finding in (
@@ -246,6 +261,11 @@ class _Verification:
             self._add(Finding(expected, DATABASE, f"the row bears the number {index}"))
             index = expected
         missing = []
+        if index - expected > self._gaps_left:
+            what = f"{index - expected:,} entries are missing: too many to look for"
+            self._add(Finding(expected, DATABASE, what))
+            index = expected
+        self._gaps_left -= index - expected
         for gap in range(expected, index):
             if gap - expected < _GAP_FINDINGS_MAX:
                 self._add(Finding(gap, DATABASE, "the entry is missing"))

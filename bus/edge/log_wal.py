@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bus.edge.found_files import open_file
+
 PAGE_BYTES = 4096
 WAL_HEADER_BYTES = 32
 FRAME_HEADER_BYTES = 24
@@ -48,7 +50,7 @@ class WalScan:
 @contextmanager
 def mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
     """The bytes of a file, mapped: reading them never gives up the interpreter. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = open_file(path)
     try:
         if os.fstat(descriptor).st_size == 0:
             yield b""

@@ -22,7 +22,15 @@ from signing.certificates import TrustStore
 from signing.errors import CertificateRejected
 
 ReadText = Callable[[bytes], bytes]
-_Unreadable = (ValueError, KeyError, TypeError, ConfigurationError, CertificateRejected, BusError)
+_Unreadable = (
+    ValueError,
+    KeyError,
+    TypeError,
+    RecursionError,
+    ConfigurationError,
+    CertificateRejected,
+    BusError,
+)
 
 
 def restore_rules(digest: bytes, read_text: ReadText) -> Rules:

@@ -26,6 +26,7 @@ from bus.core.attachment_manifest import (
 )
 from bus.core.errors import LogCorrupt
 from bus.core.log_entries import SALT_BYTES, commit_attachments
+from bus.edge.found_files import open_file
 from bus.edge.sealing import Sealer
 from signing.attachments import Attachment
 
@@ -161,7 +162,7 @@ class _SealedFrames:
 
 def _open_frames(path: Path, sealer: Sealer) -> _SealedFrames:
     # Closed when the last attachment that reads from it is gone.
-    file = path.open("rb", buffering=0)
+    file = os.fdopen(open_file(path), "rb", buffering=0)
     start = file.read(_START)
     if len(start) != _START or not start.startswith(MAGIC):
         raise LogCorrupt("a file of attachments does not have its form")

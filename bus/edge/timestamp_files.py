@@ -10,6 +10,7 @@ The digits in a name begin the SHA-256 of the file: they find damage where no si
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from bus.edge.found_files import list_folder
 from bus.edge.log_files import NEW, store_files
 
 TIMESTAMPS = "timestamp"
@@ -97,7 +99,7 @@ def find_last_token(folder: Path) -> TimestampFile | None:
     for day in sorted(_days(folder), reverse=True):
         tokens = [
             TimestampFile(path, int(found[1]), found[2])
-            for path in day.iterdir()
+            for path in _children(day)
             if (found := _TOKEN.match(path.name))
         ]
         if tokens:
@@ -115,6 +117,8 @@ def find_anchors(folder: Path) -> list[tuple[Path, str]]:
 def find_strange(folder: Path) -> list[Path]:
     """What lies below `timestamp/` and should not: its name is none of those above."""
     base = folder / TIMESTAMPS
+    if _is_no_folder(base):
+        return [base]
     known = {path for path, _ in find_anchors(folder)}
     strange = [path for path in _children(base) if path not in known and path not in _days(folder)]
     for day in _days(folder):
@@ -126,9 +130,14 @@ def find_strange(folder: Path) -> list[Path]:
     return sorted(path for path in strange if not path.name.endswith(NEW))
 
 
+def _is_no_folder(base: Path) -> bool:
+    """Whether something stands in the place of the folder."""
+    return os.path.lexists(base) and not (base.is_dir() and not base.is_symlink())
+
+
 def _named(folder: Path, pattern: re.Pattern[str]) -> Iterator[tuple[Path, re.Match[str]]]:
     for day in _days(folder):
-        for path in day.iterdir():
+        for path in _children(day):
             found = pattern.match(path.name)
             if found is not None:
                 yield path, found
@@ -136,11 +145,11 @@ def _named(folder: Path, pattern: re.Pattern[str]) -> Iterator[tuple[Path, re.Ma
 
 def _days(folder: Path) -> list[Path]:
     base = folder / TIMESTAMPS
-    return [path for path in _children(base) if path.is_dir() and _DAY.match(path.name)]
+    return [path for path, is_folder in list_folder(base) if is_folder and _DAY.match(path.name)]
 
 
 def _children(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+    return [path for path, _ in list_folder(folder)]
 
 
 def _digits(content: bytes) -> str:

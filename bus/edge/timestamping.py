@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from urllib3.exceptions import HTTPError
 
 from bus.core.errors import ConfigurationError, Problem
+from bus.edge.found_files import read_file
 from bus.edge.key_store import read_certificates
-from bus.edge.log_files import CHECKPOINT
+from bus.edge.log_files import CHECKPOINT, NOTE_BYTES_MAX
 from bus.edge.telemetry import places_of
 from bus.edge.timestamp_files import find_last_token, store_anchors, store_timestamp
 from bus.edge.timestamp_settings import TimestampSettings
@@ -200,7 +201,7 @@ class Timestamper:
 
     def _newest_checkpoint(self) -> tuple[bytes, int]:
         try:
-            note = (self._folder / CHECKPOINT).read_bytes()
+            note = read_file(self._folder / CHECKPOINT, NOTE_BYTES_MAX)
             return note, int(note.split(b"\n", 2)[1])
         except (OSError, IndexError, ValueError):
             return b"", 0  # none yet, or a disk in trouble, which the log itself tells

@@ -25,6 +25,7 @@ from urllib3.exceptions import (
 from urllib3.response import BaseHTTPResponse
 
 from bus.core.errors import (
+    AccountRefused,
     AnswerContentTypeInvalid,
     AnswerMimeInvalid,
     ContentTypeInvalid,
@@ -53,9 +54,13 @@ REPLY_BYTES_MAX = 4 * 1024 * 1024
 CONNECT_SECONDS_MAX = 5.0
 """Longest wait for a connection; a query's own deadline may be nearer."""
 READ_BYTES = 64 * 1024
+UNASKED_BYTES_MAX = 16 * 1024 * 1024
+"""Of attachments that one agency sends at one time to an adapter that takes none."""
 PUBLIC_MESSAGE_CHARACTERS_MAX = 200
 """How much of an agency's own words is handed on to the sender."""
 
+ACCOUNT_STATUSES = frozenset({401, 403, 407})
+"""Whoever asks here is the hub: it is the hub's account that the agency does not take."""
 _TRY_LATER = frozenset({408, 425, 429})
 
 
@@ -105,7 +110,7 @@ class AgencyReply:
     content_type: str = ""
     """The Content-Type header; empty if there was none. That of the SOAP part, if it had parts."""
     attachments: tuple[Attachment, ...] = ()
-    """What came beside the body, where the agency may send attachments."""
+    """What came beside the body of a multipart reply."""
 
 
 class AgencyHttp:
@@ -123,7 +128,8 @@ class AgencyHttp:
         spool: Spool | None = None,
     ) -> None:
         """`authority_file`: PEM of the CAs to trust instead of the public ones. With a `spool`
-        replies may have attachments, and `reply_bytes_max` bounds what they stand beside.
+        replies may have attachments of any size, and `reply_bytes_max` bounds what they stand
+        beside; without one, a multipart reply is read all the same, its attachments are small.
 
         Raises FileNotFoundError if it names no file, SettingRefused if one without certificates:
         at start-up, not at the first query.
@@ -133,7 +139,9 @@ class AgencyHttp:
         _check_authorities(authority_file)
         self._authority_file = authority_file
         self._reply_bytes_max = reply_bytes_max
-        self._spool = spool
+        self._spool = spool or Spool(None, bytes_max=UNASKED_BYTES_MAX)
+        self.takes_attachments = spool is not None
+        """Whether the adapter asked for what comes beside a reply."""
         self._limits = replace(Limits(), envelope_bytes_max=reply_bytes_max)
         self._local = threading.local()
         self._sessions: list[requests.Session] = []  # guarded by _lock
@@ -158,11 +166,9 @@ class AgencyHttp:
                 stream=True,
             ) as response:
                 content_type = response.headers.get("Content-Type", "")
-                if self._spool is not None and content_type.lower().startswith(MULTIPART_RELATED):
-                    whole = self._read_related(self._spool, content_type, response.raw, deadline)
-                    soap_type = whole.soap_head.header("content-type")
-                    return AgencyReply(
-                        response.status_code, whole.soap, soap_type, whole.attachments
+                if content_type.strip().lower().startswith(MULTIPART_RELATED):
+                    return self._read_reply(
+                        response.status_code, content_type, response.raw, deadline
                     )
                 body = self._read(response.raw, deadline)
                 return AgencyReply(response.status_code, body, content_type)
@@ -185,13 +191,30 @@ class AgencyHttp:
                 raise RecipientUnavailable(f"a reply of more than {self._reply_bytes_max} bytes")
         return bytes(body)
 
+    def _read_reply(
+        self, status: int, content_type: str, raw: BaseHTTPResponse, deadline: Deadline
+    ) -> AgencyReply:
+        """A multipart reply; one that is broken says as much as its HTTP status, if that is bad.
+
+        Raises AnswerMimeInvalid, AnswerContentTypeInvalid; RecipientUnavailable: too large.
+        """
+        try:
+            whole = self._read_related(content_type, raw, deadline)
+        except (AnswerMimeInvalid, AnswerContentTypeInvalid):
+            if is_success(status):
+                raise
+            return AgencyReply(status, b"", content_type)
+        return AgencyReply(
+            status, whole.soap, whole.soap_head.header("content-type"), whole.attachments
+        )
+
     def _read_related(
-        self, spool: Spool, content_type: str, raw: BaseHTTPResponse, deadline: Deadline
+        self, content_type: str, raw: BaseHTTPResponse, deadline: Deadline
     ) -> WholeMessage:
         """Raises AnswerMimeInvalid, AnswerContentTypeInvalid; RecipientUnavailable: too large."""
         intake = None
         try:
-            intake = MultipartIntake(parse_content_type(content_type), self._limits, spool)
+            intake = MultipartIntake(parse_content_type(content_type), self._limits, self._spool)
             for chunk in _chunks(raw, deadline):
                 intake.feed(chunk)
             whole = intake.end()
@@ -296,14 +319,22 @@ def agency_address(text: str) -> str:
 def check_status(status: int) -> None:
     """Raise what a status other than 2xx means, where the reply says no more.
 
-    Raises RecipientHttpRefused (4xx: the agency understood and said no) and RecipientHttpError
-    (408, 425, 429, 5xx, and redirects, which are never followed).
+    Raises AccountRefused (401, 403, 407), RecipientHttpRefused (every other 4xx: the agency
+    understood and said no) and RecipientHttpError (408, 425, 429, 5xx, and redirects, which are
+    never followed).
     """
-    if 200 <= status < 300:
+    if is_success(status):
         return
+    if status in ACCOUNT_STATUSES:
+        raise AccountRefused(f"HTTP status {status}")
     if 400 <= status < 500 and status not in _TRY_LATER:
         raise RecipientHttpRefused(f"HTTP status {status}")
     raise RecipientHttpError(f"HTTP status {status}")
+
+
+def is_success(status: int) -> bool:
+    """Whether an HTTP status is one of success."""
+    return 200 <= status < 300
 
 
 def public_message(text: str) -> str:

@@ -15,6 +15,7 @@ from lxml import etree
 
 from bus.core.attachments import attachment_named
 from bus.core.errors import (
+    AccountRefused,
     AnswerInvalid,
     PayloadRejected,
     RecipientRefused,
@@ -29,6 +30,7 @@ from bus.kit.refused_settings import SettingRefused
 from signing.attachments import Attachment
 
 __all__ = [
+    "AccountRefused",
     "Adapter",
     "AdapterSettings",
     "Answer",
@@ -108,7 +110,8 @@ class Adapter(ABC):
         """Ask the agency and give its answer.
 
         Raises PayloadRejected (the request cannot be said in the agency's form),
-        RecipientUnavailable, RecipientTimeout, RecipientRefused (the agency said no for good),
+        AccountRefused (the agency does not let the hub in), RecipientUnavailable,
+        RecipientTimeout, RecipientRefused (the agency said no for good),
         ServiceFault (it said no in a SOAP fault, which goes on to whoever asks), AnswerInvalid
         (what came back is no answer).
         """

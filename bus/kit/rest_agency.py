@@ -11,8 +11,15 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from urllib.parse import quote, quote_plus, urlencode
 
-from bus.core.errors import RecipientRefused, RecipientTimeout, RecipientUnavailable
+from bus.core.errors import (
+    AccountRefused,
+    RecipientHttpRefused,
+    RecipientRefused,
+    RecipientTimeout,
+    RecipientUnavailable,
+)
 from bus.kit.agency_http import (
+    ACCOUNT_STATUSES,
     AgencyHttp,
     AgencyReply,
     AgencyRequest,
@@ -30,6 +37,8 @@ TOKEN_LIFE_SECONDS_DEFAULT = 300.0
 """How long a token is used whose reply tells no expires_in (RFC 6749 §5.1 lets it)."""
 TOKEN_MARGIN_SECONDS = 10.0
 """A token is not used in its last seconds: it would expire on its way."""
+
+_MEANING = frozenset({"content-encoding", "content-language"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,8 @@ class TokenSource:
         self._lock = threading.Lock()
 
     def token(self, deadline: Deadline) -> str:
-        """A token that holds. Raises what the token endpoint's reply means."""
+        """A token that holds. Raises AccountRefused: the endpoint says no; RecipientUnavailable,
+        RecipientTimeout."""
         # The others wait for one fetch rather than make their own, each within its own time.
         if not self._lock.acquire(timeout=deadline.remaining_seconds()):
             raise RecipientTimeout("no token in time")
@@ -91,8 +101,14 @@ class TokenSource:
             ),
             deadline,
         )
-        check_status(reply.status)
+        try:
+            check_status(reply.status)
+        except RecipientHttpRefused as error:
+            # Nothing of a sender's request went there: it is our account, or its address.
+            raise AccountRefused(f"the token endpoint: {error.detail}") from error
         answer = read_json_object(reply)
+        if "error" in answer:  # RFC 6749 §5.2, of an endpoint that says 200 to everybody
+            raise AccountRefused("the token endpoint answered with an error")
         text = answer.get("access_token")
         if not isinstance(text, str) or not text or not text.isascii() or not text.isprintable():
             raise RecipientUnavailable("the token endpoint gave no access_token")
@@ -122,8 +138,8 @@ class RestAgency:
     ) -> JsonObject:
         """GET a resource; give the JSON object of its answer, numbers as int or Decimal.
 
-        Raises RecipientRefused (4xx), RecipientUnavailable (5xx, no JSON object, too large),
-        RecipientTimeout.
+        Raises RecipientRefused (4xx), AccountRefused (401, 403, 407, or no token is given),
+        RecipientUnavailable (5xx, no JSON object, too large), RecipientTimeout.
         """
         request = AgencyRequest("GET", self._url(path), headers=headers, query=query)
         return self._exchange(request, deadline)
@@ -139,12 +155,12 @@ class RestAgency:
     ) -> JsonObject:
         """POST an attachment's content, piece by piece; give the JSON object of the answer.
 
-        Raises what `get` raises.
+        Headers that say what the content's bytes mean go along. Raises what `get` raises.
         """
         request = AgencyRequest(
             "POST",
             self._url(path),
-            headers={**headers, "Content-Type": content.media_type},
+            headers={**headers, "Content-Type": content.media_type, **_meaning(content)},
             query=query,
             body=AttachmentBody(content),
         )
@@ -156,16 +172,25 @@ class RestAgency:
     def _exchange(self, request: AgencyRequest, deadline: Deadline) -> JsonObject:
         token = self._tokens.token(deadline)
         reply = self._send(request, token, deadline)
-        if reply.status == 401:
+        if reply.status in ACCOUNT_STATUSES:
             # The agency may end a token before its time; once, a fresh one is tried.
             self._tokens.discard(token)
-            reply = self._send(request, self._tokens.token(deadline), deadline)
+            token = self._tokens.token(deadline)
+            reply = self._send(request, token, deadline)
+        if reply.status in ACCOUNT_STATUSES:
+            # Once the account is repaired, a token of before may still not be.
+            self._tokens.discard(token)
         check_status(reply.status)
         return read_json_object(reply)
 
     def _send(self, request: AgencyRequest, token: str, deadline: Deadline) -> AgencyReply:
         ours = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         return self._http.send(replace(request, headers={**request.headers, **ours}), deadline)
+
+
+def _meaning(content: Attachment) -> dict[str, str]:
+    """What an attachment's headers say of its bytes besides their type. RFC 9110 §8.4, §8.5."""
+    return {name: value for name, value in content.headers if name.lower() in _MEANING}
 
 
 def read_json_object(reply: AgencyReply) -> JsonObject:

@@ -19,6 +19,7 @@ from zeep.exceptions import ValidationError
 from bus.core.errors import PayloadRejected
 from bus.core.xml import parse_xml
 from bus.kit.agency_http import (
+    REPLY_BYTES_MAX,
     AgencyHttp,
     AgencyReply,
     AgencyRequest,
@@ -26,6 +27,7 @@ from bus.kit.agency_http import (
 )
 from bus.kit.clock import Deadline
 from bus.kit.contract import Answer
+from bus.kit.inlined_content import with_inlined_content
 from bus.kit.soap_reply import read_reply
 from bus.protocols.mime.write import XOP_NAMESPACE, write_related
 from signing.attachments import Attachment
@@ -83,9 +85,13 @@ class SoapAgency:
     ) -> etree._Element:
         """Call an operation; give the one element of the answer's Body.
 
-        What comes beside it is dropped. Raises what `exchange` raises.
+        What it includes of the parts beside it (MTOM) stands in it as base64; other parts are
+        dropped. Raises what `exchange` raises.
         """
-        return self.exchange(operation, fields, headers=headers, deadline=deadline).element
+        answer = self.exchange(operation, fields, headers=headers, deadline=deadline)
+        return with_inlined_content(
+            answer.element, answer.attachments, bytes_max=REPLY_BYTES_MAX
+        ).element
 
     def exchange(
         self,
@@ -100,8 +106,8 @@ class SoapAgency:
 
         They go as MTOM if the Body holds an xop:Include, as SOAP with Attachments otherwise.
         Raises PayloadRejected (zeep cannot write these fields), ServiceFault (the service's own
-        fault, which goes on to whoever asks), RecipientHttpError, AnswerInvalid (no SOAP answer;
-        each kind of it has a class), RecipientUnavailable, RecipientTimeout.
+        fault, which goes on to whoever asks), AccountRefused, RecipientHttpError, AnswerInvalid
+        (no SOAP answer; each kind of it has a class), RecipientUnavailable, RecipientTimeout.
         """
         client, service = self._thread_client()
         client.transport.deadline = deadline

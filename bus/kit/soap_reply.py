@@ -2,7 +2,9 @@
 
 The checks, in order (SOAP = SOAP 1.1, SOAP12 = SOAP 1.2 Part 1, MESS = X-Road Message Protocol):
 
- (1) A fault is the service's own word, whatever its HTTP status. SOAP §4.4, §6.2; SOAP12 §5.4.
+ (1) A fault is the service's own word, whatever its HTTP status (SOAP §4.4, §6.2; SOAP12 §5.4),
+     unless it says that it does not take the hub's account: HTTP 401 and 407, or a code of WSS §12
+     that means our proof.
  (2) Without a fault the HTTP status must be one of success.
  (3) The Content-Type is one of SOAP, in a charset that is taken. SOAP §6; MESS §2.5.
  (4) It is a SOAP Envelope. SOAP §4.
@@ -17,6 +19,7 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from bus.core import errors
+from bus.core.envelope import SoapVersion
 from bus.core.value_prefixes import canonical_element
 from bus.core.xml import parse_xml
 from bus.kit.agency_http import AgencyReply, check_status
@@ -24,6 +27,7 @@ from bus.protocols.mime.content_type import XOP
 from bus.protocols.soap_xroad.names import LIENTHONG, SOAP_BY_ENVELOPE, SoapNames
 from bus.protocols.soap_xroad.plain import to_utf8
 from bus.protocols.soap_xroad.write import escape, without_ids
+from signing.names import WSSE
 
 FAULT_TEXT_CHARACTERS_MAX = 1000
 FAULT_DETAIL_BYTES_MAX = 64 * 1024
@@ -31,6 +35,12 @@ FAULT_DETAIL_BYTES_MAX = 64 * 1024
 _FAULT_CODE_CHARACTERS_MAX = 128
 _MEDIA_TYPES = frozenset({"", "text/xml", "application/xml", "application/soap+xml", XOP})
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
+_ACCOUNT_STATUSES = frozenset({401, 407})
+"""403 with a fault is the service's answer to who is asked for, as likely as to who asks."""
+_ACCOUNT_CODES = frozenset(
+    {"FailedAuthentication", "InvalidSecurityToken", "SecurityTokenUnavailable"}
+)
+"""WS-Security: SOAP Message Security 1.1.1 §12."""
 _CODE_OF_SOAP_1_2 = {"Sender": "soap:Client", "Receiver": "soap:Server"}
 """What SOAP 1.1 says for it."""
 
@@ -48,8 +58,8 @@ class SoapReply:
 def read_reply(reply: AgencyReply) -> SoapReply:
     """Read a reply whole.
 
-    Raises ServiceFault, RecipientHttpRefused, RecipientHttpError, AnswerContentTypeInvalid,
-    AnswerNotSoap, AnswerBodyMissing, AnswerBodyInvalid.
+    Raises ServiceFault, AccountRefused, RecipientHttpRefused, RecipientHttpError,
+    AnswerContentTypeInvalid, AnswerNotSoap, AnswerBodyMissing, AnswerBodyInvalid.
     """
     root = _root(reply)
     soap = None if root is None else SOAP_BY_ENVELOPE.get(root.tag)
@@ -57,6 +67,7 @@ def read_reply(reply: AgencyReply) -> SoapReply:
     if root is not None and soap is not None:
         fault = root.find(f"{soap.body}/{soap.fault}")
         if fault is not None:
+            _require_account_taken(reply.status, fault)
             raise service_fault(fault, soap)
     # (2)
     check_status(reply.status)
@@ -74,6 +85,15 @@ def read_reply(reply: AgencyReply) -> SoapReply:
     if len(body) != 1:
         raise errors.AnswerBodyInvalid(f"{len(body)} elements in the Body")
     return SoapReply(root.find(soap.header), body[0])
+
+
+def _require_account_taken(status: int, fault: etree._Element) -> None:
+    if status in _ACCOUNT_STATUSES:
+        raise errors.AccountRefused(f"HTTP status {status}, with a fault")
+    for element in fault.iter("faultcode", *(f"{{{version}}}Value" for version in SoapVersion)):
+        prefix, _, name = (element.text or "").strip().rpartition(":")
+        if element.nsmap.get(prefix or None) == WSSE and name in _ACCOUNT_CODES:
+            raise errors.AccountRefused(f"SOAP fault {name}")
 
 
 def service_fault(fault: etree._Element, soap: SoapNames) -> errors.ServiceFault:

@@ -15,9 +15,16 @@ from lxml import etree
 
 from bus.core.identifiers import MemberId, ServiceId, SubsystemId
 from bus.core.value_prefixes import bound_prefixes
-from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest, agency_address
+from bus.kit.agency_http import (
+    REPLY_BYTES_MAX,
+    AgencyHttp,
+    AgencyReply,
+    AgencyRequest,
+    agency_address,
+)
 from bus.kit.clock import Deadline
 from bus.kit.contract import Answer, Query
+from bus.kit.inlined_content import with_inlined_content
 from bus.kit.xroad_reply import ReplyForm, read_xroad_reply, rename
 from bus.protocols.mime.write import XOP_NAMESPACE, RelatedMessage, write_related
 from bus.protocols.soap_xroad.names import IDENTIFIERS, OBJECT_TYPE, PROTOCOL, XROAD
@@ -93,7 +100,10 @@ class XRoadAgency:
             "POST", self._address, headers={**headers, **own_headers}, body=message
         )
         reply = self._http.send(request, deadline)
-        return Answer(self.read(query, reply), reply.attachments)
+        answer = Answer(self.read(query, reply), reply.attachments)
+        if self._http.takes_attachments:
+            return answer
+        return with_inlined_content(answer.element, answer.attachments, bytes_max=REPLY_BYTES_MAX)
 
     def request(self, query: Query) -> bytes:
         """The envelope that is sent for a query."""

@@ -13,6 +13,7 @@ from running_agencies import SLOW_SECONDS, RunningAgency, free_port, query, regi
 import schemas
 from adapters.business_registry.adapter import BusinessRegistryAdapter
 from bus.kit.contract import (
+    AccountRefused,
     PayloadRejected,
     RecipientRefused,
     RecipientTimeout,
@@ -134,11 +135,11 @@ def test_a_token_that_the_registry_forgot_is_fetched_again_once(
 
 
 @pytest.mark.parametrize("wrong", [{"client_id": "another"}, {"client_secret": "another"}])
-def test_a_wrong_account_is_refused(
+def test_a_wrong_account_is_told_as_such(
     registry_agency: RunningAgency, data_dir: Path, wrong: dict[str, str]
 ) -> None:
     adapter = BusinessRegistryAdapter(registry_settings(registry_agency.address) | wrong)
-    with pytest.raises(RecipientRefused):
+    with pytest.raises(AccountRefused):
         ask(adapter, ENTERPRISE, sample_requests(data_dir)[ENTERPRISE])
 
 

@@ -21,6 +21,7 @@ from running_agencies import (
 import schemas
 from adapters.population.adapter import PopulationAdapter, plain_name, upper_name
 from bus.kit.contract import (
+    AccountRefused,
     AnswerInvalid,
     PayloadRejected,
     RecipientRefused,
@@ -233,20 +234,30 @@ def test_an_agency_that_is_not_there_is_unavailable_and_does_not_hinder_the_star
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"secret": "another"}, {"username": "another"}, {"ma_tich_hop_tra_cuu": "999"}]
+    ("wrong", "error"),
+    [
+        ({"secret": "another"}, AccountRefused),
+        ({"username": "another"}, AccountRefused),
+        ({"ma_tich_hop_tra_cuu": "999"}, RecipientRefused),
+    ],
 )
-def test_a_wrong_account_or_code_is_refused(
-    population_agency: RunningAgency, data_dir: Path, wrong: dict[str, str]
+def test_a_wrong_account_is_told_as_such_and_a_wrong_code_is_refused(
+    population_agency: RunningAgency,
+    data_dir: Path,
+    wrong: dict[str, str],
+    error: type[Exception],
 ) -> None:
     adapter = PopulationAdapter(population_settings(population_agency.address) | wrong)
-    with pytest.raises(RecipientRefused):
+    with pytest.raises(error):
         ask(adapter, LOOK_UP, sample_requests(data_dir)[LOOK_UP])
 
 
-def test_a_clock_that_is_wrong_is_refused(population_agency: RunningAgency, data_dir: Path) -> None:
+def test_a_clock_that_is_wrong_spoils_our_proof(
+    population_agency: RunningAgency, data_dir: Path
+) -> None:
     settings = population_settings(population_agency.address)
     adapter = PopulationAdapter(settings, clock=lambda: 1_000_000_000_000)
-    with pytest.raises(RecipientRefused):
+    with pytest.raises(AccountRefused):
         ask(adapter, LOOK_UP, sample_requests(data_dir)[LOOK_UP])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 from datetime import timedelta
@@ -112,3 +113,32 @@ def test_a_file_that_fails_is_a_fault_to_try_again(tmp_path: Path) -> None:
     store.keep_rejected(NAME, b"", b"", "still works", NOW)
 
     assert store.rejected_count() == 1
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-journal"])
+def test_something_else_in_the_place_of_its_files_is_not_waited_for(
+    suffix: str, tmp_path: Path
+) -> None:
+    open_store(tmp_path).close()
+    path = tmp_path / f"{FILE}{suffix}"
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+    with pytest.raises(ConfigurationError, match="a pipe stands in its place"):
+        ExchangeStore.open_to_read(tmp_path)
+
+
+@pytest.mark.parametrize("values", ["x'00', 'c', 'm'", "1, x'00', 2", "9e18, 'c', 'm'"])
+def test_a_row_that_does_not_hold_what_it_should_is_told(values: str, tmp_path: Path) -> None:
+    open_store(tmp_path).close()
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.execute(
+            "INSERT INTO receipts (time, client, message_id, request_digest, outcome_index, note)"
+            f" VALUES ({values}, x'00', 1, x'ff')"
+        )
+    connection.close()
+    store = ExchangeStore.open_to_read(tmp_path)
+
+    with pytest.raises(EvidenceUnavailable):
+        store.receipts()
+    store.close()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+import binascii
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from running_hub import OpenHub, RunningHub, opened
+from running_hub import HttpReply, OpenHub, RunningHub, opened
 from sending_attachments import (
     audit,
     content,
@@ -110,6 +112,81 @@ def test_a_copy_gets_the_first_answer_with_its_attachments(
         assert len(files_of(running)) == 2
 
     hub.tell(story)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "encode"),
+    [("base64", base64.encodebytes), ("quoted-printable", binascii.b2a_qp), ("binary", bytes)],
+)
+def test_a_document_is_the_same_however_it_travelled(
+    taking: SmallNation,
+    hub: OpenHub,
+    tmp_path: Path,
+    encoding: str,
+    encode: Callable[[bytes], bytes],
+) -> None:
+    """RFC 2045 §6: an encoding says how a part travels, and a signature covers the part."""
+
+    async def story(running: RunningHub) -> None:
+        document = b"n\xe1\xbb\x99i dung = 1"
+        soap = signed(taking, [pdf(document)])
+
+        reply = await post_raw(running, travelling(soap, encode(document), encoding))
+
+        assert isinstance(proved(running, reply, soap, [pdf(document)]), VerifiedAnswer)
+        (query,) = running.agency.asked
+        assert [content(one) for one in query.attachments] == [document]
+
+    hub.tell(story)
+    assert audit(taking, tmp_path / "log") == []
+
+
+@pytest.mark.parametrize(
+    ("signed_bytes", "travelled", "encoding", "code"),
+    [
+        (b"bm9pIGR1bmc=", b"bm9pIGR1bmc=", "base64", "signature.digest-mismatch"),
+        (b"noi dung", b"noi dung", "base64", "envelope.mime"),
+        (b"noi dung", b"noi dung", "x-gzip64", "envelope.mime"),
+    ],
+    ids=["a header that was put there on the way", "broken", "unknown"],
+)
+def test_no_document_is_spoilt_by_a_transfer_encoding(
+    taking: SmallNation,
+    hub: OpenHub,
+    signed_bytes: bytes,
+    travelled: bytes,
+    encoding: str,
+    code: str,
+) -> None:
+    async def story(running: RunningHub) -> None:
+        soap = signed(taking, [pdf(signed_bytes)])
+
+        reply = await post_raw(running, travelling(soap, travelled, encoding))
+
+        assert f"<lt:code>{code}<".encode() in reply.body
+        assert running.agency.asked == []
+
+    hub.tell(story)
+
+
+def travelling(soap: bytes, content: bytes, encoding: str) -> bytes:
+    """A message whose attachment travels in this form."""
+    head = f"Content-Type: application/pdf\r\nContent-Transfer-Encoding: {encoding}\r\n"
+    return b"".join(
+        (
+            b"--b\r\nContent-Type: text/xml; charset=UTF-8\r\n\r\n",
+            soap,
+            b"\r\n--b\r\n",
+            head.encode(),
+            b"Content-ID: <a@x>\r\n\r\n",
+            content,
+            b"\r\n--b--\r\n",
+        )
+    )
+
+
+async def post_raw(running: RunningHub, raw: bytes) -> HttpReply:
+    return await running.post(raw, content_type=b'multipart/related; type="text/xml"; boundary=b')
 
 
 def test_the_same_id_with_another_attachment_is_refused(taking: SmallNation, hub: OpenHub) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from running_hub import OpenHub, RunningHub, answer_well, opened
 
 from bus.core import errors
@@ -153,6 +154,7 @@ def answering(raw: bytes) -> Callable[[Query], Answer]:
 FAILURES = {
     "down": (failing(errors.RecipientUnavailable("refused")), errors.RecipientUnavailable),
     "late by itself": (failing(errors.RecipientTimeout()), errors.RecipientTimeout),
+    "not letting the hub in": (failing(errors.AccountRefused()), errors.AccountRefused),
     "unwilling": (failing(errors.RecipientRefused()), errors.RecipientRefused),
     "not able to say it": (failing(errors.PayloadRejected()), errors.PayloadRejected),
     "broken": (failing(RuntimeError("số 040185766517")), errors.AdapterBroken),
@@ -183,7 +185,8 @@ def test_what_an_agency_does_wrong_is_recorded_and_told(
         assert isinstance(told, VerifiedFault)
         assert told.fault.code == error.code
         assert told.fault.is_retryable is (error.recovery is errors.Recovery.LATER)
-        assert first.status == 500
+        is_hub_asking_for_patience = error.blame is errors.Blame.HUB and told.fault.is_retryable
+        assert first.status == (503 if is_hub_asking_for_patience else 500)
         assert (b"retry-after" in first.headers) is told.fault.is_retryable
         assert "040185766517" not in told.fault.reason
         outcome = running.leaves()[-1]
@@ -274,5 +277,28 @@ def test_a_mistake_of_ours_within_an_exchange_is_told_to_every_copy(
 
         exchanges._deliver = deliver  # type: ignore[method-assign]
         assert isinstance(running.proved(await running.post(raw), raw), VerifiedAnswer)
+
+    hub.tell(story)
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(errors.AccountRefused("HTTP status 401"), "warning"), (errors.RecipientTimeout(), "info")],
+)
+def test_what_the_operator_must_repair_is_a_warning_that_names_the_adapter(
+    nation: SmallNation, hub: OpenHub, error: errors.BusError, level: str
+) -> None:
+    async def story(running: RunningHub) -> None:
+        running.agency.script = failing(error)
+        with structlog.testing.capture_logs() as told:
+            await running.post(request(nation))
+
+        (event,) = [one for one in told if one["event"] == "delivery.failed"]
+        assert (event["log_level"], event["code"], event["detail"]) == (
+            level,
+            error.code,
+            error.detail,
+        )
+        assert event["adapter"]
 
     hub.tell(story)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from bus.core.errors import (
+    AccountRefused,
     AnswerInvalid,
     RecipientRefused,
     RecipientTimeout,
@@ -136,7 +137,9 @@ def test_a_redirect_is_not_followed() -> None:
     ("status", "error"),
     [
         (400, RecipientRefused),
-        (401, RecipientRefused),
+        (401, AccountRefused),
+        (403, AccountRefused),
+        (407, AccountRefused),
         (404, RecipientRefused),
         (408, RecipientUnavailable),
         (429, RecipientUnavailable),

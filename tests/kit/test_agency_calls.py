@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bus.core.errors import (
+    AccountRefused,
     PayloadRejected,
-    RecipientRefused,
+    RecipientHttpError,
     RecipientTimeout,
     RecipientUnavailable,
 )
 from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest
 from bus.kit.clock import Deadline, epoch_milliseconds
+from bus.kit.contract import attachment_of_bytes
 from bus.kit.rest_agency import ClientCredentials, RestAgency
 from bus.kit.schema_files import schema_file
 from bus.kit.soap_agency import SoapAgency
@@ -31,12 +34,12 @@ class ScriptedHttp(AgencyHttp):
     def __init__(self, respond: Respond) -> None:
         super().__init__()
         self.requests: list[AgencyRequest] = []
-        self._respond = respond
+        self.respond = respond
 
     def send(self, request: AgencyRequest, deadline: Deadline) -> AgencyReply:
         deadline.remaining_seconds()
         self.requests.append(request)
-        return self._respond(request)
+        return self.respond(request)
 
 
 def rest_agency(http: AgencyHttp) -> RestAgency:
@@ -113,11 +116,54 @@ def test_a_token_about_to_end_is_not_used_again() -> None:
     assert used_tokens(http) == ["Bearer 1", "Bearer 2"]
 
 
-def test_a_second_401_is_a_refusal_and_not_a_loop() -> None:
-    http = ScriptedHttp(tokens(life_seconds=3600, service_status=401))
-    with pytest.raises(RecipientRefused):
-        get(rest_agency(http))
+@pytest.mark.parametrize("status", [401, 403, 407])
+def test_a_second_refusal_of_a_token_is_our_account_and_not_a_loop(status: int) -> None:
+    http = ScriptedHttp(tokens(life_seconds=3600, service_status=status))
+    agency = rest_agency(http)
+
+    with pytest.raises(AccountRefused):
+        get(agency)
+
     assert used_tokens(http) == ["Bearer 1", "Bearer 2"]
+    # Repaired: neither of the tokens that were refused is shown again.
+    http.respond = tokens(life_seconds=3600)
+    assert get(agency) == {"Status": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, b'{"error": "invalid_client"}'),
+        (400, b'{"error": "unauthorized_client"}'),
+        (403, b"<html/>"),
+        (404, b""),
+        (200, b'{"error": "invalid_client", "error_description": "x"}'),
+    ],
+)
+def test_a_token_endpoint_that_says_no_says_it_to_our_account(status: int, body: bytes) -> None:
+    http = ScriptedHttp(lambda _: AgencyReply(status, body))
+
+    with pytest.raises(AccountRefused):
+        get(rest_agency(http))
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_token_endpoint_in_trouble_is_not_our_account(status: int) -> None:
+    http = ScriptedHttp(lambda _: AgencyReply(status, b""))
+
+    with pytest.raises(RecipientHttpError):
+        get(rest_agency(http))
+
+
+def test_headers_that_say_what_a_documents_bytes_mean_go_with_it() -> None:
+    http = ScriptedHttp(tokens(life_seconds=3600))
+    document = attachment_of_bytes(b"\x1f\x8b", content_id="i", media_type="a/b; charset=x")
+    packed = replace(document, headers=(*document.headers, ("Content-Encoding", "gzip")))
+
+    rest_agency(http).post("papers", {}, packed, headers={}, deadline=Deadline.after(5))
+
+    sent = http.requests[-1].headers
+    assert (sent["Content-Type"], sent["Content-Encoding"]) == ("a/b; charset=x", "gzip")
 
 
 @pytest.mark.parametrize(

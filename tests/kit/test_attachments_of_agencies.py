@@ -11,21 +11,33 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from bus.core.errors import (
     AnswerInvalid,
+    AnswerMimeInvalid,
     AttachmentNotAllowed,
     ConfigurationError,
+    RecipientHttpError,
     RecipientUnavailable,
+    ServiceFault,
     SpoolUnavailable,
 )
+from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.limits import Limits
-from bus.kit.agency_http import AgencyHttp, AgencyRequest, AttachmentBody
+from bus.kit.agency_http import (
+    UNASKED_BYTES_MAX,
+    AgencyHttp,
+    AgencyReply,
+    AgencyRequest,
+    AttachmentBody,
+)
 from bus.kit.clock import Deadline
-from bus.kit.contract import Attachment, attachment_of_bytes, attachment_of_file
+from bus.kit.contract import Attachment, Query, attachment_of_bytes, attachment_of_file
 from bus.kit.multipart import MultipartIntake
 from bus.kit.soap_agency import SoapAgency
 from bus.kit.spool import MEMORY_BYTES_MAX, Spool, open_spool
+from bus.kit.xroad_agency import XRoadAgency, XRoadForm
 from bus.protocols.mime.content_type import ContentType, parse_content_type
 from bus.protocols.mime.read import PartHead
 from bus.protocols.mime.write import RelatedMessage, write_related
@@ -57,6 +69,7 @@ class Agency:
     """An agency that keeps what it got, and says what a test wants."""
 
     reply: tuple[str, bytes] = ("text/xml", SOAP)
+    status: int = 200
     got: list[tuple[str, bytes]] = field(default_factory=list)
     url: str = ""
 
@@ -68,7 +81,7 @@ def listening(agency: Agency) -> Iterator[Agency]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             agency.got.append((self.headers["Content-Type"], body))
             content_type, content = agency.reply
-            self.send_response(200)
+            self.send_response(agency.status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -103,7 +116,7 @@ def related(message: RelatedMessage) -> tuple[str, bytes]:
     return message.content_type, b"".join(message)
 
 
-def post(agency: Agency, http: AgencyHttp, body: bytes | RelatedMessage = b"x") -> object:
+def post(agency: Agency, http: AgencyHttp, body: bytes | RelatedMessage = b"x") -> AgencyReply:
     request = AgencyRequest("POST", agency.url, headers={"Content-Type": "a/b"}, body=body)
     return http.send(request, Deadline.after(5))
 
@@ -229,19 +242,152 @@ def test_an_attachment_is_sent_as_a_body_of_its_own(agency: Agency) -> None:
     assert agency.got[0][1] == bytes(200_000)
 
 
-def test_a_reply_with_attachments_is_taken_apart_where_there_is_a_spool(
-    agency: Agency, tmp_path: Path
+@pytest.mark.parametrize("has_spool", [True, False])
+def test_a_reply_with_attachments_is_taken_apart(
+    agency: Agency, tmp_path: Path, has_spool: bool
 ) -> None:
     sent = [attachment_of_bytes(bytes(200_000), content_id="i", media_type="a/b")]
     agency.reply = related(write_related(SOAP, sent))
-    spool = Spool(tmp_path, bytes_max=10**6)
+    http = AgencyHttp(spool=Spool(tmp_path, bytes_max=10**6) if has_spool else None)
 
-    found = post(agency, AgencyHttp(spool=spool))
-    plain = post(agency, AgencyHttp())
+    found = post(agency, http)
 
-    assert (found.body, found.content_type) == (SOAP, 'text/xml; charset="UTF-8"')  # type: ignore[attr-defined]
-    assert [content(one) for one in found.attachments] == [bytes(200_000)]  # type: ignore[attr-defined]
-    assert plain.body == agency.reply[1]  # type: ignore[attr-defined]
+    assert (found.body, found.content_type) == (SOAP, 'text/xml; charset="UTF-8"')
+    assert [content(one) for one in found.attachments] == [bytes(200_000)]
+    assert http.takes_attachments is has_spool
+
+
+def test_what_nobody_asked_for_is_bounded(agency: Agency) -> None:
+    raw = bytes(UNASKED_BYTES_MAX + 1)
+    sent = [attachment_of_bytes(raw, content_id="i", media_type="a/b")]
+    agency.reply = related(write_related(SOAP, sent))
+
+    with pytest.raises(RecipientUnavailable, match="attachments"):
+        post(agency, AgencyHttp())
+
+
+# What JAX-WS with MTOM answers, with attachments or without.
+JAX_WS = (
+    'multipart/related;start="<rootpart*1@example.jaxws.sun.com>";type="application/xop+xml";'
+    'boundary="uuid:1";start-info="text/xml"'
+)
+FAULT = (
+    b'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><s:Fault>'
+    b"<faultcode>s:Server</faultcode><faultstring>no</faultstring></s:Fault></s:Body></s:Envelope>"
+)
+
+
+def jax_ws(soap: bytes, part: bytes = b"") -> bytes:
+    beside = (
+        b"--uuid:1\r\nContent-Id: <b@x>\r\nContent-Type: application/octet-stream\r\n"
+        b"Content-Transfer-Encoding: binary\r\n\r\n" + part + b"\r\n"
+    )
+    return b"".join(
+        (
+            b"--uuid:1\r\nContent-Id: <rootpart*1@example.jaxws.sun.com>\r\n",
+            b'Content-Type: application/xop+xml;charset=utf-8;type="text/xml"\r\n',
+            b"Content-Transfer-Encoding: binary\r\n\r\n",
+            soap,
+            b"\r\n",
+            beside if part else b"",
+            b"--uuid:1--\r\n",
+        )
+    )
+
+
+def asked_by_soap(agency: Agency, folder: Path) -> etree._Element:
+    wsdl = folder / "ping.wsdl"
+    wsdl.write_text(WSDL)
+    soap = SoapAgency(wsdl=wsdl, binding="{urn:ping}Binding", address=agency.url, http=AgencyHttp())
+    return soap.call("Ping", {}, headers={}, deadline=Deadline.after(5))
+
+
+def asked_by_xroad(agency: Agency, folder: Path) -> etree._Element:
+    form = XRoadForm(namespace="")
+    xroad = XRoadAgency(address=agency.url, http=AgencyHttp(), form=form)
+    return xroad.call(PING, deadline=Deadline.after(5)).element
+
+
+PING = Query(
+    service=ServiceId.parse("VN/GOV/G15/hotich/Ping/v1"),
+    client=SubsystemId.parse("VN/GOV/H41/motcua"),
+    message_id="m-1",
+    idempotency_key="key-1",
+    user_id="",
+    issue="",
+    purpose="test",
+    payload=b"<Ping></Ping>",
+    timeout_seconds=5.0,
+)
+Ask = Callable[[Agency, Path], etree._Element]
+every_base = pytest.mark.parametrize("ask", [asked_by_soap, asked_by_xroad])
+
+
+@every_base
+def test_a_multipart_answer_is_read_for_adapters_that_take_no_attachments(
+    agency: Agency, tmp_path: Path, ask: Ask
+) -> None:
+    agency.reply = (JAX_WS, jax_ws(SOAP))
+
+    assert ask(agency, tmp_path).tag == "a"
+
+
+@every_base
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_fault_in_a_multipart_reply_is_the_services_own(
+    agency: Agency, tmp_path: Path, ask: Ask, status: int
+) -> None:
+    agency.reply, agency.status = (JAX_WS, jax_ws(FAULT)), status
+
+    with pytest.raises(ServiceFault) as caught:
+        ask(agency, tmp_path)
+
+    assert (caught.value.subject, caught.value.fault_string) == ("soap:Server", "no")
+
+
+INCLUDE = b'<x:Include xmlns:x="http://www.w3.org/2004/08/xop/include" href="cid:b%40x"/>'
+
+
+@every_base
+def test_what_an_answer_includes_stands_in_it_for_adapters_that_take_no_attachments(
+    agency: Agency, tmp_path: Path, ask: Ask
+) -> None:
+    soap = SOAP.replace(b"<a/>", b"<a><b>" + INCLUDE + b"</b></a>")
+    agency.reply = (JAX_WS, jax_ws(soap, b"\x00\xff"))
+
+    (holder,) = ask(agency, tmp_path)
+
+    assert (holder.text, len(holder)) == ("AP8=", 0)
+
+
+@every_base
+@pytest.mark.parametrize(
+    ("holder", "error"),
+    [
+        (b"<b>" + INCLUDE.replace(b"cid:b", b"cid:c") + b"</b>", AnswerMimeInvalid),
+        (b"<b>x" + INCLUDE + b"</b>", AnswerMimeInvalid),
+        (b"<b>" + INCLUDE + b"</b>" + (b"<b>" + INCLUDE + b"</b>") * 5, RecipientUnavailable),
+    ],
+    ids=["of nothing", "beside text", "too often"],
+)
+def test_an_include_that_cannot_be_followed_is_no_answer(
+    agency: Agency, tmp_path: Path, ask: Ask, holder: bytes, error: type[Exception]
+) -> None:
+    soap = SOAP.replace(b"<a/>", b"<a>" + holder + b"</a>")
+    agency.reply = (JAX_WS, jax_ws(soap, bytes(1_000_000)))
+
+    with pytest.raises(error):
+        ask(agency, tmp_path)
+
+
+@every_base
+def test_a_broken_multipart_reply_with_a_bad_status_is_that_status(
+    agency: Agency, tmp_path: Path, ask: Ask
+) -> None:
+    agency.reply, agency.status = (JAX_WS, b"Bad gateway"), 502
+
+    with pytest.raises(RecipientHttpError):
+        ask(agency, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.kit.agency_http import AgencyReply
 from bus.kit.soap_reply import FAULT_DETAIL_BYTES_MAX, read_reply
-from signing.names import WSU
+from signing.names import WSSE, WSU
 
 SOAP_1_1, SOAP_1_2 = SoapVersion
 
@@ -53,6 +53,10 @@ def test_the_one_element_of_the_body_is_the_answer(version: SoapVersion) -> None
         (500, b"", "text/html", errors.RecipientHttpError),
         (503, soap("<a/>"), "text/xml", errors.RecipientHttpError),
         (404, b"<html/>", "text/html", errors.RecipientHttpRefused),
+        (401, b"<html/>", "text/html", errors.AccountRefused),
+        (403, b"", "", errors.AccountRefused),
+        (407, b"<html/>", "text/html", errors.AccountRefused),
+        (401, soap("<s:Fault><faultcode>900901</faultcode></s:Fault>"), "", errors.AccountRefused),
     ],
 )
 def test_what_is_no_answer_is_told_by_what_is_wrong_with_it(
@@ -136,6 +140,29 @@ def test_a_fault_of_soap_1_2_is_told_in_the_words_of_1_1(codes: str, expected: s
 
     assert (expected, "Không có", "urn:tax") == (fault.subject, fault.fault_string, fault.actor)
     assert fault.detail_content.startswith(b"<no>")
+
+
+@pytest.mark.parametrize("name", ["FailedAuthentication", "InvalidSecurityToken"])
+def test_a_fault_about_our_proof_is_our_account_and_not_the_senders_answer(name: str) -> None:
+    """WSS 1.1.1 §12."""
+    bound = f'xmlns:w="{WSSE}">w:{name}'
+    faults = {
+        SOAP_1_1: f"<s:Fault><faultcode {bound}</faultcode></s:Fault>",
+        SOAP_1_2: "<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode>"
+        f"<s:Value {bound}</s:Value></s:Subcode></s:Code></s:Fault>",
+    }
+    for version, fault in faults.items():
+        with pytest.raises(errors.AccountRefused):
+            read_reply(AgencyReply(500, soap(fault, version=version), "text/xml"))
+    # The same name in a namespace of its own is the service's word.
+    own = faults[SOAP_1_1].replace(WSSE, "urn:own")
+    assert fault_of(own).subject == name
+
+
+def test_a_fault_with_403_is_the_services_answer() -> None:
+    fault = fault_of("<s:Fault><faultcode>s:Client</faultcode></s:Fault>", status=403)
+
+    assert fault.subject == "soap:Client"
 
 
 def test_a_service_cannot_speak_in_the_hubs_name() -> None:

@@ -12,7 +12,10 @@ Protocol 4.0 §2.3):
  (6) Each part, all parts and their number stay within bounds.
  (7) The last boundary has come. MIME §5.1.1.
 
-The content is kept as it is: Content-Transfer-Encoding is not decoded. MESS.
+ (8) A Content-Transfer-Encoding is undone, for it is not covered by what signs a part's content:
+     what a signature, a record and an agency get is the content. MIME §6 (RFC 2045).
+
+Beyond that the content stays as it is. MESS.
 """
 
 from __future__ import annotations
@@ -31,6 +34,12 @@ from bus.core.errors import ContentTypeInvalid, MimeInvalid, SoapMissing, TooLar
 from bus.core.limits import Limits
 from bus.protocols.mime.content_type import BOUNDARY, XOP, ContentType, parse_content_type
 from bus.protocols.mime.line_ends import LineEnds
+from bus.protocols.mime.transfer_encoding import (
+    TRANSFER_ENCODING,
+    TRAVELLING_BYTES_MAX,
+    UNDONE,
+    PartDecoder,
+)
 
 HEADERS_MAX = 16
 """Most header lines of one part."""
@@ -49,7 +58,7 @@ logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 _CONTENT_ID = re.compile(r"[!-;=?-~]+\Z")
 """Visible ASCII without angle brackets."""
 _CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii"})
-_ONCE = frozenset({"content-type", "content-id", "content-transfer-encoding", "content-location"})
+_ONCE = frozenset({"content-type", "content-id", TRANSFER_ENCODING, "content-location"})
 _HEADER_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z")
 
 
@@ -58,7 +67,7 @@ class PartHead:
     """The headers of one part."""
 
     headers: tuple[tuple[str, str], ...] = field(repr=False)
-    """Every header as received, in order: name, value."""
+    """Every header as received, in order: name, value; of an encoding that was undone, that."""
     content_type: ContentType
     content_id: str
     """Without angle brackets, percent-decoded; the SOAP part may have none."""
@@ -113,6 +122,8 @@ class MultipartReader:
         self._content: PartContent | None = None
         self._content_bytes = 0
         self._attachments_bytes = 0
+        self._decoder = PartDecoder("", "")
+        self._travelled_bytes = 0
         self._content_ids: set[str] = set()
         self.soap_head: PartHead | None = None
         self._soap: list[bytes] = []
@@ -207,11 +218,18 @@ class MultipartReader:
     def _end_headers(self) -> None:
         head = _read_head(tuple(self._headers))
         self._headers.clear()
-        self._content_bytes = 0
+        self._content_bytes = self._travelled_bytes = 0
         if self.soap_head is None:
-            self._begin_soap(head)
+            self._begin_soap(self._undoing(head, "the SOAP part"))
         else:
-            self._begin_attachment(head)
+            self.attachments_count += 1
+            self._begin_attachment(self._undoing(head, f"attachment {self.attachments_count}"))
+
+    def _undoing(self, head: PartHead, part: str) -> PartHead:
+        """The head of the part as it will be once its encoding is undone."""
+        # (8)
+        self._decoder = PartDecoder(head.header(TRANSFER_ENCODING), part)
+        return _undone(head) if self._decoder.changes else head
 
     def _begin_soap(self, head: PartHead) -> None:
         # (4)
@@ -227,7 +245,6 @@ class MultipartReader:
             self._content_ids.add(head.content_id)
 
     def _begin_attachment(self, head: PartHead) -> None:
-        self.attachments_count += 1
         # (5)
         if not head.content_id:
             head = _named(head, f"{UNNAMED}{self.attachments_count}")
@@ -241,18 +258,30 @@ class MultipartReader:
         self._content = self._open_attachment(head)
 
     def _take_content(self, data: bytes, start: int, end: int) -> None:
-        self._content_bytes += end - start
+        self._travelled_bytes += end - start
+        self._take_decoded(self._decoder.feed(data[start:end]))
+
+    def _take_decoded(self, content: bytes) -> None:
+        self._content_bytes += len(content)
         # (6)
         if self._content is None:
-            _require_within(self._content_bytes, self._limits.envelope_bytes_max, "the SOAP part")
-            self._soap.append(data[start:end])
+            self._require_within(self._limits.envelope_bytes_max, "the SOAP part")
+            self._soap.append(content)
             return
-        self._attachments_bytes += end - start
-        _require_within(self._content_bytes, self._limits.attachment_bytes_max, "an attachment")
+        self._attachments_bytes += len(content)
+        self._require_within(self._limits.attachment_bytes_max, "an attachment")
         _require_within(self._attachments_bytes, self._limits.attachments_bytes_max, "attachments")
-        self._content.write(data[start:end])
+        self._content.write(content)
+
+    def _require_within(self, bytes_max: int, what: str) -> None:
+        _require_within(self._content_bytes, bytes_max, what)
+        # White space in base64 is no content, and is paid for all the same.
+        _require_within(self._travelled_bytes // TRAVELLING_BYTES_MAX, bytes_max, what)
 
     def _end_part(self) -> None:
+        rest = self._decoder.end()
+        if rest:
+            self._take_decoded(rest)
         if self._content is not None:
             self._content.finish()
             self._content = None
@@ -280,6 +309,15 @@ def _read_head(headers: tuple[tuple[str, str], ...]) -> PartHead:
         parse_content_type(_header(headers, "content-type")),
         _content_id(_header(headers, "content-id")),
     )
+
+
+def _undone(head: PartHead) -> PartHead:
+    """The head of a part whose encoding was undone."""
+    headers = tuple(
+        (name, UNDONE if name.lower() == TRANSFER_ENCODING else value)
+        for name, value in head.headers
+    )
+    return replace(head, headers=headers)
 
 
 def _named(head: PartHead, content_id: str) -> PartHead:

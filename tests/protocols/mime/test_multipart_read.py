@@ -311,3 +311,58 @@ def test_a_message_that_ends_with_its_first_delimiter_has_no_soap_part() -> None
     for chunk_bytes in (1, 1000):
         with pytest.raises(SoapMissing):
             read(b"--b--", chunk_bytes=chunk_bytes)
+
+
+# --- how a part travelled --------------------------------------------------------------------
+
+
+PDF_HEADERS = ("Content-Type: application/pdf", "Content-ID: <a@x>")
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 1000])
+@pytest.mark.parametrize(
+    ("encoding", "travelled"),
+    [("base64", b"bm9p\r\nIGR1bmc=\r\n"), ("Quoted-Printable", b"noi=20=\r\ndung")],
+)
+def test_a_part_is_its_content_however_it_travelled(
+    encoding: str, travelled: bytes, chunk_bytes: int
+) -> None:
+    headers = (*PDF_HEADERS, f"Content-transfer-encoding: {encoding}")
+
+    (found,) = read(SOAP + part(travelled, *headers) + END, chunk_bytes=chunk_bytes).parts
+
+    assert bytes(found.content) == b"noi dung"
+    assert found.is_whole
+    assert found.head.headers[2] == ("Content-transfer-encoding", "binary")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "travelled"), [("base64", b"PHNv\r\nYXAvPg=="), ("quoted-printable", b"<soap=2F>")]
+)
+def test_the_soap_part_is_its_content_too(encoding: str, travelled: bytes) -> None:
+    head = f"--b\r\nContent-Type: text/xml\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+
+    assert read(head.encode() + travelled + END).soap == b"<soap/>"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("base64", "its content is no base64"), ("x-own", "must be one of")]
+)
+def test_the_part_that_cannot_be_undone_is_named_by_its_number(encoding: str, said: str) -> None:
+    headers = (*PDF_HEADERS, f"Content-Transfer-Encoding: {encoding}")
+    unnamed = part(b"", "Content-Type: a/b")
+
+    with pytest.raises(MimeInvalid, match=f"attachment 2: .*{said}"):
+        read(SOAP + unnamed + part(b"{}", *headers) + END)
+    with pytest.raises(MimeInvalid, match=f"the SOAP part: .*{said}"):
+        read(SOAP.replace(b"\r\n\r\n", f"\r\n{headers[-1]}\r\n\r\n".encode()) + END)
+
+
+def test_the_content_is_bounded_and_so_is_the_way_that_it_travels() -> None:
+    headers = (*PDF_HEADERS, "Content-Transfer-Encoding: base64")
+    largest = b"eHh4" * 10 + b"eHg="
+    assert len(read(SOAP + part(largest, *headers) + END).parts[0].content) == 32
+
+    for travelled in (b"eHh4" * 11, b"\r\n" * 80 + b"eHh4"):
+        with pytest.raises(TooLarge):
+            read(SOAP + part(travelled, *headers) + END)
