@@ -146,7 +146,7 @@ class Exchanges:
         fault_id = equipment.new_id()
         attachments = attachments or (refusal.envelope.attachments if refusal.envelope else ())
         error = refusal.error
-        _log.info("message.refused", code=error.code, fault_id=fault_id, detail=error.detail)
+        _log.info("message.refused", code=error.code, fault_id=fault_id, detail=error.diagnostic)
         try:
             entry = await self._equipment.recorder.refused(refusal, raw, attachments, fault_id, now)
         except errors.LogUnavailable as unavailable:
@@ -164,7 +164,7 @@ class Exchanges:
     ) -> Reply:
         """The one fault that no entry stands behind: the log itself cannot be written."""
         fault_id = self._equipment.new_id()
-        _log.error("log.unavailable", fault_id=fault_id, detail=error.detail)
+        _log.error("log.unavailable", fault_id=fault_id, detail=error.diagnostic)
         told = Refusal(errors.LogUnavailable(), refusal.envelope, refusal.verified)
         telling = self._equipment.telling
         try:
@@ -314,7 +314,7 @@ class Exchanges:
             code=error.code,
             fault_id=fault_id,
             adapter=received.judged.message.adapter,
-            detail=error.detail,
+            detail=error.diagnostic,
         )
         verified = received.judged.message.valid.authorised.verified
         refusal = Refusal(error, verified.envelope, verified)

@@ -262,7 +262,10 @@ class AccessPoint:
             show_precise_faults=True,
         )
         _log.info(
-            "access-point.refused", code=error.code, fault_id=fault.fault_id, detail=error.detail
+            "access-point.refused",
+            code=error.code,
+            fault_id=fault.fault_id,
+            detail=error.diagnostic,
         )
         return self._fault_reply(fault, version)
 

@@ -11,6 +11,7 @@ class AttachmentNotAllowed(BusError):
     recovery = Recovery.NEVER
     public_reason = "The service does not take these attachments."
     xroad = "Client.InvalidMessage"
+    detail_is_ours = True
 
 
 class AttachmentReferenceInvalid(BusError):
@@ -19,6 +20,7 @@ class AttachmentReferenceInvalid(BusError):
     recovery = Recovery.NEVER
     public_reason = "The Body names an attachment that does not stand beside it."
     xroad = "Client.InvalidBody"
+    detail_is_ours = True
 
 
 class SpoolUnavailable(BusError):
@@ -27,3 +29,4 @@ class SpoolUnavailable(BusError):
     recovery = Recovery.LATER
     public_reason = "The hub has no room for attachments now; send the same bytes again later."
     xroad = "Server.ServerProxy.IOError"
+    detail_is_ours = True

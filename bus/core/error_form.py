@@ -1,14 +1,19 @@
 """Give every error its form: who is wrong, what happens next, what is told to whom.
 
 Every error that can happen to a message is a BusError. Class attributes are facts that are safe
-for strangers; `detail` is for our own log.
+for strangers. Of an error itself, three things are told to three: `public_detail` to its sender,
+`detail` to whoever may see the message, `diagnostic` to our diagnostics, which hold nothing that a
+sender or an agency chose: no value, no name of an element, no code of theirs.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import ClassVar
+
+_LINE = re.compile(r"line [0-9]{1,8}\b")
 
 
 class Blame(StrEnum):
@@ -44,14 +49,29 @@ class BusError(Exception):
     """True: the code on the wire is somebody else's, and is written as it came."""
     reveals: ClassVar[bool] = True
     """False: outside the sandbox the sender is told only that verification failed."""
+    detail_is_ours: ClassVar[bool] = False
+    """True: details of this class consist of our own words, of numbers and of places, wherever it
+    is raised, so that diagnostics may hold them."""
+    detail_has_line: ClassVar[bool] = False
+    """True: they begin with the line at fault, which diagnostics may hold."""
 
     def __init__(self, detail: str = "", *, public_detail: str = "", subject: str = "") -> None:
         super().__init__(detail or public_detail or self.public_reason)
         self.detail = detail or public_detail
         self.public_detail = public_detail
-        """Facts about the sender's own message that are safe to give back (line, path)."""
+        """Facts about the sender's own message that are safe to give back (line, path).
+
+        They may repeat what stands there, and are not for diagnostics."""
         self.subject = subject
         """What the error is about, where its form on the wire names it: see the class."""
+
+    @property
+    def diagnostic(self) -> str:
+        """What diagnostics may hold beside the code; empty: the code alone."""
+        if self.detail_is_ours:
+            return self.detail
+        line = _LINE.match(self.detail) if self.detail_has_line else None
+        return line[0] if line else ""
 
     def forget_where(self) -> None:
         """Let go of the frames that it was raised in, and of the errors behind it."""

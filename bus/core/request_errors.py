@@ -13,6 +13,7 @@ class NotWellFormed(BusError):
     recovery = Recovery.NEVER
     public_reason = "The request is not well-formed XML in UTF-8."
     xroad = "Client.InvalidSoap"
+    detail_is_ours = True
 
 
 class ForbiddenXml(BusError):
@@ -21,6 +22,7 @@ class ForbiddenXml(BusError):
     recovery = Recovery.NEVER
     public_reason = "The request holds a document type, an entity or a processing instruction."
     xroad = "Client.InvalidSoap"
+    detail_is_ours = True
 
 
 class NoCanonicalForm(BusError):
@@ -40,6 +42,7 @@ class TooLarge(BusError):
     recovery = Recovery.NEVER
     public_reason = "The request is larger than this hub takes."
     xroad = "Client.InvalidMessage"
+    detail_is_ours = True
 
 
 class ContentTypeInvalid(BusError):
@@ -48,6 +51,7 @@ class ContentTypeInvalid(BusError):
     recovery = Recovery.NEVER
     public_reason = "The Content-Type must be that of a SOAP message in UTF-8."
     xroad = "Client.InvalidContentType"
+    detail_is_ours = True
 
 
 class MimeInvalid(BusError):
@@ -56,6 +60,7 @@ class MimeInvalid(BusError):
     recovery = Recovery.NEVER
     public_reason = "The request cannot be taken apart as a MIME multipart message."
     xroad = "Client.MimeParsingFailed"
+    detail_is_ours = True
 
 
 class SoapMissing(BusError):
@@ -64,6 +69,7 @@ class SoapMissing(BusError):
     recovery = Recovery.NEVER
     public_reason = "The request is a multipart message without a SOAP part."
     xroad = "Client.MissingSoap"
+    detail_is_ours = True
 
 
 class HttpMethodInvalid(BusError):
@@ -80,6 +86,7 @@ class SoapActionInvalid(BusError):
     recovery = Recovery.NEVER
     public_reason = "SOAPAction must be absent, empty in quotes, or a quoted URI."
     xroad = "Client.InvalidSoapAction"
+    detail_is_ours = True
 
 
 class WrongSoapVersion(BusError):
@@ -88,6 +95,7 @@ class WrongSoapVersion(BusError):
     recovery = Recovery.NEVER
     public_reason = "The root element must be a SOAP 1.1 or SOAP 1.2 Envelope."
     xroad = "Client.InvalidSoap"
+    detail_is_ours = True
 
 
 class HeaderNotUnderstood(BusError):
@@ -98,6 +106,7 @@ class HeaderNotUnderstood(BusError):
     recovery = Recovery.NEVER
     public_reason = "A header block that must be understood is not known here."
     xroad = "Client.InvalidSoap"
+    detail_has_line = True
 
 
 class HeaderMissing(BusError):
@@ -106,6 +115,7 @@ class HeaderMissing(BusError):
     recovery = Recovery.NEVER
     public_reason = "The envelope has no SOAP Header."
     xroad = "Client.MissingHeader"
+    detail_is_ours = True
 
 
 class HeaderFieldMissing(BusError):
@@ -114,6 +124,7 @@ class HeaderFieldMissing(BusError):
     recovery = Recovery.NEVER
     public_reason = "A required header block is missing."
     xroad = "Client.MissingHeaderField"
+    detail_is_ours = True
 
 
 class HeaderInvalid(BusError):
@@ -122,6 +133,7 @@ class HeaderInvalid(BusError):
     recovery = Recovery.NEVER
     public_reason = "A header block does not have its form."
     xroad = "Client.InvalidXml"
+    detail_has_line = True
 
 
 class ProtocolVersionInvalid(BusError):
@@ -138,6 +150,7 @@ class HeaderDuplicate(BusError):
     recovery = Recovery.NEVER
     public_reason = "A header block or field stands twice."
     xroad = "Client.DuplicateHeaderField"
+    detail_has_line = True
 
 
 class BodyMissing(BusError):
@@ -146,6 +159,7 @@ class BodyMissing(BusError):
     recovery = Recovery.NEVER
     public_reason = "The envelope has no SOAP Body."
     xroad = "Client.MissingBody"
+    detail_is_ours = True
 
 
 class BodyInvalid(BusError):
@@ -154,6 +168,7 @@ class BodyInvalid(BusError):
     recovery = Recovery.NEVER
     public_reason = "The SOAP Body must stand once, last, and hold exactly one element."
     xroad = "Client.InvalidBody"
+    detail_is_ours = True
 
 
 class BodyInconsistent(BusError):
@@ -162,6 +177,7 @@ class BodyInconsistent(BusError):
     recovery = Recovery.NEVER
     public_reason = "The element in the Body is not named as the service."
     xroad = "Client.InconsistentHeaders"
+    detail_has_line = True
 
 
 class FaultSent(BusError):
@@ -194,6 +210,7 @@ class MessageExpired(BusError):
     recovery = Recovery.NEVER
     public_reason = "The message timestamp is missing, too old, or lies in the future."
     xroad = "Server.ServerProxy.InvalidMessage"
+    detail_is_ours = True
     reveals = False
 
 
@@ -206,6 +223,7 @@ class SignatureMissing(BusError):
     recovery = Recovery.NEVER
     public_reason = "The message carries no WS-Security signature for this hub."
     xroad = "Server.ServerProxy.MissingSignature"
+    detail_is_ours = True
 
 
 class SignatureMalformed(BusError):
@@ -268,6 +286,7 @@ class CertificateRevoked(BusError):
     recovery = Recovery.NEVER
     public_reason = "The certificate, or one that it hangs on, is revoked."
     xroad = "Server.ServerProxy.CertValidation"
+    detail_is_ours = True
 
 
 class RevocationUnknown(BusError):
@@ -276,6 +295,7 @@ class RevocationUnknown(BusError):
     recovery = Recovery.LATER
     public_reason = "The hub cannot learn at the moment whether the certificate is revoked."
     xroad = "Server.ServerProxy.IncorrectValidationInfo"
+    detail_is_ours = True
 
 
 # --- who may do what -----------------------------------------------------------------------
@@ -329,6 +349,7 @@ class MetaserviceRequestInvalid(BusError):
     recovery = Recovery.NEVER
     public_reason = "The request of the metaservice does not say what it must."
     xroad = "Server.ServerProxy.InvalidRequest"
+    detail_is_ours = True
 
 
 class PayloadInvalid(BusError):
@@ -337,3 +358,4 @@ class PayloadInvalid(BusError):
     recovery = Recovery.NEVER
     public_reason = "The Body does not follow the schema of the service."
     xroad = "Client.InvalidBody"
+    detail_has_line = True

@@ -29,6 +29,7 @@ class ServiceDisabled(BusError):
     recovery = Recovery.NEVER
     public_reason = "The service is switched off."
     xroad = "Server.ServerProxy.ServiceDisabled"
+    detail_is_ours = True
 
 
 class RouteSuspended(BusError):
@@ -37,6 +38,7 @@ class RouteSuspended(BusError):
     recovery = Recovery.LATER
     public_reason = "The agency takes no requests at the moment."
     xroad = "Server.ClientProxy.MaintenanceMode"
+    detail_is_ours = True
 
 
 # --- adapter and delivery --------------------------------------------------------------------
@@ -56,6 +58,7 @@ class AdapterBroken(BusError):
     recovery = Recovery.OPERATOR
     public_reason = "The adapter of the agency failed."
     xroad = "Server.ServerProxy.ServiceFailed.InternalError"
+    detail_is_ours = True
 
 
 class RecipientUnavailable(BusError):
@@ -64,6 +67,7 @@ class RecipientUnavailable(BusError):
     recovery = Recovery.LATER
     public_reason = "The agency cannot be reached."
     xroad = "Server.ServerProxy.ServiceFailed.NetworkError"
+    detail_is_ours = True
 
 
 class RecipientTimeout(BusError):
@@ -72,6 +76,7 @@ class RecipientTimeout(BusError):
     recovery = Recovery.LATER
     public_reason = "The agency did not answer in time."
     xroad = "Server.ServerProxy.ServiceFailed.IOError"
+    detail_is_ours = True
 
 
 class RecipientHostUnknown(RecipientUnavailable):
@@ -130,6 +135,7 @@ class RecipientHttpRefused(RecipientRefused):
     recovery = Recovery.NEVER
     public_reason = "The agency refused the request by its HTTP status, without a fault."
     xroad = "Server.ServerProxy.ServiceFailed.HttpError"
+    detail_is_ours = True
 
 
 class ServiceFault(RecipientRefused):
@@ -170,6 +176,7 @@ class AnswerInvalid(BusError):
     recovery = Recovery.OPERATOR
     public_reason = "The agency's answer does not follow the schema of the service."
     xroad = "Server.ServerProxy.ServiceFailed.InvalidBody"
+    detail_has_line = True
 
 
 class AnswerNotSoap(AnswerInvalid):
@@ -178,6 +185,7 @@ class AnswerNotSoap(AnswerInvalid):
     recovery = Recovery.OPERATOR
     public_reason = "The agency's answer is no SOAP message."
     xroad = "Server.ServerProxy.ServiceFailed.InvalidSoap"
+    detail_is_ours = True
 
 
 class AnswerContentTypeInvalid(AnswerInvalid):
@@ -194,6 +202,7 @@ class AnswerMimeInvalid(AnswerInvalid):
     recovery = Recovery.OPERATOR
     public_reason = "The agency's answer cannot be taken apart as a MIME multipart message."
     xroad = "Server.ServerProxy.ServiceFailed.MimeParsingFailed"
+    detail_is_ours = True
 
 
 class AnswerHeaderMissing(AnswerInvalid):
@@ -202,6 +211,7 @@ class AnswerHeaderMissing(AnswerInvalid):
     recovery = Recovery.OPERATOR
     public_reason = "The agency's answer has no SOAP Header."
     xroad = "Server.ServerProxy.ServiceFailed.MissingHeader"
+    detail_is_ours = True
 
 
 class AnswerFieldMissing(AnswerInvalid):
@@ -218,6 +228,7 @@ class AnswerBodyMissing(AnswerInvalid):
     recovery = Recovery.OPERATOR
     public_reason = "The agency's answer has no SOAP Body."
     xroad = "Server.ServerProxy.ServiceFailed.MissingBody"
+    detail_is_ours = True
 
 
 class AnswerBodyInvalid(AnswerInvalid):
@@ -226,6 +237,7 @@ class AnswerBodyInvalid(AnswerInvalid):
     recovery = Recovery.OPERATOR
     public_reason = "The Body of the agency's answer does not hold exactly one element."
     xroad = "Server.ServerProxy.ServiceFailed.InvalidBody"
+    detail_is_ours = True
 
 
 class AnswerInconsistent(AnswerInvalid):
@@ -242,6 +254,7 @@ class DeliveryInterrupted(BusError):
     recovery = Recovery.LATER
     public_reason = "The hub stopped before the agency's answer was recorded; ask again."
     xroad = "Server.ServerProxy.ServiceFailed.IOError"
+    detail_is_ours = True
 
 
 # --- log and hub -------------------------------------------------------------------------------
@@ -253,6 +266,7 @@ class LogUnavailable(BusError):
     recovery = Recovery.LATER
     public_reason = "The hub cannot write its message log; send the same bytes again later."
     xroad = "Server.ClientProxy.LoggingFailed"
+    detail_is_ours = True
 
 
 class TimestampsOverdue(BusError):
@@ -261,6 +275,7 @@ class TimestampsOverdue(BusError):
     recovery = Recovery.LATER
     public_reason = "The hub has no trusted time for its message log; send the same request later."
     xroad = "Server.ClientProxy.LoggingFailed.TimestamperFailed"
+    detail_is_ours = True
 
 
 class SigningUnavailable(BusError):
@@ -269,6 +284,7 @@ class SigningUnavailable(BusError):
     recovery = Recovery.LATER
     public_reason = "The hub cannot reach the key that signs; send the same request again later."
     xroad = "Server.ClientProxy.CannotCreateSignature"
+    detail_is_ours = True
 
 
 class LogCorrupt(BusError):
@@ -277,6 +293,7 @@ class LogCorrupt(BusError):
     recovery = Recovery.OPERATOR
     public_reason = "The hub's message log is damaged."
     xroad = "Server.ClientProxy.LoggingFailed"
+    detail_is_ours = True
 
 
 class HubInternal(BusError):
@@ -285,6 +302,7 @@ class HubInternal(BusError):
     recovery = Recovery.OPERATOR
     public_reason = "The hub failed; quote the id of this fault to its operator."
     xroad = "Server.ServerProxy.InternalError"
+    detail_is_ours = True
 
 
 # --- access point: between an agency's own system and the hub ------------------------------------
@@ -320,6 +338,7 @@ class HubAway(BusError):
     recovery = Recovery.LATER
     public_reason = "The hub cannot be reached."
     xroad = "Server.ClientProxy.NetworkError"
+    detail_is_ours = True
 
 
 class HubSilent(BusError):
@@ -328,6 +347,7 @@ class HubSilent(BusError):
     recovery = Recovery.LATER
     public_reason = "The hub did not answer in time."
     xroad = "Server.ClientProxy.ServiceFailed.IOError"
+    detail_is_ours = True
 
 
 class HubAnswerUnreadable(BusError):
@@ -336,6 +356,7 @@ class HubAnswerUnreadable(BusError):
     recovery = Recovery.LATER
     public_reason = "The hub sent something else than a SOAP message."
     xroad = "Server.ClientProxy.ServiceFailed.HttpError"
+    detail_is_ours = True
 
 
 class HubAnswerUnproved(BusError):
@@ -352,6 +373,7 @@ class AnswerSignerUnknown(BusError):
     recovery = Recovery.LATER
     public_reason = "Nobody can tell at the moment whether the answer's certificate is revoked."
     xroad = "Server.ClientProxy.IncorrectValidationInfo"
+    detail_is_ours = True
 
 
 class EvidenceUnavailable(BusError):
@@ -360,3 +382,4 @@ class EvidenceUnavailable(BusError):
     recovery = Recovery.LATER
     public_reason = "The access point cannot keep its evidence; send the same request again later."
     xroad = "Server.ClientProxy.LoggingFailed"
+    detail_is_ours = True

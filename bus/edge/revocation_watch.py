@@ -207,7 +207,7 @@ class RevocationWatch:
         except CertificateRejected:  # its time is over: its messages are refused by that
             self._watched.pop(digest, None)
         except BusError as error:  # the log cannot be written: messages are refused by that
-            _log.warning("revocation.not-recorded", reason=error.detail)
+            _log.warning("revocation.not-recorded", reason=error.diagnostic)
 
     def due(self) -> list[bytes]:
         """Certificates to be asked about now; each is due again later."""

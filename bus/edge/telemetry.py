@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from typing import Any
 
 import structlog
 
@@ -14,6 +15,8 @@ LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+EVENT_CHARACTERS_MAX = 200
+"""How much of a library's sentence is told."""
 PLACES_MAX = 4
 """How many places of an error are told, the last ones."""
 
@@ -40,11 +43,30 @@ def configure_telemetry(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[_without_words, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, as_json],
         )
     )
     logging.basicConfig(handlers=[handler], level=max(LEVELS[level], logging.WARNING), force=True)
+
+
+def _without_words(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """What a library says, without what it says it about: that may be a payload, or an agency's.
+
+    The sentence is told as it stands in the library, its gaps not filled in; of an exception, its
+    kind and its places.
+    """
+    record: logging.LogRecord = event["_record"]
+    event["event"] = str(record.msg).partition("\n")[0][:EVENT_CHARACTERS_MAX]
+    event["logger"] = record.name
+    error = record.exc_info[1] if record.exc_info else None
+    event.pop("exc_info", None)
+    if error is not None:
+        event["error"] = type(error).__name__
+        event["places"] = places_of(error)
+    return event
 
 
 def places_of(error: BaseException) -> list[str]:

@@ -38,7 +38,11 @@ class Program:
 
 def start(program: Program) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own: Ctrl-C reaches it through us only."""
-    program.output.parent.mkdir(parents=True, exist_ok=True)
+    # Diagnostics hold no values of messages; who asked whom, and when, is not for everybody either.
+    program.output.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    program.output.parent.chmod(0o700)
+    program.output.touch(mode=0o600)
+    program.output.chmod(0o600)
     with program.output.open("ab") as output:
         return subprocess.Popen(  # noqa: S603 - our own programs, without a shell
             program.arguments,

@@ -57,7 +57,7 @@ def write_run_state(folder: Path, state: RunState) -> None:
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Be the only supervisor of a folder; the system gives the lock back when we end."""
-    run_folder(folder).mkdir(parents=True, exist_ok=True)
+    run_folder(folder).mkdir(parents=True, exist_ok=True, mode=0o700)
     with (run_folder(folder) / "supervisor.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -179,3 +179,10 @@ def _free_port() -> str:
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         return str(door.getsockname()[1])
+
+
+def test_what_the_programs_say_is_for_their_owner_alone(sandbox: Path) -> None:
+    run = sandbox / "run"
+
+    assert run.stat().st_mode & 0o777 == 0o700
+    assert {one.stat().st_mode & 0o077 for one in run.glob("*.log")} == {0}

@@ -33,3 +33,43 @@ def test_what_lies_below_the_level_is_not_told(level: str, first: int) -> None:
     assert [line["event"] for line in lines] == ours + theirs
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
     assert result.stdout == b""
+
+
+SPEAK_ABOUT = """
+import asyncio, logging, sys
+from bus.edge.telemetry import configure_telemetry
+configure_telemetry("debug")
+log = logging.getLogger("urllib3.connectionpool")
+log.warning("Failed to parse headers (url=%s): %s", "http://x/?so=001099012345", "Nguyen")
+try:
+    raise ValueError("001099012345")
+except ValueError:
+    log.exception("Exception in application about %r", "001099012345")
+
+async def forgotten():
+    raise ValueError("001099012345")
+
+async def main():
+    task = asyncio.create_task(forgotten(), name="001099012345")
+    await asyncio.sleep(0)
+    del task
+    await asyncio.sleep(0)
+
+asyncio.run(main())
+"""
+
+
+def test_what_a_library_says_is_told_without_what_it_is_about() -> None:
+    command = [sys.executable, "-c", SPEAK_ABOUT]
+    result = subprocess.run(command, capture_output=True, timeout=60, check=True)
+
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert b"001099012345" not in result.stderr
+    assert b"Nguyen" not in result.stderr
+    assert [line["event"] for line in lines] == [
+        "Failed to parse headers (url=%s): %s",
+        "Exception in application about %r",
+        "Task exception was never retrieved",
+    ]
+    assert [line.get("error") for line in lines] == [None, "ValueError", "ValueError"]
+    assert lines[1]["places"] == ["<string>:8"]
