@@ -105,16 +105,20 @@ class Exchanges:
         attachments: tuple[Attachment, ...] = (),
         *,
         soap_version: SoapVersion | None = None,
+        soap_action: str = "",
     ) -> Reply:
         """The reply to a request's bytes. When it returns, its outcome is on disk and synced.
 
         `soap_version` is what the head said: a request that cannot be read is refused in it.
+        `soap_action` is what it said, too: it is handed on, and decides nothing here.
         """
         now = self._equipment.clock()
         decision = await self._equipment.judge(raw, now, attachments)
         if isinstance(decision, Refusal):
             refusal = replace(decision, soap_version=soap_version)
             return await self._refuse(raw, refusal, now, attachments)
+        if soap_action:
+            decision = replace(decision, soap_action=soap_action)
         return await self._take(decision, now)
 
     async def refuse_unread(
@@ -301,21 +305,21 @@ class Exchanges:
             payload=judged.payload,
             timeout_seconds=message.timeout_seconds,
             attachments=authorised.verified.attachments,
+            header_blocks=judged.answer_blocks.canonical,
+            soap_action=judged.soap_action,
         )
         answer = await self._equipment.agencies[message.adapter].call(query)
         return answer, validate_answer(answer.element, message.valid, answer.attachments)
 
     async def _settle_failed(self, received: _Received, error: errors.BusError) -> Reply:
         time, fault_id = self._equipment.clock(), self._equipment.new_id()
+        told = {"code": error.code, "fault_id": fault_id, "detail": error.diagnostic}
+        adapter = received.judged.message.adapter
         # What is ours to repair, such as an account that an agency took back, is not for info.
-        tell = _log.warning if error.blame is errors.Blame.HUB else _log.info
-        tell(
-            "delivery.failed",
-            code=error.code,
-            fault_id=fault_id,
-            adapter=received.judged.message.adapter,
-            detail=error.diagnostic,
-        )
+        if error.blame is errors.Blame.HUB:
+            _log.warning("delivery.failed", adapter=adapter, **told)
+        else:
+            _log.info("delivery.failed", adapter=adapter, **told)
         verified = received.judged.message.valid.authorised.verified
         refusal = Refusal(error, verified.envelope, verified)
         telling = self._equipment.telling

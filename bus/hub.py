@@ -130,6 +130,7 @@ class Hub:
         attachments: tuple[Attachment, ...] = (),
         *,
         soap_version: SoapVersion | None = None,
+        soap_action: str = "",
     ) -> Reply:
         """The reply to a request and what came beside it; its outcome is on disk."""
         if self._timestamper is not None and self._timestamper.is_overdue(self._clock()):
@@ -138,7 +139,9 @@ class Hub:
                 overdue, raw=raw, attachments=attachments, soap_version=soap_version
             )
         with CountedExchange(self.figures) as counted:
-            reply = await self._exchanges.answer(raw, attachments, soap_version=soap_version)
+            reply = await self._exchanges.answer(
+                raw, attachments, soap_version=soap_version, soap_action=soap_action
+            )
             counted.outcome = reply.outcome
         return reply
 

@@ -120,7 +120,7 @@ class AccessPoint:
             request = read_plain(asked.raw, asked.charset, limits, asked.attachments)
             version, message_id = request.envelope.soap_version, request.envelope.message_id
             system = self._system_of(request, asked)
-            return self._exchange(request, system)
+            return self._exchange(request, system, asked.soap_action)
         except errors.BusError as error:
             return self._refused(error, asked, version, message_id)
         except Exception as error:  # a mistake of ours: the sender gets an id, we get the place
@@ -174,13 +174,15 @@ class AccessPoint:
 
     # --- the exchange --------------------------------------------------------------------------
 
-    def _exchange(self, request: PlainRequest, system: System) -> Reply:
+    def _exchange(self, request: PlainRequest, system: System, soap_action: str) -> Reply:
         name = ExchangeName(str(system.id), request.envelope.message_id, request.digest)
         signed = self._signed(request, system, name)
         # If we stop from here on, a repeated request finds these very bytes, and the hub gives
         # the first answer to them.
         envelope = request.envelope
-        answer = self._equipment.link.send(signed, envelope.soap_version, envelope.attachments)
+        answer = self._equipment.link.send(
+            signed, envelope.soap_version, envelope.attachments, soap_action
+        )
         verified = self._verified(request, name, signed, answer)
         self._keep_receipt(name, verified)
         if isinstance(verified, VerifiedFault):

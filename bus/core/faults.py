@@ -98,7 +98,7 @@ def fault_of(
         message_id=message_id,
         request_digest=request_digest,
         is_retryable=error.recovery is Recovery.LATER,
-        keeps_spelling=error.keeps_spelling,
+        keeps_spelling=error.keeps_spelling and xroad_code != error.xroad,
         soap_code=_SOAP_CODE_OF_ERROR.get(type(error), _SOAP_CODE_OF_BLAME[error.blame]),
         subject=error.subject if isinstance(error, HeaderNotUnderstood) else "",
     )

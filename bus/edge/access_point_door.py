@@ -25,7 +25,7 @@ from bus.edge.http_door import (
     send_told,
     send_whole,
 )
-from bus.edge.http_head import check_head, version_of_head
+from bus.edge.http_head import check_head, soap_action_of_head, version_of_head
 from bus.edge.http_protocol import PEER_CERTIFICATE
 from bus.edge.renewed_threads import RenewedThreads
 from bus.kit.spool import Spool
@@ -49,6 +49,8 @@ class Asked:
     attachments: tuple[Attachment, ...] = ()
     peer_certificate_sha256: bytes = b""
     """Of the certificate that the connection showed; empty: none."""
+    soap_action: str = ""
+    """What the head says, without quotes."""
 
 
 class AccessPoint(Protocol):
@@ -127,14 +129,17 @@ class AccessPointDoor:
             if message.failure is not None:
                 raise message.failure
             charset = _charset(message.soap_head.header("content-type"))
-            return Asked(message.soap, charset, message.attachments, peer)
+            return Asked(
+                message.soap, charset, message.attachments, peer, soap_action_of_head(scope)
+            )
         try:
             async with asyncio.timeout(limits.request_read_seconds_max):
                 raw = await read_body(receive, limits.envelope_bytes_max)
         except TimeoutError as error:
             late = "the request did not arrive in time"
             raise errors.NotWellFormed(public_detail=late) from error
-        return Asked(raw, _charset(_header(scope, b"content-type")), (), peer)
+        charset = _charset(_header(scope, b"content-type"))
+        return Asked(raw, charset, (), peer, soap_action_of_head(scope))
 
     async def _described(self, scope: Scope) -> Description | None:
         if scope["path"] == "/health":

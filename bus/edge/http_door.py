@@ -11,7 +11,7 @@ from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
 from bus.edge.descriptions import DescribedHub, description_of
 from bus.edge.http_body import multipart_type, read_multipart, send_related
-from bus.edge.http_head import check_head, version_of_head
+from bus.edge.http_head import check_head, soap_action_of_head, version_of_head
 from bus.kit.spool import Spool
 from bus.protocols.mime.write import RelatedMessage
 from signing.attachments import Attachment
@@ -60,10 +60,11 @@ class Hub(DescribedHub, Protocol):
         attachments: tuple[Attachment, ...] = (),
         *,
         soap_version: SoapVersion | None = None,
+        soap_action: str = "",
     ) -> Told:
         """The reply to a request and what came beside it; its outcome is on disk.
 
-        `soap_version` is what the head names.
+        `soap_version` and `soap_action` are what the head names.
         """
         ...
 
@@ -124,7 +125,10 @@ class HttpDoor:
                         soap_version=version_of_head(scope),
                     )
                 return await hub.answer(
-                    message.soap, message.attachments, soap_version=version_of_head(scope)
+                    message.soap,
+                    message.attachments,
+                    soap_version=version_of_head(scope),
+                    soap_action=soap_action_of_head(scope),
                 )
             seconds = self._hub.limits.request_read_seconds_max
             async with asyncio.timeout(seconds):
@@ -134,7 +138,9 @@ class HttpDoor:
             return await self._hub.refuse_unread(late, soap_version=version_of_head(scope))
         except errors.BusError as error:
             return await self._hub.refuse_unread(error, soap_version=version_of_head(scope))
-        return await self._hub.answer(raw, soap_version=version_of_head(scope))
+        return await self._hub.answer(
+            raw, soap_version=version_of_head(scope), soap_action=soap_action_of_head(scope)
+        )
 
 
 async def read_body(receive: Receive, bytes_max: int) -> bytes:

@@ -66,6 +66,31 @@ def version_of_head(scope: Scope) -> SoapVersion | None:
     return None
 
 
+def soap_action_of_head(scope: Scope) -> str:
+    """What the request says its action is, without quotes; empty: it says none.
+
+    In SOAP 1.2 a parameter of the Content-Type. SOAP 1.1 §6.1.1; RFC 3902. Nobody signed it.
+    """
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    found = _action_in(headers.get(b"soapaction", b""))
+    return found or _action_of(headers.get(b"content-type", b""))
+
+
+def _action_in(value: bytes) -> str:
+    return value.strip().strip(b'"').decode("latin-1") if _SOAP_ACTION.match(value) else ""
+
+
+@lru_cache(maxsize=64)
+def _action_of(content_type: bytes) -> str:
+    if b"action" not in content_type.lower():
+        return ""
+    try:
+        action = _content_type(content_type).parameter("action")
+    except errors.ContentTypeInvalid:
+        return ""
+    return _action_in(f'"{action}"'.encode("latin-1", "replace"))
+
+
 @lru_cache(maxsize=64)
 def _version_of(value: bytes) -> SoapVersion | None:
     try:

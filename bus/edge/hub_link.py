@@ -38,11 +38,15 @@ class HubLink:
         )
 
     def send(
-        self, signed: bytes, version: SoapVersion, attachments: tuple[Attachment, ...]
+        self,
+        signed: bytes,
+        version: SoapVersion,
+        attachments: tuple[Attachment, ...],
+        soap_action: str = "",
     ) -> AgencyReply:
         """Send a signed message and what stands beside it; give what comes back, unverified.
 
-        Raises HubAway, HubSilent, HubAnswerUnreadable.
+        `soap_action` is its sender's own. Raises HubAway, HubSilent, HubAnswerUnreadable.
         """
         message: bytes | RelatedMessage = signed
         content_type = CONTENT_TYPES[version]
@@ -51,7 +55,7 @@ class HubLink:
             is_xop = XOP_NAMESPACE in signed
             message = write_related(signed, attachments, soap_type=soap_type, is_xop=is_xop)
             content_type = message.content_type
-        headers = {"Content-Type": content_type, "SOAPAction": '""'}
+        headers = {"Content-Type": content_type, "SOAPAction": f'"{soap_action}"'}
         post = AgencyRequest("POST", self._hub.url, headers=headers, body=message)
         reply = self._exchange(post, self._hub.answer_seconds_max)
         if not is_soap(reply):

@@ -76,6 +76,12 @@ class Query:
     """How long the agency may take; after that the hub answers without it."""
     attachments: tuple[Attachment, ...] = ()
     """What came beside the payload, in order; each was signed with it."""
+    header_blocks: bytes = field(default=b"", repr=False)
+    """Every header block of an X-Road namespace, those that the hub does not read among them, one
+    behind the other in canonical form; and a requestHash, which is the answer's."""
+    soap_action: str = ""
+    """The SOAPAction of the request, without quotes. Nobody signed it: hand it on, decide nothing
+    by it."""
 
     def element(self) -> etree._Element:
         """The payload as a tree of its own."""

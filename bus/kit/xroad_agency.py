@@ -7,14 +7,15 @@ namespace. `XRoadForm` says what this one wants; nothing else of the adapter nee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from lxml import etree
 
 from bus.core.identifiers import MemberId, ServiceId, SubsystemId
-from bus.core.value_prefixes import bound_prefixes
+from bus.core.value_prefixes import bound_prefixes, canonical_element
+from bus.core.xml import parse_xml
 from bus.kit.agency_http import (
     REPLY_BYTES_MAX,
     AgencyHttp,
@@ -27,12 +28,14 @@ from bus.kit.contract import Answer, Query
 from bus.kit.inlined_content import with_inlined_content
 from bus.kit.xroad_reply import ReplyForm, read_xroad_reply, rename
 from bus.protocols.mime.write import XOP_NAMESPACE, RelatedMessage, write_related
-from bus.protocols.soap_xroad.names import IDENTIFIERS, OBJECT_TYPE, PROTOCOL, XROAD
-from signing.names import SOAP11
+from bus.protocols.soap_xroad.names import FOR_RECEIVERS, IDENTIFIERS, OBJECT_TYPE, PROTOCOL, XROAD
+from signing.names import SOAP11, WSU_ID
 
 HEADER_BLOCKS = ("client", "service", "userId", "id", "issue", "protocolVersion")
 """Every block that is known here; one that the query has no value for is left out."""
+_OTHERS_PLACE = b"<others/>"
 _BODY_PLACE = b"<soapenv:Body/>"
+_WRITTEN = frozenset(f"{{{XROAD}}}{name}" for name in (*HEADER_BLOCKS, "requestHash"))
 _XML_CONTENT_TYPE = "text/xml; charset=utf-8"
 _PREFIXES = {"soapenv": SOAP11, "xro": XROAD, "iden": IDENTIFIERS}
 """Any would do; but fastapi-xroad-soap looks into the start tag of the Envelope, which must be the
@@ -45,8 +48,12 @@ class XRoadForm:
 
     header_order: tuple[str, ...] = HEADER_BLOCKS
     """Which blocks are sent, in which order."""
-    soap_action: str = ""
-    """The SOAPAction, without quotes; `{service_code}` in it stands for the service's code."""
+    carries_other_blocks: bool = True
+    """Blocks of X-Road's namespaces that are not known here, such as representedParty, follow as
+    they came. False: for a service that stumbles over them."""
+    soap_action: str | None = None
+    """The SOAPAction, without quotes; `{service_code}` in it stands for the service's code. None:
+    the client's own, which nobody signed; set one for a service that chooses by it what it does."""
     namespace: str | None = None
     """The namespace of the request's elements there: None, the one of the hub's schema; empty,
     none at all."""
@@ -94,7 +101,9 @@ class XRoadAgency:
             is_xop = XOP_NAMESPACE in query.payload
             message = write_related(self.request(query), query.attachments, is_xop=is_xop)
             content_type = message.content_type
-        action = self._form.soap_action.replace("{service_code}", query.service.service_code)
+        action = query.soap_action
+        if self._form.soap_action is not None:
+            action = self._form.soap_action.replace("{service_code}", query.service.service_code)
         own_headers = {"Content-Type": content_type, "SOAPAction": f'"{action}"'}
         request = AgencyRequest(
             "POST", self._address, headers={**headers, **own_headers}, body=message
@@ -111,6 +120,7 @@ class XRoadAgency:
         envelope = etree.Element(f"{{{SOAP11}}}Envelope", nsmap=_PREFIXES)
         header = etree.SubElement(envelope, f"{{{SOAP11}}}Header")
         self._write_blocks(header, query)
+        etree.SubElement(header, "others")
         etree.SubElement(envelope, f"{{{SOAP11}}}Body")
         payload = query.element()
         if form.namespace is not None or not form.qualifies_children:
@@ -118,8 +128,12 @@ class XRoadAgency:
         around = etree.tostring(envelope, xml_declaration=False, encoding="UTF-8")
         # As text: a tree that takes in another drops prefixes that it thinks it has already, and
         # values may use them.
+        others = b"".join(_other_blocks(query)) if form.carries_other_blocks else b""
         content = etree.tostring(payload, xml_declaration=False, encoding="UTF-8")
-        return around.replace(_BODY_PLACE, b"<soapenv:Body>" + content + b"</soapenv:Body>", 1)
+        start, _, rest = around.partition(_OTHERS_PLACE)
+        between, _, end = rest.partition(_BODY_PLACE)
+        body = b"<soapenv:Body>" + content + b"</soapenv:Body>"
+        return b"".join((start, others, between, body, end))
 
     def read(self, query: Query, reply: AgencyReply) -> etree._Element:
         """The answer in a reply to a query; raises as `call`."""
@@ -158,6 +172,17 @@ def _rename(payload: etree._Element, namespace: str | None, *, qualifies_childre
 
 
 # --- header blocks -------------------------------------------------------------------------------
+
+
+def _other_blocks(query: Query) -> Iterator[bytes]:
+    """The header blocks of the request that are not written here, without what was for the hub."""
+    raw = b"<header>" + query.header_blocks + b"</header>"
+    for block in parse_xml(raw, bytes_max=len(raw)):
+        if block.tag in _WRITTEN:
+            continue
+        for name in (WSU_ID, *FOR_RECEIVERS):
+            block.attrib.pop(name, "")
+        yield canonical_element(block, all_values=True).canonical
 
 
 def _client(header: etree._Element, query: Query) -> None:

@@ -209,9 +209,10 @@ class RunningAccessPoint:
         target: str = "/",
         method: str = "POST",
         content_type: str = "text/xml; charset=utf-8",
+        soap_action: str = '""',
         tls: ssl.SSLContext | None = None,
     ) -> PlainReply:
-        headers = {"Content-Type": content_type, "SOAPAction": '""'}
+        headers = {"Content-Type": content_type, "SOAPAction": soap_action}
         return self._ask(method, target, raw, headers, tls)
 
     def get(self, target: str) -> PlainReply:

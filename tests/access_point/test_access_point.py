@@ -148,6 +148,32 @@ def test_the_agency_is_asked_in_the_name_of_the_system(
     assert canonicalise(payload()) == query.payload
 
 
+def test_what_the_hub_does_not_read_goes_on_to_the_agency(
+    point: RunningAccessPoint, hub: ServedHub
+) -> None:
+    """Third Party Representation, Security Token, and what a later protocol may bring."""
+    extra = (
+        '<r:representedParty xmlns:r="http://x-road.eu/xsd/representation.xsd">'
+        "<r:partyCode>0100109106</r:partyCode></r:representedParty>"
+        "<xro:future>1</xro:future>"
+    )
+
+    reply = point.post(
+        plain_request("carried-1", extra_header=extra), soap_action='"urn:client:action"'
+    )
+
+    assert reply.status == 200
+    [query] = hub.agency.asked
+    assert query.soap_action == "urn:client:action"
+    blocks = parse_xml(b"<h>" + query.header_blocks + b"</h>", bytes_max=10_000)
+    assert [etree.QName(block).localname for block in blocks][-3:] == [
+        "representedParty",
+        "future",
+        "requestHash",
+    ]
+    assert blocks.findtext("{*}representedParty/{*}partyCode") == "0100109106"
+
+
 def test_a_request_in_another_charset_is_signed_in_utf_8(
     point: RunningAccessPoint, hub: ServedHub
 ) -> None:

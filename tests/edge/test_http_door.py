@@ -32,6 +32,7 @@ class Hub:
 
     limits: Limits = LIMITS
     taken: list[bytes] = field(default_factory=list)
+    actions: list[str] = field(default_factory=list)
     refused: list[errors.BusError] = field(default_factory=list)
     refused_in: list[SoapVersion | None] = field(default_factory=list)
     gate: asyncio.Event | None = None
@@ -43,8 +44,10 @@ class Hub:
         attachments: tuple[object, ...] = (),
         *,
         soap_version: SoapVersion | None = None,
+        soap_action: str = "",
     ) -> Answer:
         self.taken.append(raw)
+        self.actions.append(soap_action)
         if self.gate is not None:
             await self.gate.wait()
         return self.answer_with
@@ -337,3 +340,22 @@ def test_what_is_not_http_is_left_alone() -> None:
         await HttpDoor(Hub())({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
 
     assert asyncio.run(story()) is None  # type: ignore[func-returns-value]
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, ""),
+        ({"soapaction": b'""'}, ""),
+        ({"soapaction": b' "urn:x#a"'}, "urn:x#a"),
+        ({"content_type": b'application/soap+xml; action="urn:x"'}, "urn:x"),
+        ({"content_type": b'application/soap+xml; Action="urn:x"', "soapaction": b'"a"'}, "a"),
+        ({"content_type": b'application/soap+xml; action="no URI"'}, ""),
+    ],
+)
+def test_the_action_of_the_head_goes_along(headers: dict[str, bytes], expected: str) -> None:
+    hub = Hub()
+
+    told(b"<a/>", hub=hub, **headers)
+
+    assert hub.actions == [expected]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -329,3 +329,75 @@ def test_headers_that_are_repeated_are_taken_whatever_their_prefix_and_order() -
     answer = Provider(envelope(ANSWER, repeated)).call(XRoadForm(requires_headers=True))
 
     assert canonical(answer.element) == CANONICAL_ANSWER
+
+
+# --- what the hub does not read --------------------------------------------------------------
+
+
+REPRESENTED = (
+    '<r:representedParty xmlns:r="http://x-road.eu/xsd/representation.xsd" xmlns:w='
+    '"http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd" '
+    'w:Id="h4"><r:partyClass>COM</r:partyClass><r:partyCode>"0100&amp;"</r:partyCode>'
+    "</r:representedParty>"
+)
+TOKEN = (
+    '<t:securityToken xmlns:s="http://schemas.xmlsoap.org/soap/envelope/" '
+    'xmlns:t="http://x-road.eu/xsd/security-token.xsd" s:actor="" s:mustUnderstand="1" '
+    't:tokenType="urn:jwt">abc</t:securityToken>'
+)
+SERVER = (
+    f'<x:securityServer xmlns:i="{IDENTIFIERS}" xmlns:x="{XROAD}" i:objectType="SERVER">'
+    "<i:xRoadInstance>VN</i:xRoadInstance></x:securityServer>"
+)
+FUTURE = f'<x:future xmlns:x="{XROAD}">1</x:future>'
+OTHERS = replace(
+    QUERY,
+    header_blocks=(
+        f'<x:id xmlns:x="{XROAD}">another</x:id>{REPRESENTED}{TOKEN}{SERVER}{FUTURE}'
+        f'<x:requestHash xmlns:x="{XROAD}">AA==</x:requestHash>'
+    ).encode(),
+)
+
+
+def test_blocks_that_the_hub_does_not_read_are_carried_to_the_service() -> None:
+    provider = Provider(envelope(ANSWER))
+
+    provider.call(query=OTHERS)
+
+    sent = provider.sent()
+    assert header_names(sent) == [
+        *("client", "service", "userId", "id", "issue", "protocolVersion"),
+        *("representedParty", "securityToken", "securityServer", "future"),
+    ]
+    represented, token, server, _ = list(sent[0])[6:]
+    assert [part.text for part in represented] == ["COM", '"0100&"']
+    assert dict(represented.attrib) == {}
+    assert dict(token.attrib) == {"{http://x-road.eu/xsd/security-token.xsd}tokenType": "urn:jwt"}
+    assert dict(server.attrib) == {f"{{{IDENTIFIERS}}}objectType": "SERVER"}
+    assert sent.findtext(f".//{{{XROAD}}}id") == "m-1"
+
+
+def test_a_service_that_stumbles_over_them_is_spared() -> None:
+    provider = Provider(envelope(ANSWER))
+
+    provider.call(XRoadForm(carries_other_blocks=False), OTHERS)
+
+    assert len(provider.sent()[0]) == 6
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        (XRoadForm(), '"urn:client:action"'),
+        (XRoadForm(soap_action=""), '""'),
+        (XRoadForm(soap_action="a/{service_code}"), '"a/TraCuuKhaiSinh"'),
+    ],
+)
+def test_the_soap_action_is_the_clients_unless_the_service_wants_another(
+    form: XRoadForm, expected: str
+) -> None:
+    provider = Provider(envelope(ANSWER))
+
+    provider.call(form, replace(QUERY, soap_action="urn:client:action"))
+
+    assert provider.asked[0][0]["soapaction"] == expected

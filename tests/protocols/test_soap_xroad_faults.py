@@ -12,7 +12,7 @@ from lxml import etree
 
 from bus.core import errors
 from bus.core.envelope import SoapVersion
-from bus.core.faults import Fault, SoapCode
+from bus.core.faults import Fault, SoapCode, fault_of
 from bus.core.nation import FaultSpelling
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.faults import fault_element, fault_header, spell
@@ -185,3 +185,31 @@ def test_every_code_of_ours_has_both_spellings(error: type[errors.BusError]) -> 
 )
 def test_the_start_of_a_message_shows_its_version(raw: bytes, expected: SoapVersion) -> None:
     assert likely_version(raw) is expected
+
+
+@pytest.mark.parametrize(
+    ("spelling", "came", "told"),
+    [
+        (FaultSpelling.SNAKE, "Client.MyCode", "client.MyCode"),
+        (FaultSpelling.PASCAL, "client.MyCode", "Client.MyCode"),
+        (FaultSpelling.SNAKE, "Client.A.b", "client.A.b"),
+    ],
+)
+def test_a_clients_own_code_is_its_own_behind_a_word_of_x_road(
+    spelling: FaultSpelling, came: str, told: str
+) -> None:
+    one = replace(fault(), code=errors.FaultSent.code, xroad_code=came, keeps_spelling=True)
+
+    assert f"<faultcode>{told}<".encode() in fault_element(one, spelling)
+
+
+def test_a_fault_without_a_code_is_told_in_x_roads_words() -> None:
+    told = fault_of(
+        errors.FaultSent(),
+        fault_id="f",
+        message_id="",
+        request_digest=bytes(32),
+        show_precise_faults=False,
+    )
+
+    assert b"<faultcode>client.invalid_message<" in fault_element(told, FaultSpelling.SNAKE)

@@ -8,6 +8,7 @@ import re
 from lxml import etree
 
 from bus.core.envelope import SoapVersion
+from bus.core.errors import FaultSent
 from bus.core.faults import Fault, SoapCode
 from bus.core.nation import FaultSpelling
 from bus.protocols.soap_xroad import names
@@ -15,6 +16,7 @@ from bus.protocols.soap_xroad.write import escape
 
 _WORD_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WITHOUT_BORDER = frozenset({"Client", "Server", "ClientProxy", "ServerProxy"})
+_CLIENT = "Client"
 _ONLY_OF_LATER = {"UnknownHost": "NetworkError"}
 """Codes that X-Road has from 7.8 only, with the one that stood for them before."""
 _SUBCODE = re.compile(r"[A-Za-z_][A-Za-z0-9._\-]*\Z")
@@ -40,8 +42,18 @@ def fault_element(
     fault: Fault, spelling: FaultSpelling, version: SoapVersion = SoapVersion.SOAP_1_1
 ) -> bytes:
     """A `soap:Fault`, canonical within a Body that declares the prefix `soap`."""
-    code = fault.xroad_code if fault.keeps_spelling else spell(fault.xroad_code, spelling)
+    code = _spelt(fault, spelling)
     return _WRITERS[version](fault, code).encode()
+
+
+def _spelt(fault: Fault, spelling: FaultSpelling) -> str:
+    """The code as it is told: X-Road's words in the spelling asked for, others' as they came."""
+    if not fault.keeps_spelling:
+        return spell(fault.xroad_code, spelling)
+    if fault.code == FaultSent.code:
+        # A client gets its own code back, behind a word of X-Road's.
+        return spell(_CLIENT, spelling) + fault.xroad_code[len(_CLIENT) :]
+    return fault.xroad_code
 
 
 def fault_header(fault: Fault, version: SoapVersion) -> bytes:

@@ -46,6 +46,8 @@ class Judged:
     """The one element of the Body in exclusive canonical XML, with the bindings of its values."""
     answer_blocks: CanonicalParts = field(repr=False)
     """The header blocks that the answer repeats, and the request's hash."""
+    soap_action: str = ""
+    """What the head of the request said, without quotes; nobody signed it."""
 
 
 Decision = Judged | Refusal

@@ -72,6 +72,12 @@ SOAP_NAMES = {
         (f"{SoapVersion.SOAP_1_2}/role/next", f"{SoapVersion.SOAP_1_2}/role/ultimateReceiver"),
     ),
 }
+FOR_RECEIVERS = frozenset(
+    {soap.must_understand for soap in SOAP_NAMES.values()}
+    | {soap.actor for soap in SOAP_NAMES.values()}
+    | {f"{{{SoapVersion.SOAP_1_2}}}relay"}
+)
+"""Attributes that say who reads a header block; they say nothing in an answer, or further on."""
 SOAP_BY_ENVELOPE = {soap.envelope: soap for soap in SOAP_NAMES.values()}
 """The names of a message, by the tag of its root."""
 

@@ -7,7 +7,8 @@ The checks, in order (SOAP = SOAP 1.1, SOAP12 = SOAP 1.2 Part 1, MESS = X-Road M
  (2) The root is a SOAP Envelope. SOAP §4; SOAP12 §5.1.
  (3) It is no fault: a fault answers, it does not ask. MESS §2.5.
  (4) There is one Header. SOAP §4.2.
- (5) No header block that must be understood is unknown. SOAP §4.2.3; SOAP12 §5.2.3.
+ (5) No header block that must be understood is unknown. SOAP §4.2.3; SOAP12 §5.2.3. Those of
+     WS-Addressing are known where they contradict nothing (addressing.py).
  (6) Every known block stands at most once, the required ones once. MESS §2.2.
  (7) Identifiers have their parts, in the strict alphabet, each once. MESS §2.1.
  (8) One Body follows the Header, and nothing else. SOAP §4.1.2, §4.3; MESS §2.2.
@@ -28,6 +29,7 @@ from bus.core.identifiers import MESSAGE_ID_CHARACTERS_MAX, ServiceId
 from bus.core.limits import Limits
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad import names
+from bus.protocols.soap_xroad.addressing import UNDERSTOOD, require_no_contradiction
 from bus.protocols.soap_xroad.names import SoapNames
 from bus.protocols.soap_xroad.read_identifiers import (
     at,
@@ -157,8 +159,11 @@ def _read_blocks(
         if block.get(soap.actor, "") not in soap.actors_us:
             continue
         is_known = is_routing or tag == SECURITY
-        if not is_known and block.get(soap.must_understand) in {"1", "true"}:
-            raise errors.HeaderNotUnderstood(public_detail=at(block), subject=tag)
+        if not is_known and block.get(soap.must_understand, "").strip() in {"1", "true"}:
+            if tag not in UNDERSTOOD:
+                raise errors.HeaderNotUnderstood(public_detail=at(block), subject=tag)
+            require_no_contradiction(block)
+            is_known = True
         if is_known and tag in blocks:
             raise errors.HeaderDuplicate(public_detail=at(block))
         blocks[tag] = block

@@ -32,7 +32,7 @@ from bus.protocols.soap_xroad.judging import parse_beside
 from bus.protocols.soap_xroad.write import SigningTime, repeated_blocks, write_with_blocks
 from signing.attachments import Attachment
 from signing.keys import Signer
-from signing.names import SECURITY, SOAP11, SOAP12
+from signing.names import SECURITY
 
 _CODECS = {
     "utf-8": "utf-8",
@@ -49,10 +49,6 @@ _UTF16_STARTS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DECLARATION = re.compile(r"\A\ufeff?\s*<\?xml\s[^>]*\?>")
 _DECLARED_ENCODING = re.compile(rb"""\A<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._\-]+)["']""")
 _MUST_UNDERSTAND = tuple(f"{{{version}}}mustUnderstand" for version in SoapVersion)
-_FOR_RECEIVERS = frozenset(
-    {*_MUST_UNDERSTAND, f"{{{SOAP11}}}actor", f"{{{SOAP12}}}role", f"{{{SOAP12}}}relay"}
-)
-"""Attributes that say who reads a block of the request; they say nothing in an answer."""
 _XROAD_OF_CODE = {error.code: error.xroad for error in errors.all_errors()} | {
     UNVERIFIED_CODE: UNVERIFIED_XROAD
 }
@@ -209,7 +205,7 @@ def fault_to_client(fault: Fault, request: PlainRequest, spelling: FaultSpelling
 
 def _bare(block: etree._Element) -> bytes:
     copy = alone(block)
-    for name in _FOR_RECEIVERS:
+    for name in names.FOR_RECEIVERS:
         copy.attrib.pop(name, "")
     return canonical_element(copy, all_values=True).canonical
 
