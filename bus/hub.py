@@ -25,6 +25,7 @@ from bus.edge.adapter_folder import open_adapter, read_adapter_folder
 from bus.edge.attachment_files import AttachmentFiles
 from bus.edge.clock import now as read_clock
 from bus.edge.exchange_figures import CountedExchange, ExchangeFigures
+from bus.edge.hub_health import HubHealth
 from bus.edge.hub_settings import HubSettings
 from bus.edge.hub_status import HubStatus, StatusSource, named_certificates
 from bus.edge.judge_process import Judges
@@ -161,6 +162,10 @@ class Hub:
             counted.outcome = reply.outcome
         return reply
 
+    async def troubles(self) -> tuple[str, ...]:
+        """Why no message can be taken now; empty: a probe went through judging and log."""
+        return await self._status.health.look()
+
     def status(self) -> HubStatus:
         """How the hub is now."""
         return self._status.read()
@@ -205,7 +210,7 @@ async def open_hub(
         await parts.store.recover(parts.log.names_attachments)
         interrupted = await _begin(parts, resources)
         if judge_process:
-            await parts.judges.start(JUDGE_MODULE, settings.file)
+            await parts.judges.start(JUDGE_MODULE, ruled.texts)
         if parts.timestamper is not None:
             await _start_stamping(parts.log, parts.timestamper, resources)
         _log.info("hub.open", entries=parts.log.size, interrupted=interrupted)
@@ -261,6 +266,8 @@ def _put_together(
         clock=clock,
         new_id=lambda: str(uuid.uuid4()),
     )
+    health = HubHealth(judges, log, timestamper, clock)
+    resources.own("health", health.close)
     status = StatusSource(
         settings=settings,
         log=log,
@@ -268,6 +275,7 @@ def _put_together(
         certificates=named_certificates(settings, hub_signer, signers),
         agencies=tuple(agencies),
         judges=judges,
+        health=health,
         figures=ExchangeFigures(),
         clock=clock,
         more=_more_figures(spool, None if rules.revocation.is_off else revocation),

@@ -98,7 +98,12 @@ def _timestamp_line(stamped: Mapping[str, Any] | None) -> str:
 
 def _judge_line(judge: Mapping[str, Any]) -> str:
     if not judge["is_wanted"]:
-        return "judging process: none is wanted"
-    return (
-        f"judging process: {'works' if judge['is_running'] else 'lost'}, {judge['judged']:,} judged"
-    )
+        return "judging processes: none is wanted"
+    lanes = ", ".join(f"{lane['name']} {_lane(lane)}" for lane in judge["lanes"])
+    return f"judging processes: {lanes}; {judge['judged']:,} judged"
+
+
+def _lane(lane: Mapping[str, Any]) -> str:
+    waiting = f" with {lane['waiting']:,} waiting" if lane["waiting"] else ""
+    lost = f" (lost {lane['lost']:,} times)" if lane["lost"] else ""
+    return f"{lane['state']}{waiting}{lost}"

@@ -30,8 +30,8 @@ class EntryStore(Protocol):
     """Entries, payloads, claims and texts of one log, under one epoch at a time.
 
     Opening it raises the epoch: a store of the same log that was opened before is fenced off from
-    then on. `commit`, `keep_text` and `tend` are called by one thread at a time; what only reads
-    may be called from any thread meanwhile.
+    then on. `commit`, `keep_text`, `prove` and `tend` are called by one thread at a time; what only
+    reads may be called from any thread meanwhile.
     """
 
     @property
@@ -70,6 +70,13 @@ class EntryStore(Protocol):
 
     def keep_text(self, text: bytes) -> bytes:
         """Keep a text under its SHA-256, once; give the digest. It is on disk and synced then.
+
+        Raises LogUnavailable, Fenced.
+        """
+        ...
+
+    def prove(self) -> None:
+        """Write and sync something that says nothing: whether a commit would succeed is known then.
 
         Raises LogUnavailable, Fenced.
         """

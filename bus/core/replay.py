@@ -63,11 +63,13 @@ _NOT_FROM_CONTENT = frozenset(
     for error in (
         errors.MessageIdConflict,
         errors.HubInternal,
+        errors.JudgingUnavailable,
         errors.LogUnavailable,
         errors.LogCorrupt,
         errors.RevocationUnknown,
         errors.SpoolUnavailable,
         errors.TimestampsOverdue,
+        errors.TooCostly,  # by the bounds of the machine that judged it first
     )
 )
 """Verdicts that no message alone leads to: what came before it, or the hub's own state, did."""

@@ -45,6 +45,14 @@ class TooLarge(BusError):
     detail_is_ours = True
 
 
+class TooCostly(BusError):
+    code = "envelope.too-costly"
+    blame = Blame.SENDER
+    recovery = Recovery.NEVER
+    public_reason = "The request costs more to judge than this hub spends on one."
+    xroad = "Client.InvalidMessage"
+
+
 class ContentTypeInvalid(BusError):
     code = "envelope.content-type"
     blame = Blame.SENDER

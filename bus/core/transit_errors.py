@@ -287,6 +287,14 @@ class SigningUnavailable(BusError):
     detail_is_ours = True
 
 
+class JudgingUnavailable(BusError):
+    code = "hub.judging-unavailable"
+    blame = Blame.HUB
+    recovery = Recovery.LATER
+    public_reason = "The hub cannot judge the request now; send the same bytes again later."
+    xroad = "Server.ServerProxy.InternalError"
+
+
 class LogCorrupt(BusError):
     code = "log.corrupt"
     blame = Blame.HUB

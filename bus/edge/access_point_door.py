@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
-from bus.edge.descriptions import Description
+from bus.edge.descriptions import READY, Description
 from bus.edge.http_body import multipart_type, read_multipart
 from bus.edge.http_door import (
     RETRY_AFTER,
@@ -22,6 +22,7 @@ from bus.edge.http_door import (
     Send,
     Told,
     read_body,
+    send_described,
     send_told,
     send_whole,
 )
@@ -99,11 +100,10 @@ class AccessPointDoor:
             self._in_work -= 1
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "GET":
+        if scope["method"] in ("GET", "HEAD"):
             described = await self._described(scope)
             if described is not None:
-                content_type = (b"content-type", described.content_type.encode("latin-1"))
-                await send_whole(send, described.status, described.body, [content_type])
+                await send_described(send, described, scope["method"])
                 return
         await send_told(send, await self._exchange(scope, receive))
 
@@ -143,7 +143,7 @@ class AccessPointDoor:
 
     async def _described(self, scope: Scope) -> Description | None:
         if scope["path"] == "/health":
-            return Description(200, b"ready\n", "text/plain; charset=utf-8")
+            return READY
         query = scope["query_string"].decode("latin-1")
         path: str = scope["raw_path"].decode("latin-1")
         target = f"{path}?{query}" if query else path

@@ -30,8 +30,15 @@ class Description:
     content_type: str
 
 
+READY = Description(200, b"ready\n", _TEXT)
+
+
 class DescribedHub(Protocol):
     """What is told of a hub."""
+
+    async def troubles(self) -> tuple[str, ...]:
+        """Why it can take no message now; empty: a probe went through just now."""
+        ...
 
     def describe(self, service: str, *, is_soap_1_2: bool = False) -> bytes | None:
         """The WSDL of a service, named as `VN/GOV/G01/dancu/Code/v1`; None: there is none."""
@@ -49,13 +56,15 @@ class DescribedHub(Protocol):
         ...
 
 
-def description_of(hub: DescribedHub, scope: MutableMapping[str, Any]) -> Description | None:
-    """The answer to a GET; None: it asks for no description."""
+async def description_of(hub: DescribedHub, scope: MutableMapping[str, Any]) -> Description | None:
+    """The answer to a GET or HEAD; None: it asks for no description."""
     path: str = scope["path"]
     query: str = scope["query_string"].decode("latin-1")
     parameters = parse_qs(query, keep_blank_values=True)
     if path == "/health":
-        return Description(200, b"ready\n", _TEXT)
+        # Why it is not ready is for its operator, at another door.
+        is_ready = not await hub.troubles()
+        return READY if is_ready else Description(503, b"not ready\n", _TEXT)
     if path == "/services":
         lines = (f"{service}\t{title}\n" for service, title in hub.services().items())
         return Description(200, "".join(sorted(lines)).encode(), _TEXT)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
-from bus.edge.descriptions import DescribedHub, description_of
+from bus.edge.descriptions import DescribedHub, Description, description_of
 from bus.edge.http_body import multipart_type, read_multipart, send_related
 from bus.edge.http_head import check_head, soap_action_of_head, version_of_head
 from bus.kit.spool import Spool
@@ -91,10 +91,10 @@ class HttpDoor:
         """Serve one HTTP request (ASGI 3)."""
         if scope["type"] != "http":
             return
-        described = description_of(self._hub, scope) if scope["method"] == "GET" else None
+        is_asking = scope["method"] in ("GET", "HEAD")
+        described = await description_of(self._hub, scope) if is_asking else None
         if described is not None:
-            content_type = (b"content-type", described.content_type.encode("ascii"))
-            await send_whole(send, described.status, described.body, [content_type])
+            await send_described(send, described, scope["method"])
             return
         if self._in_work >= self._hub.limits.exchanges_at_once_max:
             await send_whole(
@@ -176,6 +176,16 @@ async def send_told(send: Send, told: Told) -> None:
         await send_whole(send, told.status, told.body, headers)
     else:
         await send_related(send, told.status, told.related, headers)
+
+
+async def send_described(send: Send, described: Description, method: str) -> None:
+    """Send what was asked for by GET; by HEAD, everything but the body. RFC 9110 §9.3.2."""
+    length = str(len(described.body)).encode("ascii")
+    content_type = described.content_type.encode("latin-1")
+    headers = [(b"content-type", content_type), (b"content-length", length)]
+    await send({"type": "http.response.start", "status": described.status, "headers": headers})
+    body = b"" if method == "HEAD" else described.body
+    await send({"type": "http.response.body", "body": body})
 
 
 async def send_whole(send: Send, status: int, body: bytes, headers: Headers) -> None:

@@ -194,7 +194,7 @@ class HubForm(SettingsForm):
     agencies: Annotated[dict[str, dict[str, str]], Field(default_factory=dict)]
     """Settings of adapters, by adapter id; `K_file` names a file that holds a secret `K`."""
     judge_process: bool = True
-    """false keeps all work in one process; true lets a second one share the verifying."""
+    """false keeps all work in one process; true lets others share the verifying."""
     show_precise_faults: bool = False
     """true tells unproved senders why they were refused: for a sandbox only."""
     timestamps: TimestampForm | None = None

@@ -13,7 +13,9 @@ from cryptography import x509
 from bus import __version__
 from bus.edge.certificate_checks import EXPIRY_WARNING_DAYS, authorities
 from bus.edge.exchange_figures import ExchangeFigures
+from bus.edge.hub_health import HubHealth
 from bus.edge.hub_settings import HubSettings
+from bus.edge.judge_lane import LaneState
 from bus.edge.judge_process import Judges
 from bus.edge.key_store import read_certificates
 from bus.edge.sqlite_log import HubLog
@@ -64,12 +66,30 @@ class CertificateStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneStatus:
+    """A process that judges beside the hub."""
+
+    name: str
+    """Of the messages that it judges: small, large."""
+    state: str
+    """absent (started when needed), starting, working, resting (lost; started again soon)."""
+    waiting: int
+    waiting_bytes: int
+    lost: int
+    """How often it was lost."""
+    refused: int
+    """Messages that were refused because of what judging them did to it."""
+
+
+@dataclass(frozen=True, slots=True)
 class JudgeStatus:
-    """The process that judges beside the hub."""
+    """The processes that judge beside the hub."""
 
     is_wanted: bool
     is_running: bool
+    """None of them was lost and is still to be started again."""
     judged: int
+    lanes: tuple[LaneStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +109,19 @@ class HubStatus:
     outcomes: Mapping[str, int]
     more: Mapping[str, Mapping[str, Figure]]
     """What other parts of the hub say of themselves, by part."""
+    troubles: tuple[str, ...] = ()
+    """Why the hub can take no message, as it was found last; empty: it can."""
 
     def attention(self) -> Iterator[str]:
         """What somebody should see to now, each in a sentence."""
         if self.log.trouble:
             yield f"the message log is in trouble: {self.log.trouble}"
+        for trouble in self.troubles:
+            yield f"the hub can take no message: {trouble}"
         if self.timestamps is not None:
             yield from _timestamp_attention(self.timestamps)
         if self.judge.is_wanted and not self.judge.is_running:
-            yield "the judging process was lost: the hub judges by itself until the next start"
+            yield "a judging process was lost: it is started again, and large messages wait"
         for one in self.certificates:
             if one.days_left < min(EXPIRY_WARNING_DAYS):
                 what = "has expired" if one.days_left < 0 else f"expires in {one.days_left} days"
@@ -172,6 +196,7 @@ class StatusSource:
     certificates: tuple[NamedCertificate, ...]
     agencies: tuple[str, ...]
     judges: Judges
+    health: HubHealth
     figures: ExchangeFigures
     clock: Callable[[], datetime]
     more: Mapping[str, Callable[[], Mapping[str, Figure]]]
@@ -188,14 +213,11 @@ class StatusSource:
             timestamps=self._timestamp_status(now),
             certificates=tuple(one.status(now) for one in self.certificates),
             agencies=self.agencies,
-            judge=JudgeStatus(
-                is_wanted=self.judges.was_started,
-                is_running=self.judges.process_id is not None,
-                judged=self.judges.judged_beside,
-            ),
+            judge=_judge_status(self.judges),
             in_work=self.figures.in_work,
             outcomes=dict(self.figures.by_outcome),
             more={part: dict(read()) for part, read in self.more.items()},
+            troubles=self.health.troubles,
         )
 
     def _log_status(self) -> LogStatus:
@@ -221,3 +243,21 @@ class StatusSource:
             failure=state.failure,
             clock_offset_seconds=state.clock_offset_seconds,
         )
+
+
+def _judge_status(judges: Judges) -> JudgeStatus:
+    lanes = tuple(
+        LaneStatus(
+            name=lane.bounds.name,
+            state=lane.state.value,
+            waiting=lane.waiting,
+            waiting_bytes=lane.waiting_bytes,
+            lost=lane.lost,
+            refused=lane.refused,
+        )
+        for lane in judges.lanes
+    )
+    is_running = judges.process_id is not None and all(
+        lane.state is not LaneState.RESTING for lane in judges.lanes
+    )
+    return JudgeStatus(judges.was_started, is_running, judges.judged_beside, lanes)

@@ -129,6 +129,13 @@ def insert_text(connection: sqlite3.Connection, text: bytes) -> bytes:
     return digest
 
 
+def rewrite_epoch(connection: sqlite3.Connection, epoch: int) -> None:
+    """Write the epoch as it stands, synced. Raises sqlite3.Error, Fenced: it is another's."""
+    same = "UPDATE meta SET value = value WHERE name = 'epoch' AND value = ?"
+    if not connection.execute(same, (epoch,)).rowcount:
+        raise Fenced("another hub took over this log")
+
+
 def _read_claims(connection: sqlite3.Connection, claims: Sequence[Claim]) -> dict[bytes, _Taken]:
     """The inbox rows that these claims meet. Nobody writes between this and the insert: whoever
     did would have raised the fence."""

@@ -7,6 +7,7 @@ import contextlib
 import threading
 from collections import deque
 from dataclasses import dataclass
+from enum import Enum
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -23,20 +24,29 @@ HAND_OVER_ENTRIES = 32
 commits while the loop goes on."""
 
 
+class Proof(Enum):
+    """Work that says nothing, and shows whether the log can be written."""
+
+    WRITE = "write"
+
+
+Work = LogWrite | bytes | Proof
+"""An entry, a text to be kept, or a proof."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Pending:
     """What waits for the writer's thread, and who waits for it."""
 
-    work: LogWrite | bytes
-    """An entry, or a text to be kept."""
+    work: Work
     future: asyncio.Future[Any]
 
     @property
     def payload_bytes(self) -> int:
         """About how much it adds to a transaction."""
-        if isinstance(self.work, bytes):
-            return len(self.work)
-        return len(self.work.sealed.ciphertext) if self.work.sealed else 0
+        if isinstance(self.work, LogWrite):
+            return len(self.work.sealed.ciphertext) if self.work.sealed else 0
+        return len(self.work) if isinstance(self.work, bytes) else 0
 
 
 class GroupCommit:
@@ -67,8 +77,8 @@ class GroupCommit:
         self._queue.put(None)
         self._thread.join()
 
-    def enqueue(self, work: LogWrite | bytes) -> asyncio.Future[Any]:
-        """Queue an entry or a text; the future tells when it is on disk. Raises LogUnavailable."""
+    def enqueue(self, work: Work) -> asyncio.Future[Any]:
+        """Queue work; the future tells when it is on disk. Raises LogUnavailable."""
         if self._waiting >= self._limits.log_queue_entries_max:
             raise LogUnavailable("too many entries wait for the log")
         loop = asyncio.get_running_loop()
@@ -146,16 +156,19 @@ class GroupCommit:
             self._deliver(batch, results)
 
     def _commit_all(self, batch: list[_Pending]) -> list[Any]:
-        digests = {}
+        apart: dict[int, bytes | None] = {}
         for place, pending in enumerate(batch):
             if isinstance(pending.work, bytes):
                 # Rare and before the entries that cite it: a transaction of its own.
-                digests[place] = self._store.keep_text(pending.work)
+                apart[place] = self._store.keep_text(pending.work)
+            elif isinstance(pending.work, Proof):
+                self._store.prove()
+                apart[place] = None
         writes = [pending.work for pending in batch if isinstance(pending.work, LogWrite)]
         if not writes:
-            return list(digests.values())
+            return list(apart.values())
         entries = iter(self._store.commit(writes))
-        return [digests[at] if at in digests else next(entries) for at in range(len(batch))]
+        return [apart[at] if at in apart else next(entries) for at in range(len(batch))]
 
     def _deliver(self, batch: list[_Pending], results: list[Any]) -> None:
         """Wake everybody who waits for this batch, with one call for each event loop."""

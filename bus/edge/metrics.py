@@ -41,6 +41,14 @@ class Metric:
             yield f"{self.name}{suffix}{braced} {_number(value)}"
 
 
+_LANE_METRICS = (
+    ("waiting", "gauge", "Requests that wait for a judging process."),
+    ("waiting_bytes", "gauge", "Their bytes."),
+    ("lost", "counter", "Judging processes that were lost."),
+    ("refused", "counter", "Requests that were refused for what judging them did to a process."),
+)
+
+
 def metrics_text(status: HubStatus, figures: ExchangeFigures) -> str:
     """Every metric of a hub."""
     metrics = (
@@ -98,14 +106,25 @@ def _log_metrics(status: HubStatus) -> Iterator[Metric]:
     age = log.checkpoint_age_seconds
     yield _gauge("checkpoint_age_seconds", "Since the last checkpoint was published.", age)
     yield _gauge("log_trouble", "1: the log cannot commit or publish.", bool(log.trouble))
-    yield _gauge("judge_running", "1: the judging process works.", judge.is_running)
-    yield _gauge("judge_wanted", "1: the hub was started with a judging process.", judge.is_wanted)
+    yield _gauge("ready", "1: a probe went through judging and log.", not status.troubles)
+    meaning = "1: no judging process was lost and is still to be started again."
+    yield _gauge("judge_running", meaning, judge.is_running)
+    yield _gauge("judge_wanted", "1: the hub was started with judging processes.", judge.is_wanted)
     yield Metric(
         "lienthong_judged_total",
         "counter",
-        "Requests that the judging process judged.",
+        "Requests that the judging processes judged.",
         (("", {}, judge.judged),),
     )
+    for name, kind, meaning in _LANE_METRICS:
+        by_lane = ((lane.name, getattr(lane, name)) for lane in judge.lanes)
+        end = "_total" if kind == "counter" else ""
+        yield Metric(
+            f"lienthong_judge_{name}{end}",
+            kind,
+            meaning,
+            tuple(("", {"lane": lane}, value) for lane, value in by_lane),
+        )
 
 
 def _timestamp_metrics(status: HubStatus) -> Iterator[Metric]:

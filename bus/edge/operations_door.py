@@ -24,8 +24,12 @@ class Hub(Protocol):
 
     figures: ExchangeFigures
 
+    async def troubles(self) -> tuple[str, ...]:
+        """Why the hub can take no message now; empty: a probe went through just now."""
+        ...
+
     def status(self) -> HubStatus:
-        """How the hub is now."""
+        """How the hub is now, with the troubles that were found last."""
         ...
 
 
@@ -42,7 +46,7 @@ class OperationsDoor:
         """Serve one HTTP request (ASGI 3)."""
         if scope["type"] != "http":
             return
-        code, content_type, text = self._told(scope["method"], scope["path"])
+        code, content_type, text = await self._told(scope["method"], scope["path"])
         body = b"" if scope["method"] == "HEAD" else text.encode()
         headers = [
             (b"content-type", content_type.encode("ascii")),
@@ -52,24 +56,21 @@ class OperationsDoor:
         await send({"type": "http.response.start", "status": code, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _told(self, method: str, path: str) -> tuple[int, str, str]:
+    async def _told(self, method: str, path: str) -> tuple[int, str, str]:
         if method not in ("GET", "HEAD"):
             return 405, _TEXT, "Only GET is served here.\n"
         match path:
             case "/status":
+                await self._hub.troubles()
                 values = self._hub.status().as_json()
                 return 200, _JSON, json.dumps(values, ensure_ascii=False) + "\n"
             case "/metrics":
+                await self._hub.troubles()
                 return 200, CONTENT_TYPE, metrics_text(self._hub.status(), self._hub.figures)
             case "/health":
-                return self._health()
+                # 503 while the hub can take no message, and why.
+                troubles = await self._hub.troubles()
+                words = "".join(f"not ready: {trouble}\n" for trouble in troubles)
+                return (503, _TEXT, words) if troubles else (200, _TEXT, "ready\n")
             case _:
                 return 404, _TEXT, "There are /status, /metrics and /health.\n"
-
-    def _health(self) -> tuple[int, str, str]:
-        """503 while the hub can take no message."""
-        status = self._hub.status()
-        is_overdue = status.timestamps is not None and status.timestamps.is_overdue
-        if status.log.trouble or is_overdue:
-            return 503, _TEXT, "not ready; see /status\n"
-        return 200, _TEXT, "ready\n"

@@ -13,7 +13,13 @@ from bus.core.entry_store import Fenced, OpenClaim
 from bus.core.errors import LogCorrupt, LogUnavailable
 from bus.core.log_entries import text_of_digest
 from bus.core.ports import AlreadyTaken, Appended, LogWrite, SealedPayload, StoredEntry
-from bus.edge.log_batches import OPEN_NUMBER, commit_batch, insert_text, prepare_batches
+from bus.edge.log_batches import (
+    OPEN_NUMBER,
+    commit_batch,
+    insert_text,
+    prepare_batches,
+    rewrite_epoch,
+)
 from bus.edge.log_database import (
     Fold,
     close_writing,
@@ -121,6 +127,11 @@ class SqliteEntryStore:
         """Keep a text, once; see `EntryStore.keep_text`. Raises LogUnavailable, Fenced."""
         with self._committing():
             return insert_text(self._writing, text)
+
+    def prove(self) -> None:
+        """Write the epoch as it is; see `EntryStore.prove`. Raises LogUnavailable, Fenced."""
+        with self._committing():
+            rewrite_epoch(self._writing, self._epoch)
 
     def tend(self) -> None:
         """Fold the write-ahead log into the database file when it has grown."""

@@ -14,7 +14,7 @@ from bus.core.limits import Limits
 from bus.core.ports import AlreadyTaken, Appended, LogWrite, StoredEntry
 from bus.edge.daemon_threads import run_aside
 from bus.edge.log_publisher import Publisher
-from bus.edge.log_writer import GroupCommit
+from bus.edge.log_writer import GroupCommit, Proof, Work
 
 PUBLISH_SECONDS = 0.5
 """Least time between two checkpoints."""
@@ -95,7 +95,11 @@ class HubLog:
         digest: bytes = await self._enqueue(text)
         return digest
 
-    def _enqueue(self, work: LogWrite | bytes) -> asyncio.Future[Any]:
+    async def prove(self) -> None:
+        """Write and sync what says nothing, after all that waits. Raises LogUnavailable."""
+        await self._enqueue(Proof.WRITE)
+
+    def _enqueue(self, work: Work) -> asyncio.Future[Any]:
         if self._is_closed:
             raise LogUnavailable("the log is closed")
         return self._writer.enqueue(work)

@@ -16,6 +16,7 @@ import pytest
 from bus.core.pipeline import Refusal
 from bus.edge.judge_process import Judges
 from bus.hub import JUDGE_MODULE
+from bus.rules import read_rules
 from tests.nation import NOW, SmallNation
 
 MIB = 1024 * 1024
@@ -54,9 +55,9 @@ def test_names_that_never_end_do_not_stay_in_memory(nation: SmallNation, is_besi
     async def story() -> int:
         judges = Judges(nation.rules, lambda error: None)
         if is_beside:
-            await judges.start(JUDGE_MODULE, nation.settings.file)
+            await judges.start(JUDGE_MODULE, read_rules(nation.settings).texts)
         try:
-            return await growth(judges, lambda: judges.process_id or os.getpid())
+            return await growth(judges, lambda: judges.lanes[1].process_id or os.getpid())
         finally:
             await judges.close()
 

@@ -52,7 +52,7 @@ def test_a_hub_that_is_well_is_told_with_exit_code_0(sandbox: Path) -> None:
     text = result.stdout.decode()
     assert result.returncode == 0, told(result)
     assert text.startswith("hub ")
-    assert "judging process: works" in text
+    assert "judging processes: small working" in text
     assert "agencies: business_registry, population" in text
     assert "hub_signer, signs now" in text
     assert "timestamps: over " in text

@@ -234,6 +234,25 @@ class EntryStoreContract:
         assert store.size == 2
         assert store.commit([outcome("m", 0)]) == [Appended(2)]
 
+    def test_a_proof_changes_nothing_and_fails_as_a_commit_does(self, disk: StoreDisk) -> None:
+        with opened(disk) as store:
+            store.commit([heartbeat()])
+            store.prove()
+            assert (store.size, store.trouble) == (1, "")
+            disk.fail(is_done=False)
+            with pytest.raises(LogUnavailable):
+                store.prove()
+            assert store.trouble
+            disk.recover()
+            store.prove()
+            assert (store.size, store.trouble) == (1, "")
+
+    def test_a_store_that_was_fenced_off_proves_nothing(self, disk: StoreDisk) -> None:
+        with opened(disk) as first, opened(disk):
+            with pytest.raises(Fenced):
+                first.prove()
+            assert first.is_fenced
+
     def test_tending_changes_nothing_that_was_promised(self, store: EntryStore) -> None:
         for number in range(20):
             store.commit([received(f"m-{number}", b"x" * 1000)])

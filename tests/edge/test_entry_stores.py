@@ -46,6 +46,7 @@ class _SqliteDisk(StoreDisk):
         self._folder = folder
         self._monkeypatch = monkeypatch
         self._real = sqlite_entry_store.commit_batch
+        self._rewrite_epoch = sqlite_entry_store.rewrite_epoch
 
     def open(self) -> SqliteEntryStore:
         return SqliteEntryStore(self._folder)
@@ -60,10 +61,17 @@ class _SqliteDisk(StoreDisk):
                 connection.execute("INSERT INTO entries VALUES (?, ?)", (arguments[1], b"{}"))
             raise sqlite3.OperationalError("disk I/O error")
 
+        def rewrite_epoch(connection: sqlite3.Connection, epoch: int) -> None:
+            if is_done:
+                self._rewrite_epoch(connection, epoch)
+            raise sqlite3.OperationalError("disk I/O error")
+
         self._monkeypatch.setattr(sqlite_entry_store, "commit_batch", commit_batch)
+        self._monkeypatch.setattr(sqlite_entry_store, "rewrite_epoch", rewrite_epoch)
 
     def recover(self) -> None:
         self._monkeypatch.setattr(sqlite_entry_store, "commit_batch", self._real)
+        self._monkeypatch.setattr(sqlite_entry_store, "rewrite_epoch", self._rewrite_epoch)
 
 
 class TestSqliteEntryStore(EntryStoreContract):

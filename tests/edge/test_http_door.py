@@ -63,6 +63,9 @@ class Hub:
         self.refused_in.append(soap_version)
         return Answer(500, b"<fault/>")
 
+    async def troubles(self) -> tuple[str, ...]:
+        return ()
+
     def describe(self, service: str, *, is_soap_1_2: bool = False) -> bytes | None:
         wsdl = b"<wsdl12/>" if is_soap_1_2 else b"<wsdl/>"
         return wsdl if service == SERVICE else None
@@ -265,6 +268,15 @@ def test_get_tells_health_services_and_their_descriptions() -> None:
     )
     for query in (b"wsdl", b"WSDL"):
         assert told(method="GET", path=f"/services/{SERVICE}", query=query)[2] == b"<wsdl/>"
+
+
+@pytest.mark.parametrize("path", ["/health", "/services", f"/services/{SERVICE}"])
+def test_by_head_everything_is_told_but_the_body(path: str) -> None:
+    got = told(method="GET", path=path, query=b"wsdl")
+    status, headers, body = told(method="HEAD", path=path, query=b"wsdl")
+
+    assert (status, headers, body) == (200, got[1], b"")
+    assert headers[b"content-length"] == str(len(got[2])).encode()
 
 
 def test_a_description_has_a_port_of_the_soap_version_that_is_asked_for() -> None:

@@ -18,6 +18,7 @@ from bus.edge.hub_status import (
     CertificateStatus,
     HubStatus,
     JudgeStatus,
+    LaneStatus,
     LogStatus,
     TimestampStatus,
 )
@@ -35,7 +36,15 @@ STATUS = HubStatus(
     timestamps=STAMPED,
     certificates=(CertificateStatus("hub_signer", "2027-03-01T08:00:00+00:00", 365, True),),
     agencies=("population",),
-    judge=JudgeStatus(is_wanted=True, is_running=True, judged=3),
+    judge=JudgeStatus(
+        is_wanted=True,
+        is_running=True,
+        judged=3,
+        lanes=(
+            LaneStatus("small", "working", 2, 600, 1, 0),
+            LaneStatus("large", "absent", 0, 0, 4, 3),
+        ),
+    ),
     in_work=1,
     outcomes={"delivered": 3, "access.denied": 1},
     more={"revocation": {"watched": 4, "is_off": False, "source": "ocsp"}},
@@ -48,6 +57,9 @@ class StandIn:
     def __init__(self, status: HubStatus = STATUS) -> None:
         self.figures = ExchangeFigures()
         self._status = status
+
+    async def troubles(self) -> tuple[str, ...]:
+        return self._status.troubles
 
     def status(self) -> HubStatus:
         return self._status
@@ -87,6 +99,10 @@ def test_prometheus_reads_every_metric() -> None:
     assert read["lienthong_certificate_days_left", "hub_signer"] == 365
     assert read["lienthong_timestamp_overdue", ""] == 0
     assert read["lienthong_timestamp_clock_offset_seconds", ""] == 0.5
+    assert read["lienthong_ready", ""] == 1
+    assert read["lienthong_judge_waiting_bytes", "small"] == 600
+    assert read["lienthong_judge_lost_total", "large"] == 4
+    assert read["lienthong_judge_refused_total", "large"] == 3
     assert read["lienthong_revocation_watched", ""] == 4
     assert ("lienthong_revocation_source", "") not in read
 
@@ -161,7 +177,8 @@ def test_the_door_of_operators_is_no_web_socket() -> None:
         (replace(STATUS, log=replace(LOG, trouble="disk full")), "log is in trouble: disk full"),
         (replace(STATUS, timestamps=replace(STAMPED, is_overdue=True)), "takes no message"),
         (replace(STATUS, timestamps=replace(STAMPED, failure="away")), "are pending: away"),
-        (replace(STATUS, judge=JudgeStatus(True, False, 3)), "judging process was lost"),
+        (replace(STATUS, judge=JudgeStatus(True, False, 3, ())), "judging process was lost"),
+        (replace(STATUS, troubles=("it stands still",)), "take no message: it stands still"),
         (
             replace(STATUS, certificates=(CertificateStatus("hub_signer", "", 6, True),)),
             "the certificate of hub_signer expires in 6 days",
@@ -186,15 +203,15 @@ def test_a_certificate_that_expires_in_weeks_is_a_notice(days: int, notices: int
     assert len(list(replace(STATUS, certificates=certificates).notices())) == notices
 
 
-@pytest.mark.parametrize(
-    "status",
-    [
-        replace(STATUS, log=replace(LOG, trouble="disk full")),
-        replace(STATUS, timestamps=replace(STAMPED, is_overdue=True)),
-    ],
-)
-def test_a_hub_that_takes_no_message_is_not_healthy(status: HubStatus) -> None:
-    assert asked(StandIn(status), "/health").status == 503
+def test_a_hub_that_takes_no_message_is_not_healthy_and_says_why() -> None:
+    status = replace(STATUS, troubles=("the message log does not answer", "no time"))
+    for method, body in (
+        ("GET", b"not ready: the message log does not answer\nnot ready: no time\n"),
+        ("HEAD", b""),
+    ):
+        reply = asked(StandIn(status), "/health", method)
+        assert (reply.status, reply.body) == (503, body)
+    assert samples(metrics_text(status, ExchangeFigures()))["lienthong_ready", ""] == 0
 
 
 # --- of a hub at work -----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bus.core.envelope import SoapVersion
-from bus.core.errors import BusError, HubInternal
+from bus.core.errors import BusError, HubInternal, TooCostly
 from bus.core.identifiers import ServiceId
 from bus.core.pipeline import Refusal, Rules
 from bus.protocols.soap_xroad import judging
@@ -43,8 +43,9 @@ def unreported(error: Exception) -> None:
 
 def crossed(decision: Decision, raw: bytes, rules: Rules) -> Decision:
     """The decision as the hub reads what the process beside wrote."""
-    [(number, plain)] = decisions_from_bytes(decisions_to_bytes([(7, decision)]))
-    assert number == 7
+    content = decisions_to_bytes(rules.digest, [(7, decision)])
+    digest, [(number, plain)] = decisions_from_bytes(memoryview(content))
+    assert (digest, number) == (rules.digest, 7)
     return decision_of(plain, raw, rules)
 
 
@@ -161,3 +162,23 @@ def test_a_mistake_of_ours_is_reported_and_refused_as_internal(
     assert isinstance(decision, Refusal)
     assert isinstance(decision.error, HubInternal)
     assert decision.error.detail == "ZeroDivisionError"
+
+
+def test_a_message_that_finds_no_memory_is_refused(
+    nation: SmallNation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Decision:
+        raise MemoryError
+
+    monkeypatch.setattr(judging, "judge", broken)
+
+    decision = judge_request(request(nation), nation.rules, NOW, unreported)
+
+    assert isinstance(decision, Refusal)
+    assert isinstance(decision.error, TooCostly)
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"nonsense", decisions_to_bytes(b"", [])[:-3]])
+def test_a_frame_without_its_form_is_no_decision(content: bytes) -> None:
+    with pytest.raises((ValueError, TypeError, EOFError)):
+        decisions_from_bytes(content)

@@ -18,7 +18,7 @@ from lxml import etree
 from bus.core.attachments import beside
 from bus.core.authorisation import AuthorisedMessage, find_grant, find_service
 from bus.core.envelope import Envelope, SoapVersion
-from bus.core.errors import BusError, HubInternal, all_errors
+from bus.core.errors import BusError, HubInternal, TooCostly, all_errors
 from bus.core.identifiers import MemberId, ServiceId, service_id, subsystem_id
 from bus.core.pipeline import Parse, Refusal, Rules, judge
 from bus.core.routing import RoutedMessage, route
@@ -69,6 +69,8 @@ def judge_request(
         if isinstance(decision, Refusal):
             return decision
         return _judged(decision)
+    except MemoryError:
+        return Refusal(TooCostly("there is no memory for it"), None, None)
     except Exception as error:  # a mistake of ours: the sender gets an id, we get the place
         report(error)
         return Refusal(HubInternal(type(error).__name__), None, None)
@@ -113,15 +115,19 @@ def tasks_from_bytes(content: bytes) -> list[tuple[int, datetime, bytes]]:
     ]
 
 
-def decisions_to_bytes(decisions: list[tuple[int, Decision]]) -> bytes:
-    """Many decisions as one frame's content."""
-    return marshal.dumps([(number, _plain(decision)) for number, decision in decisions])
+def decisions_to_bytes(rules_digest: bytes, decisions: list[tuple[int, Decision]]) -> bytes:
+    """Many decisions as one frame's content, with the digest of the rules they were made by."""
+    plain = [(number, _plain(decision)) for number, decision in decisions]
+    return marshal.dumps((rules_digest, plain))
 
 
-def decisions_from_bytes(content: bytes) -> list[tuple[int, Any]]:
-    """Decisions by number, each still to be read by `decision_of`."""
-    decisions: list[tuple[int, Any]] = marshal.loads(content)  # noqa: S302 - our own child process
-    return decisions
+def decisions_from_bytes(content: bytes | memoryview) -> tuple[bytes, list[tuple[int, Any]]]:
+    """The digest of the rules, and decisions by number, each still to be read by `decision_of`.
+
+    Raises ValueError, TypeError, EOFError: it does not have its form.
+    """
+    rules_digest, decisions = marshal.loads(content)  # noqa: S302 - our own child process
+    return rules_digest, [(number, plain) for number, plain in decisions]
 
 
 def decision_of(plain: Any, raw: bytes, rules: Rules) -> Decision:
