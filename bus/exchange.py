@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
@@ -23,6 +24,7 @@ from bus.core.ports import AlreadyTaken, Claim, InboxState
 from bus.core.routing import RoutedMessage
 from bus.core.validation import validate_answer
 from bus.core.value_prefixes import CanonicalElement
+from bus.edge.bulkheads import SenderBulkheads
 from bus.edge.signing_threads import sign_aside
 from bus.edge.telemetry import places_of
 from bus.kit.contract import Answer, Query
@@ -55,6 +57,10 @@ class Judge(Protocol):
 class AgencyCall(Protocol):
     """The way to one agency's adapter."""
 
+    def place(self) -> AbstractContextManager[None]:
+        """Room for one query while it is in work. Raises AgencyBusy, here or when entered."""
+        ...
+
     async def call(self, query: Query) -> Answer:
         """The agency's answer within the query's time. Raises a BusError."""
         ...
@@ -67,6 +73,7 @@ class Equipment:
     recorder: Recorder
     agencies: Mapping[str, AgencyCall]
     """By adapter id."""
+    senders: SenderBulkheads
     signers: Mapping[str, SignerInTime] = field(repr=False)
     """Of the answering agencies, by member id."""
     telling: Telling
@@ -196,6 +203,17 @@ class Exchanges:
     # --- taken ---------------------------------------------------------------------------
 
     async def _take(self, judged: Judged, now: datetime) -> Reply:
+        verified = judged.message.valid.authorised.verified
+        envelope = verified.envelope
+        try:
+            # The member was proved: a stranger cannot use up the room of somebody else.
+            with self._equipment.senders.of(envelope.client.member):
+                return await self._take_once(judged, now)
+        except (errors.SenderBusy, errors.AgencyBusy) as error:
+            # Before anything was received: the same bytes may come again.
+            return await self._refuse(envelope.raw, Refusal(error, envelope, verified), now)
+
+    async def _take_once(self, judged: Judged, now: datetime) -> Reply:
         message = judged.message
         envelope = message.valid.authorised.verified.envelope
         claim = self._equipment.recorder.claim_of(envelope)
@@ -204,8 +222,12 @@ class Exchanges:
             return await self._refuse_conflict(message, now)
         if flight is not None:
             return await asyncio.shield(flight.reply)
+        with self._equipment.agencies[message.adapter].place():
+            return await self._take_first(judged, claim, now)
+
+    async def _take_first(self, judged: Judged, claim: Claim, now: datetime) -> Reply:
         reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._in_flight[claim.key] = _Flight(envelope.digest, reply)
+        self._in_flight[claim.key] = _Flight(claim.digest, reply)
         try:
             result = await self._carry_or_tell(judged, claim, now)
             reply.set_result(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -23,6 +24,8 @@ from bus.core.receipts import RECEIPT_NAME
 from bus.edge.adapter_calls import AdapterCalls
 from bus.edge.adapter_folder import open_adapter, read_adapter_folder
 from bus.edge.attachment_files import AttachmentFiles
+from bus.edge.body_room import BodyRoom
+from bus.edge.bulkheads import SenderBulkheads
 from bus.edge.clock import now as read_clock
 from bus.edge.exchange_figures import CountedExchange, ExchangeFigures
 from bus.edge.hub_health import HubHealth
@@ -84,6 +87,7 @@ class HubParts:
     exchanges: Exchanges
     status: StatusSource
     looking_ahead: RenewedThreads
+    body_room: BodyRoom
     clock: Callable[[], datetime]
 
     @property
@@ -100,6 +104,7 @@ class Hub:
         self._resources = resources
         self.figures = parts.status.figures
         self.spool = parts.spool
+        self.body_room = parts.body_room
         self.limits: Limits = parts.ruled.rules.nation.limits
         self._rules = parts.ruled.rules
         self._exchanges = parts.exchanges
@@ -110,7 +115,7 @@ class Hub:
         self._timestamper = parts.timestamper
         self._looking_ahead = parts.looking_ahead
 
-    def kept_bytes_max(self, soap: bytes) -> int:
+    async def kept_bytes_max(self, soap: bytes) -> int:
         """How large an attachment beside a request may be; 0: the service takes none.
 
         Nothing is proved yet: it only spares the spool what would be refused for sure.
@@ -123,7 +128,8 @@ class Hub:
                 return 0
             return service.attachments.bytes_max if service.attachments is not None else 0
 
-        return self._looking_ahead.read(len(soap), look).result()
+        # Beside the event loop: it is a whole parse of what a stranger sent.
+        return await asyncio.wrap_future(self._looking_ahead.read(len(soap), look))
 
     async def answer(
         self,
@@ -252,9 +258,12 @@ def _put_together(
     resources.own("revocation", revocation.close)
     looking_ahead = RenewedThreads(1, "look-ahead")
     resources.own("look-ahead", partial(looking_ahead.shutdown, wait=False, cancel=True))
+    senders = SenderBulkheads(nation.limits.exchanges_at_once_per_member_max)
+    body_room = BodyRoom(nation.limits)
     equipment = Equipment(
         recorder=Recorder(log, store, sealer, pseudonyms, rules.digest),
         agencies={**agencies, METASERVICE_ADAPTER: MetaserviceCalls(nation, descriptions)},
+        senders=senders,
         signers=signers,
         telling=Telling(
             hub_signer=hub_signer,
@@ -278,7 +287,15 @@ def _put_together(
         health=health,
         figures=ExchangeFigures(),
         clock=clock,
-        more=_more_figures(spool, None if rules.revocation.is_off else revocation),
+        more={
+            "spool": lambda: {"bytes": spool.bytes_in_use},
+            "bodies": body_room.figures,
+            "senders": senders.figures,
+            "queries": lambda: {
+                name: value for one in agencies.values() for name, value in one.figures().items()
+            },
+            **({} if rules.revocation.is_off else {"revocation": revocation.watch.figures}),
+        },
         started_at=time.monotonic(),
     )
     return HubParts(
@@ -294,6 +311,7 @@ def _put_together(
         exchanges=Exchanges(equipment),
         status=status,
         looking_ahead=looking_ahead,
+        body_room=body_room,
         clock=clock,
     )
 
@@ -315,18 +333,6 @@ async def _stands_unstamped_since(log: HubLog, timestamper: Timestamper) -> date
     if first == 0 or first >= log.size:
         return None
     return read_leaf((await log.read(first)).leaf).time
-
-
-def _more_figures(
-    spool: Spool, revocation: RevocationStage | None
-) -> dict[str, Callable[[], dict[str, int]]]:
-    """Figures for operators, by what they are about."""
-    figures: dict[str, Callable[[], dict[str, int]]] = {
-        "spool": lambda: {"bytes": spool.bytes_in_use}
-    }
-    if revocation is not None:
-        figures["revocation"] = revocation.watch.figures
-    return figures
 
 
 async def _start_stamping(log: HubLog, timestamper: Timestamper, resources: Resources) -> None:
@@ -378,7 +384,12 @@ def _open_agencies(
         else:
             adapter, concurrency = _open_adapter(adapter_id, settings, manifests)
         concurrency = min(concurrency, calls_max)
-        agencies[adapter_id] = AdapterCalls(adapter_id, adapter, concurrency=concurrency)
+        agencies[adapter_id] = AdapterCalls(
+            adapter_id,
+            adapter,
+            concurrency=concurrency,
+            at_once_max=nation.limits.exchanges_at_once_per_agency_max,
+        )
         closings[f"adapter-{adapter_id}"] = agencies[adapter_id].close
     return agencies
 

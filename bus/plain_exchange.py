@@ -25,6 +25,7 @@ from bus.core.nation import FaultStyle
 from bus.core.receipts import Receipt
 from bus.edge.access_point_door import Asked
 from bus.edge.answer_signers import AnswerSigners
+from bus.edge.body_room import BodyRoom
 from bus.edge.clock import now as read_clock
 from bus.edge.descriptions import Description
 from bus.edge.exchange_store import ExchangeName, ExchangeStore
@@ -107,6 +108,7 @@ class AccessPoint:
         self._resources = resources
         self.limits = equipment.limits
         self.spool = equipment.spool
+        self.body_room = BodyRoom(equipment.limits)
         self.is_tls = equipment.is_tls
         self._equipment = equipment
         self._verifying = threading.Lock()

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bus.core.attachments import message_digest
 from bus.core.envelope import SoapVersion
-from bus.core.errors import Blame, BusError, Recovery
+from bus.core.errors import Blame, BusError, Recovery, SenderBusy
 from bus.core.exchange_entries import DELIVERED, Entry
 from bus.core.faults import fault_of
 from bus.core.merkle import hash_leaf
@@ -23,6 +23,7 @@ from signing.keys import SignerInTime
 from signing.signed_note import SigningKey, sign_note
 
 HTTP_OK = 200
+HTTP_TOO_MANY = 429
 HTTP_UNAVAILABLE = 503
 XML_CONTENT_TYPE = CONTENT_TYPES[SoapVersion.SOAP_1_1]
 _TEXT_CONTENT_TYPE = "text/plain; charset=utf-8"
@@ -103,11 +104,14 @@ class Telling:
         return with_receipt(body, sign_note(receipt.text(), [self.receipt_key]))
 
     def fault_reply(self, error: BusError, body: bytes) -> Reply:
-        """The reply that carries a fault; 503 where the hub itself asks for patience."""
+        """The reply that carries a fault; 503 where the hub itself asks for patience, 429 where
+        its sender asks for too much at once."""
         content_type = CONTENT_TYPES[likely_version(body)]
         is_later = error.recovery is Recovery.LATER
         is_unavailable = is_later and error.blame is Blame.HUB
         status = HTTP_UNAVAILABLE if is_unavailable else self.style.http_status
+        if isinstance(error, SenderBusy):
+            status = HTTP_TOO_MANY
         return Reply(
             status, body, is_retryable=is_later, content_type=content_type, outcome=error.code
         )

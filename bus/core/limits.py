@@ -31,6 +31,14 @@ class Limits:
     """How far a sender's clock may be ahead of ours."""
     exchanges_at_once_max: int = 1024
     """Requests in work at one time; the next one gets 503 with Retry-After."""
+    exchanges_at_once_per_agency_max: int = 256
+    """Queries for one agency in work or waiting; the next one gets route.agency-busy."""
+    exchanges_at_once_per_member_max: int = 512
+    """Requests of one proved member in work; the next one gets sender.too-many-at-once."""
+    bodies_bytes_max: int = 128 * 1024 * 1024
+    """Bytes of requests that come in or are in work; above it 503. A quarter is for small ones."""
+    body_bytes_per_second_min: int = 64 * 1024
+    """A body that takes longer than ten seconds must come as fast, or is cut off."""
     adapter_calls_at_once_max: int = 32
     """Calls to one agency at one time; the next ones wait within their timeout."""
     request_read_seconds_max: int = 30

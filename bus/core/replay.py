@@ -61,12 +61,14 @@ verified again."""
 _NOT_FROM_CONTENT = frozenset(
     error.code
     for error in (
+        errors.AgencyBusy,
         errors.MessageIdConflict,
         errors.HubInternal,
         errors.JudgingUnavailable,
         errors.LogUnavailable,
         errors.LogCorrupt,
         errors.RevocationUnknown,
+        errors.SenderBusy,
         errors.SpoolUnavailable,
         errors.TimestampsOverdue,
         errors.TooCostly,  # by the bounds of the machine that judged it first

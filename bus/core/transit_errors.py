@@ -41,6 +41,24 @@ class RouteSuspended(BusError):
     detail_is_ours = True
 
 
+class AgencyBusy(BusError):
+    """So much waits for one agency that more would take from the others."""
+
+    code = "route.agency-busy"
+    blame = Blame.HUB
+    recovery = Recovery.LATER
+    public_reason = "Too many requests wait for the agency; send the same bytes again later."
+    xroad = "Server.ServerProxy.IOError"
+
+
+class SenderBusy(BusError):
+    code = "sender.too-many-at-once"
+    blame = Blame.SENDER
+    recovery = Recovery.LATER
+    public_reason = "Too many requests of this member are in work; send the same bytes again later."
+    xroad = "Server.ServerProxy.IOError"
+
+
 # --- adapter and delivery --------------------------------------------------------------------
 
 

@@ -12,8 +12,9 @@ from typing import Protocol, TypeVar
 from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
+from bus.edge.body_room import BodyRoom, HeldBody, NoRoom
 from bus.edge.descriptions import READY, Description
-from bus.edge.http_body import multipart_type, read_multipart
+from bus.edge.http_body import claimed_bytes, multipart_type, read_body, read_multipart
 from bus.edge.http_door import (
     RETRY_AFTER,
     TEXT,
@@ -21,7 +22,6 @@ from bus.edge.http_door import (
     Scope,
     Send,
     Told,
-    read_body,
     send_described,
     send_told,
     send_whole,
@@ -59,6 +59,7 @@ class AccessPoint(Protocol):
 
     limits: Limits
     spool: Spool
+    body_room: BodyRoom
     is_tls: bool
     """Whether a connection shows the certificate of a system."""
 
@@ -89,34 +90,41 @@ class AccessPointDoor:
         """Serve one HTTP request (ASGI 3)."""
         if scope["type"] != "http":
             return
-        if self._in_work >= self._access_point.limits.exchanges_at_once_max:
+        try:
+            await self._serve_within_bounds(scope, receive, send)
+        except NoRoom:
             words = b"The access point takes no more requests now.\n"
             await send_whole(send, 503, words, [TEXT, RETRY_AFTER])
-            return
+
+    async def _serve_within_bounds(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises NoRoom: too many requests are in work, or too many bytes of them."""
+        if self._in_work >= self._access_point.limits.exchanges_at_once_max:
+            raise NoRoom
         self._in_work += 1
         try:
-            await self._serve(scope, receive, send)
+            with self._access_point.body_room.open(claimed_bytes(scope["headers"])) as held:
+                await self._serve(scope, receive, send, held)
         finally:
             self._in_work -= 1
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, held: HeldBody) -> None:
         if scope["method"] in ("GET", "HEAD"):
             described = await self._described(scope)
             if described is not None:
                 await send_described(send, described, scope["method"])
                 return
-        await send_told(send, await self._exchange(scope, receive))
+        await send_told(send, await self._exchange(scope, receive, held))
 
-    async def _exchange(self, scope: Scope, receive: Receive) -> Told:
+    async def _exchange(self, scope: Scope, receive: Receive, held: HeldBody) -> Told:
         try:
-            asked = await self._read(scope, receive)
+            asked = await self._read(scope, receive, held)
         except errors.BusError as error:
             version = version_of_head(scope)
             return self._access_point.refuse_unread(error, soap_version=version)
         work = partial(self._access_point.answer, asked)
         return await self._in_thread(work, len(asked.raw) + _ANSWER_BYTES)
 
-    async def _read(self, scope: Scope, receive: Receive) -> Asked:
+    async def _read(self, scope: Scope, receive: Receive, held: HeldBody) -> Asked:
         limits = self._access_point.limits
         related = multipart_type(scope["headers"])
         check_head(scope, is_any_charset=True, is_multipart=related is not None)
@@ -125,19 +133,15 @@ class AccessPointDoor:
         if self._access_point.is_tls and not peer:
             raise errors.ClientNotAuthenticated(public_detail="it showed none")
         if related is not None:
-            message = await read_multipart(receive, related, limits, self._access_point.spool)
+            spool = self._access_point.spool
+            message = await read_multipart(receive, related, limits, spool, held)
             if message.failure is not None:
                 raise message.failure
             charset = _charset(message.soap_head.header("content-type"))
             return Asked(
                 message.soap, charset, message.attachments, peer, soap_action_of_head(scope)
             )
-        try:
-            async with asyncio.timeout(limits.request_read_seconds_max):
-                raw = await read_body(receive, limits.envelope_bytes_max)
-        except TimeoutError as error:
-            late = "the request did not arrive in time"
-            raise errors.NotWellFormed(public_detail=late) from error
+        raw = await read_body(receive, limits, held)
         charset = _charset(_header(scope, b"content-type"))
         return Asked(raw, charset, (), peer, soap_action_of_head(scope))
 

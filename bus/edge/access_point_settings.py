@@ -80,6 +80,7 @@ class AccessPointLimits:
     envelope_bytes_max: int
     exchanges_at_once_max: int
     exchanges_waiting_max: int
+    bodies_bytes_max: int
     request_read_seconds_max: int
     receipts_max: int
     rejected_answers_max: int
@@ -89,6 +90,7 @@ class AccessPointLimits:
         return Limits(
             envelope_bytes_max=self.envelope_bytes_max,
             exchanges_at_once_max=self.exchanges_waiting_max,
+            bodies_bytes_max=self.bodies_bytes_max,
             request_read_seconds_max=self.request_read_seconds_max,
         )
 
@@ -165,6 +167,8 @@ class AccessPointLimitsForm(SettingsForm):
     """Exchanges with the hub at one time; the next ones wait."""
     exchanges_waiting_max: Annotated[int, Field(ge=1, le=65536)] = 512
     """Requests in work or waiting; the next one gets 503 with Retry-After."""
+    bodies_bytes_max: Annotated[int, Field(ge=1024, le=2**31 - 1)] = 64 * 1024 * 1024
+    """Bytes of requests that come in, wait or are in work; above it 503 with Retry-After."""
     request_read_seconds_max: Annotated[int, Field(ge=1, le=600)] = 30
     """How long a system may take to hand over its request."""
     receipts_max: Annotated[int, Field(ge=1)] = 1_000_000

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import traceback
+from concurrent.futures import Future
 from functools import partial
 
 import structlog
 
 from bus.core.errors import (
     AdapterBroken,
+    AgencyBusy,
     AnswerInvalid,
     BusError,
     PayloadRejected,
@@ -17,6 +20,8 @@ from bus.core.errors import (
     RecipientTimeout,
     RecipientUnavailable,
 )
+from bus.core.limits import Limits
+from bus.edge.bulkheads import Bulkhead
 from bus.edge.daemon_threads import DaemonThreads
 from bus.kit.contract import Adapter, Answer, Query
 
@@ -27,6 +32,8 @@ _ALLOWED = (
     RecipientTimeout,
     RecipientUnavailable,
 )
+AT_ONCE_MAX = Limits().exchanges_at_once_per_agency_max
+
 _log = structlog.get_logger()
 
 
@@ -36,10 +43,40 @@ class AdapterCalls:
     Owns the threads; used from the event loop's thread.
     """
 
-    def __init__(self, adapter_id: str, adapter: Adapter, *, concurrency: int) -> None:
+    def __init__(
+        self,
+        adapter_id: str,
+        adapter: Adapter,
+        *,
+        concurrency: int,
+        at_once_max: int = AT_ONCE_MAX,
+    ) -> None:
+        """`concurrency` calls are made at one time; `at_once_max` may be made or wait."""
         self._adapter_id = adapter_id
         self._adapter = adapter
+        self._concurrency = concurrency
+        self._places = Bulkhead(at_once_max, AgencyBusy)
+        self._hanging = 0
+        """Calls that nobody waits for any more, and that still hold their thread."""
         self._threads = DaemonThreads(concurrency, f"adapter-{adapter_id}")
+
+    def place(self) -> Bulkhead:
+        """Room for one query, to be held while it is in work.
+
+        It is refused when entered, or here when hanging calls hold every thread. Raises AgencyBusy.
+        """
+        if self._hanging >= self._concurrency:
+            self._places.refuse(f"{self._hanging} calls hang and hold every thread")
+        return self._places
+
+    def figures(self) -> dict[str, int]:
+        """For operators, by names that start with the adapter's id."""
+        figures = {
+            "in_work": self._places.in_work,
+            "hanging": self._hanging,
+            "refused": self._places.refused,
+        }
+        return {f"{self._adapter_id}_{name}": value for name, value in figures.items()}
 
     async def call(self, query: Query) -> Answer:
         """The adapter's answer, within `query.timeout_seconds`, waiting for a thread included.
@@ -48,14 +85,29 @@ class AdapterCalls:
         """
         if self._adapter.answers_at_once:
             return self._answer(query)
-        work = asyncio.wrap_future(self._threads.submit(partial(self._answer, query)))
+        work = self._threads.submit(partial(self._answer, query))
         try:
-            return await asyncio.wait_for(work, query.timeout_seconds)
+            return await asyncio.wait_for(asyncio.wrap_future(work), query.timeout_seconds)
         except TimeoutError as error:
             # The thread goes on until the adapter's own time is up; what it brings is dropped.
+            if not work.done():  # one that only waited was cancelled
+                self._await_hanging(work)
             raise RecipientTimeout(
                 public_detail=f"no answer within {query.timeout_seconds:g} s"
             ) from error
+
+    def _await_hanging(self, work: Future[Answer]) -> None:
+        loop = asyncio.get_running_loop()
+        self._hanging += 1
+
+        def has_ended(_: Future[Answer]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, too
+                loop.call_soon_threadsafe(self._free_thread)
+
+        work.add_done_callback(has_ended)
+
+    def _free_thread(self) -> None:
+        self._hanging -= 1
 
     def _answer(self, query: Query) -> Answer:
         try:

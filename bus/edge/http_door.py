@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, Protocol
 
 from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
+from bus.edge.body_room import BodyRoom, HeldBody, NoRoom
 from bus.edge.descriptions import DescribedHub, Description, description_of
-from bus.edge.http_body import multipart_type, read_multipart, send_related
+from bus.edge.http_body import (
+    claimed_bytes,
+    multipart_type,
+    read_body,
+    read_multipart,
+    send_related,
+)
 from bus.edge.http_head import check_head, soap_action_of_head, version_of_head
+from bus.kit.multipart import WholeMessage
 from bus.kit.spool import Spool
 from bus.protocols.mime.write import RelatedMessage
 from signing.attachments import Attachment
@@ -22,9 +29,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-_DRAIN_BYTES_MAX = 128 * 1024 * 1024
-"""Of a request that is too large, this much is read and thrown away, so that its sender gets the
-fault and not a broken connection."""
 RETRY_AFTER = (b"retry-after", b"2")
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
@@ -49,8 +53,9 @@ class Hub(DescribedHub, Protocol):
 
     limits: Limits
     spool: Spool
+    body_room: BodyRoom
 
-    def kept_bytes_max(self, soap: bytes) -> int:
+    async def kept_bytes_max(self, soap: bytes) -> int:
         """How large an attachment beside a request may be; 0: the service takes none."""
         ...
 
@@ -86,6 +91,7 @@ class HttpDoor:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._in_work = 0
+        """Requests that were read; what still comes in is bounded by its bytes and its time."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request (ASGI 3)."""
@@ -96,74 +102,63 @@ class HttpDoor:
         if described is not None:
             await send_described(send, described, scope["method"])
             return
-        if self._in_work >= self._hub.limits.exchanges_at_once_max:
+        try:
+            self._require_room()
+            with self._hub.body_room.open(claimed_bytes(scope["headers"])) as held:
+                answer = await self._exchange(scope, receive, held)
+                await send_told(send, answer)
+        except NoRoom:
+            # Nothing more is read of it, and no entry is made: strangers could fill the log.
             await send_whole(
                 send, 503, b"The hub takes no more requests now.\n", [TEXT, RETRY_AFTER]
             )
-            return
+
+    def _require_room(self) -> None:
+        if self._in_work >= self._hub.limits.exchanges_at_once_max:
+            raise NoRoom
+
+    async def _exchange(self, scope: Scope, receive: Receive, held: HeldBody) -> Told:
+        hub, version = self._hub, version_of_head(scope)
+        try:
+            message = await self._read(scope, receive, held)
+        except errors.BusError as error:
+            self._require_room()
+            work = hub.refuse_unread(error, soap_version=version)
+        else:
+            self._require_room()
+            work = self._answer(message, version, soap_action_of_head(scope))
         self._in_work += 1
         try:
-            answer = await self._exchange(scope, receive)
+            return await work
         finally:
             self._in_work -= 1
-        await send_told(send, answer)
 
-    async def _exchange(self, scope: Scope, receive: Receive) -> Told:
-        try:
-            related = multipart_type(scope["headers"])
-            check_head(scope, is_multipart=related is not None)
-            if related is not None:
-                hub = self._hub
-                message = await read_multipart(
-                    receive, related, hub.limits, hub.spool, hub.kept_bytes_max
-                )
-                if message.failure is not None:
-                    return await hub.refuse_unread(
-                        message.failure,
-                        raw=message.soap,
-                        attachments=message.attachments,
-                        soap_version=version_of_head(scope),
-                    )
-                return await hub.answer(
-                    message.soap,
-                    message.attachments,
-                    soap_version=version_of_head(scope),
-                    soap_action=soap_action_of_head(scope),
-                )
-            seconds = self._hub.limits.request_read_seconds_max
-            async with asyncio.timeout(seconds):
-                raw = await read_body(receive, self._hub.limits.envelope_bytes_max)
-        except TimeoutError:
-            late = errors.NotWellFormed(public_detail="the request did not arrive in time")
-            return await self._hub.refuse_unread(late, soap_version=version_of_head(scope))
-        except errors.BusError as error:
-            return await self._hub.refuse_unread(error, soap_version=version_of_head(scope))
-        return await self._hub.answer(
-            raw, soap_version=version_of_head(scope), soap_action=soap_action_of_head(scope)
+    async def _read(self, scope: Scope, receive: Receive, held: HeldBody) -> bytes | WholeMessage:
+        """The body, or a multipart message. Raises a BusError, NoRoom."""
+        hub = self._hub
+        related = multipart_type(scope["headers"])
+        check_head(scope, is_multipart=related is not None)
+        if related is not None:
+            return await read_multipart(
+                receive, related, hub.limits, hub.spool, held, hub.kept_bytes_max
+            )
+        return await read_body(receive, hub.limits, held)
+
+    def _answer(
+        self, message: bytes | WholeMessage, version: SoapVersion | None, action: str
+    ) -> Coroutine[Any, Any, Told]:
+        hub = self._hub
+        if isinstance(message, bytes):
+            return hub.answer(message, soap_version=version, soap_action=action)
+        if message.failure is None:
+            soap, beside = message.soap, message.attachments
+            return hub.answer(soap, beside, soap_version=version, soap_action=action)
+        return self._hub.refuse_unread(
+            message.failure,
+            raw=message.soap,
+            attachments=message.attachments,
+            soap_version=version,
         )
-
-
-async def read_body(receive: Receive, bytes_max: int) -> bytes:
-    """The whole body of a request. Raises NotWellFormed (broken off), TooLarge."""
-    chunks: list[bytes] = []
-    total = 0
-    is_more = True
-    while is_more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise errors.NotWellFormed(public_detail="the connection ended within the request")
-        chunk = message.get("body", b"")
-        is_more = message.get("more_body", False)
-        total += len(chunk)
-        if total > bytes_max:
-            chunks.clear()
-            if total > _DRAIN_BYTES_MAX:
-                break
-        else:
-            chunks.append(chunk)
-    if total > bytes_max:
-        raise errors.TooLarge(public_detail=f"more than {bytes_max} bytes")
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def send_told(send: Send, told: Told) -> None:

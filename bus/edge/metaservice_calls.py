@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from bus.core.authorisation import find_service
 from bus.core.errors import ServiceUnknown
@@ -39,6 +40,10 @@ class MetaserviceCalls:
             ALLOWED_METHODS: self._allowed_methods,
             GET_WSDL: self._get_wsdl,
         }
+
+    def place(self) -> AbstractContextManager[None]:
+        """There is always room: nobody is waited for."""
+        return nullcontext()
 
     async def call(self, query: Query) -> Answer:
         """The answer. Raises MetaserviceRequestInvalid, ServiceUnknown."""

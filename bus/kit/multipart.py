@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bus.core.errors import SpoolUnavailable
@@ -24,14 +23,11 @@ class WholeMessage:
     """Why the content of an attachment is not there, though it may come: there was no room."""
 
 
-KeptBytesMax = Callable[[bytes], int]
-"""From a SOAP part, how large an attachment beside it may be to be kept."""
-
-
 class MultipartIntake:
     """Takes one message: `feed` its bytes, then `end`; then, or after an error, `close`.
 
-    With `kept_bytes_max` attachments that its SOAP part may not have are measured, not kept.
+    As soon as `soap_if_whole` is there, whoever feeds may say by `keep_at_most` that attachments
+    which the SOAP part may not have are measured and not kept.
     """
 
     def __init__(
@@ -39,10 +35,8 @@ class MultipartIntake:
         content_type: ContentType,
         limits: Limits,
         spool: Spool,
-        kept_bytes_max: KeptBytesMax | None = None,
     ) -> None:
         """Raises MimeInvalid."""
-        self._ask = kept_bytes_max
         self._kept_bytes_max: int | None = None
         self._spool = spool
         self._parts: list[SpooledPart] = []
@@ -54,6 +48,22 @@ class MultipartIntake:
         Raises MimeInvalid, ContentTypeInvalid, TooLarge.
         """
         self._reader.feed(chunk)
+
+    @property
+    def soap_if_whole(self) -> bytes | None:
+        """The SOAP part; None: no attachment has begun behind it."""
+        return self._reader.soap if self._parts else None
+
+    @property
+    def memory_bytes(self) -> int:
+        """How much of the message is in memory."""
+        return self._reader.soap_bytes + sum(part.memory_bytes for part in self._parts)
+
+    def keep_at_most(self, bytes_max: int) -> None:
+        """Keep no attachment that is larger, of those that are there and those to come."""
+        self._kept_bytes_max = bytes_max
+        for part in self._parts:
+            part.keep_at_most(bytes_max)
 
     def end(self) -> WholeMessage:
         """No more bytes follow. Raises MimeInvalid, SoapMissing."""
@@ -68,8 +78,6 @@ class MultipartIntake:
         self._reader.close()
 
     def _open(self, head: PartHead) -> SpooledPart:
-        if self._ask is not None and not self._parts:
-            self._kept_bytes_max = self._ask(self._reader.soap)
         part = self._spool.open(head, kept_bytes_max=self._kept_bytes_max)
         self._parts.append(part)
         return part

@@ -106,6 +106,11 @@ class _Content:
         rest.release()
         self._memory = bytearray()
 
+    @property
+    def memory_bytes(self) -> int:
+        """How much of it is in memory."""
+        return len(self._memory)
+
     def chunks(self) -> Iterator[bytes]:
         """From the start, whoever else reads; raises OSError."""
         if self._file is None:
@@ -136,6 +141,17 @@ class SpooledPart:
         """Why the content is not kept, where it should have been."""
         self._sha256 = hashlib.sha256()
         self._sha512 = hashlib.sha512()
+
+    @property
+    def memory_bytes(self) -> int:
+        """How much of it is in memory."""
+        return self._content.memory_bytes if self._content is not None else 0
+
+    def keep_at_most(self, bytes_max: int) -> None:
+        """Let go of what is larger, and do not keep what becomes larger."""
+        self._kept_bytes_max = bytes_max
+        if self._count > bytes_max:
+            self._content, self.failure = None, None
 
     def write(self, chunk: bytes) -> None:
         """Take the next bytes."""

@@ -162,3 +162,61 @@ def test_only_so_many_calls_are_made_at_once_and_waiting_counts() -> None:
 
     with calls_of(adapter, concurrency=1) as calls:
         assert asyncio.run(story(calls)).element.tag == "a"
+
+
+def test_calls_that_hang_are_counted_and_nobody_waits_behind_them() -> None:
+    gate = threading.Event()
+    adapter = Scripted(lambda query: (gate.wait(HANG_SECONDS_MAX), well(query))[1])
+    soon = replace(QUERY, timeout_seconds=0.05)
+
+    async def story(calls: AdapterCalls) -> None:
+        for _ in range(2):
+            with calls.place(), pytest.raises(errors.RecipientTimeout):
+                await calls.call(soon)
+        assert calls.figures() == {
+            "population_in_work": 0,
+            "population_hanging": 2,
+            "population_refused": 0,
+        }
+        with pytest.raises(errors.AgencyBusy, match="2 calls hang"):
+            calls.place()
+        gate.set()
+        async with asyncio.timeout(HANG_SECONDS_MAX):
+            while calls.figures()["population_hanging"]:
+                await asyncio.sleep(0.001)
+        with calls.place():
+            assert (await calls.call(QUERY)).element.tag == "a"
+
+    with calls_of(adapter, concurrency=2) as calls:
+        asyncio.run(story(calls))
+
+
+def test_a_call_that_only_waited_is_never_made_and_does_not_hang() -> None:
+    gate = threading.Event()
+    adapter = Scripted(lambda query: (gate.wait(HANG_SECONDS_MAX), well(query))[1])
+    soon = replace(QUERY, timeout_seconds=0.05)
+
+    async def story(calls: AdapterCalls) -> None:
+        for _ in range(3):
+            with pytest.raises(errors.RecipientTimeout):
+                await calls.call(soon)
+        assert calls.figures()["population_hanging"] == 1
+        gate.set()
+        async with asyncio.timeout(HANG_SECONDS_MAX):
+            while calls.figures()["population_hanging"]:
+                await asyncio.sleep(0.001)
+        await calls.call(QUERY)
+        assert len(adapter.threads) == 2
+
+    with calls_of(adapter, concurrency=1) as calls:
+        asyncio.run(story(calls))
+
+
+def test_only_so_many_queries_may_wait_for_one_agency() -> None:
+    calls = AdapterCalls("population", Scripted(well), concurrency=1, at_once_max=1)
+
+    with calls.place(), pytest.raises(errors.AgencyBusy), calls.place():
+        pass
+    with calls.place():
+        assert calls.figures()["population_in_work"] == 1
+    calls.close()

@@ -13,7 +13,14 @@ import pytest
 from bus.core import errors
 from bus.core.limits import Limits
 from bus.edge import http_body
-from bus.edge.http_body import multipart_type, read_multipart, send_related
+from bus.edge.body_room import BodyRoom, NoRoom
+from bus.edge.http_body import (
+    claimed_bytes,
+    multipart_type,
+    read_body,
+    read_multipart,
+    send_related,
+)
 from bus.kit.multipart import WholeMessage
 from bus.kit.spool import Spool
 from bus.protocols.mime.content_type import ContentType, parse_content_type
@@ -53,7 +60,8 @@ def read(
     sender: Sender, spool: Spool, *, content_type: ContentType = RELATED, **limits: int
 ) -> WholeMessage:
     bounds = replace(Limits(), **limits)  # type: ignore[arg-type]
-    return asyncio.run(read_multipart(sender.receive, content_type, bounds, spool))
+    with BodyRoom(bounds).open() as held:
+        return asyncio.run(read_multipart(sender.receive, content_type, bounds, spool, held))
 
 
 def chunks_of(count: int, *, chunk_bytes: int = 65536) -> Iterator[bytes]:
@@ -158,3 +166,174 @@ def test_a_reply_is_sent_piece_by_piece_with_its_length() -> None:
     assert b"".join(one["body"] for one in rest) == b"".join(message)
     assert [one.get("more_body", False) for one in rest] == [True] * (len(rest) - 1) + [False]
     assert parse_content_type(message.content_type).media_type == "multipart/related"
+
+
+# --- bodies that stay in memory ------------------------------------------------------------------
+
+
+def read_plain(sender: Sender, **limits: int) -> bytes:
+    bounds = replace(Limits(), **limits)  # type: ignore[arg-type]
+    with BodyRoom(bounds).open() as held:
+        return asyncio.run(read_body(sender.receive, bounds, held))
+
+
+def test_a_body_in_memory_is_read_whole() -> None:
+    assert read_plain(Sender(iter([b"<a>", b"", b"</a>", END]))) == b"<a></a>" + END
+    assert read_plain(Sender(iter([END]))) == END
+
+
+def test_a_body_must_come_as_fast_as_the_limits_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_body, "BODY_GRACE_SECONDS", 0.05)
+    trickling = Sender(iter([b"x", b"x"]), is_silent=True)
+
+    with pytest.raises(errors.NotWellFormed, match="in time"):
+        read_plain(trickling, body_bytes_per_second_min=10**6)
+
+
+def test_what_came_earns_time_but_no_more_than_a_request_has_in_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_body, "BODY_GRACE_SECONDS", 0.0)
+    deadlines: list[float] = []
+
+    class Timer:
+        def when(self) -> float:
+            return 100.0
+
+        def reschedule(self, when: float) -> None:
+            deadlines.append(when)
+
+    limits = Limits(body_bytes_per_second_min=10, request_read_seconds_max=30)
+    body = http_body._Body(Sender(iter([b"x" * 50] * 9)).receive, Timer(), limits, 10.0)  # type: ignore[arg-type]
+
+    async def story() -> None:
+        for _ in range(6):
+            await body.next()
+
+    asyncio.run(story())
+
+    assert deadlines == [105.0, 110.0, 115.0, 120.0, 120.0, 120.0]
+
+
+def test_a_body_takes_room_as_it_arrives_and_gives_it_back_when_it_is_too_large() -> None:
+    limits = Limits(envelope_bytes_max=1000)
+    room = BodyRoom(limits)
+    taken: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        taken.append(room.bytes)
+        return {"type": "http.request", "body": b"x" * 400, "more_body": len(taken) < 4}
+
+    async def story() -> None:
+        with room.open() as held, pytest.raises(errors.TooLarge):
+            await read_body(receive, limits, held)
+
+    asyncio.run(story())
+
+    assert taken == [0, 400, 800, 0]
+
+
+def test_of_a_body_that_says_that_it_is_too_large_nothing_is_kept() -> None:
+    limits = Limits(envelope_bytes_max=1000)
+    room = BodyRoom(limits)
+    taken: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        taken.append(room.bytes)
+        return {"type": "http.request", "body": b"x" * 400, "more_body": len(taken) < 4}
+
+    async def story() -> None:
+        with room.open(2000) as held, pytest.raises(errors.TooLarge):
+            await read_body(receive, limits, held)
+
+    asyncio.run(story())
+
+    assert taken == [0, 0, 0, 0]
+
+
+def test_of_a_multipart_body_the_memory_counts_and_not_what_lies_in_the_spool(
+    spool: Spool,
+) -> None:
+    limits = Limits()
+    room = BodyRoom(limits)
+    most: list[int] = []
+
+    async def story() -> None:
+        sender = Sender(chunks_of(3_000_000))
+
+        async def receive() -> dict[str, Any]:
+            most.append(room.bytes)
+            return await sender.receive()
+
+        with room.open() as held:
+            await read_multipart(receive, RELATED, limits, spool, held)
+            most.append(room.bytes)
+
+    asyncio.run(story())
+
+    assert max(most) <= http_body.PIECE_BYTES + 65536 + len(b"<soap/>") + 65536
+    assert most[-1] == len(b"<soap/>")
+    assert room.bytes == 0
+
+
+def test_a_soap_part_that_grows_takes_room_and_finds_none(spool: Spool) -> None:
+    limits = Limits(envelope_bytes_max=1_000_000, bodies_bytes_max=1)
+    room = BodyRoom(limits)
+    room.open().hold(room.large_bytes_max - 500_000)
+    parts = iter([SOAP, *[b"x" * 65536] * 30, END])
+
+    async def story() -> None:
+        with room.open() as held, pytest.raises(NoRoom):
+            await read_multipart(Sender(parts).receive, RELATED, limits, spool, held)
+
+    asyncio.run(story())
+
+    assert room.bytes == room.large_bytes_max - 500_000
+
+
+@pytest.mark.parametrize("count", [10, 100_000, 1_000_000])
+def test_what_may_be_kept_is_asked_once_on_the_way_and_nothing_more_is_kept(
+    spool: Spool, count: int
+) -> None:
+    limits = Limits()
+    asked: list[bytes] = []
+    in_spool: list[int] = []
+
+    async def nothing(soap: bytes) -> int:
+        asked.append(soap)
+        return 0
+
+    async def story() -> WholeMessage:
+        sender = Sender(chunks_of(count))
+
+        async def receive() -> dict[str, Any]:
+            in_spool.append(spool.bytes_in_use)
+            return await sender.receive()
+
+        with BodyRoom(limits).open() as held:
+            return await read_multipart(receive, RELATED, limits, spool, held, nothing)
+
+    whole = asyncio.run(story())
+
+    assert asked == [b"<soap/>"]
+    assert [one.bytes_count for one in whole.attachments] == [count]
+    assert spool.bytes_in_use == 0
+    assert max(in_spool) == 0
+    with pytest.raises(errors.AttachmentNotAllowed):
+        next(iter(whole.attachments[0].chunks()))
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([], 0),
+        ([(b"content-length", b"17")], 17),
+        ([(b"content-length", b"x")], 0),
+        ([(b"content-length", b"9" * 400)], 0),
+        ([(b"content-length", b"17"), (b"content-type", b"Multipart/related; x")], 0),
+    ],
+)
+def test_what_a_head_says_of_the_envelopes_size(
+    headers: list[tuple[bytes, bytes]], expected: int
+) -> None:
+    assert claimed_bytes(headers) == expected

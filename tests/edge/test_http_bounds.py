@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
 
@@ -13,6 +15,8 @@ from bus.edge.serve import Door, _server
 from tests.hang_limits import HANG_SECONDS_MAX
 
 LOOPBACK = "127.0.0.1"
+Told = TypeVar("Told")
+Application = Callable[..., Any]
 
 
 async def application(scope: object, receive: object, send: Callable[..., object]) -> None:
@@ -28,20 +32,25 @@ async def application(scope: object, receive: object, send: Callable[..., object
     await send({"type": "http.response.body", "body": body})  # type: ignore[misc]
 
 
-def told(sent: bytes) -> bytes:
+def told(sent: bytes, served: Application = application) -> bytes:
     """What comes back until the connection ends or is quiet for long."""
-    with socket.create_server((LOOPBACK, 0)) as listening:
-        server = _server(Door(application, listening), 5)
+    return serve(served, lambda port: talk(port, sent))
 
-        async def story() -> bytes:
+
+def serve(served: Application, story: Callable[[int], Told]) -> Told:
+    """Let a story happen, in a thread, with the port of a server."""
+    with socket.create_server((LOOPBACK, 0)) as listening:
+        server = _server(Door(served, listening), 5)
+
+        async def serve_meanwhile() -> Told:
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             try:
-                return await asyncio.to_thread(talk, listening.getsockname()[1], sent)
+                return await asyncio.to_thread(story, listening.getsockname()[1])
             finally:
                 server.should_exit = True
                 await serving
 
-        return asyncio.run(story())
+        return asyncio.run(serve_meanwhile())
 
 
 def talk(port: int, sent: bytes) -> bytes:
@@ -132,3 +141,93 @@ def test_a_head_that_does_not_come_ends_the_connection(
     monkeypatch.setattr(http_bounds, "HEAD_SECONDS_MAX", 0.05)
 
     assert told(sent) == b""
+
+
+async def refusing(scope: object, receive: object, send: Callable[..., object]) -> None:
+    """Answers before it has read anything."""
+    head = [(b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 503, "headers": head})  # type: ignore[misc]
+    await send({"type": "http.response.body", "body": b""})  # type: ignore[misc]
+
+
+def test_a_body_that_nobody_reads_is_thrown_away_within_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_bounds, "UNREAD_BYTES_MAX", 500_000)
+    head = HEAD.replace(b"Connection: close\r\n", b"") + b"Content-Length: 99000000\r\n\r\n"
+
+    back = told(head + bytes(20_000_000), refusing)
+
+    assert back.startswith(b"HTTP/1.1 503 ") or back == b""
+
+
+def test_a_body_that_nobody_reads_may_not_go_on_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_bounds, "UNREAD_SECONDS_MAX", 0.0)
+    monkeypatch.setattr(http_bounds, "HEAD_SECONDS_MAX", 0.05)
+    head = HEAD.replace(b"Connection: close\r\n", b"") + b"Content-Length: 99000000\r\n\r\n"
+
+    def story(port: int) -> None:
+        with socket.create_connection((LOOPBACK, port), timeout=HANG_SECONDS_MAX) as line:
+            line.sendall(head)
+            assert line.recv(65536).startswith(b"HTTP/1.1 503 ")
+            line.sendall(b"x")
+            assert line.recv(1) == b""
+
+    serve(refusing, story)
+
+
+def test_a_silent_connection_makes_room_for_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_bounds, "connections_max", lambda: 2)
+    asked = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
+
+    def story(port: int) -> None:
+        first, second, third = (
+            socket.create_connection((LOOPBACK, port), timeout=HANG_SECONDS_MAX) for _ in range(3)
+        )
+        with first, second, third:
+            assert first.recv(10) == b""  # silent the longest
+            for line in (second, third):
+                line.sendall(asked)
+                assert line.recv(12) == b"HTTP/1.1 200"
+
+    serve(application, story)
+
+
+def test_where_every_connection_is_in_work_a_new_one_is_asked_for_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_bounds, "connections_max", lambda: 1)
+
+    def story(port: int) -> None:
+        with socket.create_connection((LOOPBACK, port), timeout=HANG_SECONDS_MAX) as first:
+            first.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nx")
+            begun.wait(HANG_SECONDS_MAX)
+            with socket.create_connection((LOOPBACK, port), timeout=HANG_SECONDS_MAX) as second:
+                back = second.recv(1000)
+            first.sendall(b"x")
+            assert first.recv(12) == b"HTTP/1.1 200"
+        assert back.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 2" in back
+
+    begun = threading.Event()
+
+    async def noting(scope: object, receive: object, send: Callable[..., object]) -> None:
+        begun.set()
+        await application(scope, receive, send)
+
+    serve(noting, story)
+
+
+def test_there_are_descriptors_left_for_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    for descriptors, expected in [
+        (1024, 1024 - 192),
+        (10**6, http_bounds.CONNECTIONS_MAX),
+        (http_bounds.resource.RLIM_INFINITY, http_bounds.CONNECTIONS_MAX),
+        (64, 1),
+    ]:
+        http_bounds.connections_max.cache_clear()
+        monkeypatch.setattr(
+            http_bounds.resource, "getrlimit", lambda _, soft=descriptors: (soft, soft)
+        )
+        assert http_bounds.connections_max() == expected
+    http_bounds.connections_max.cache_clear()

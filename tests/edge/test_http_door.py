@@ -11,6 +11,7 @@ import pytest
 from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
+from bus.edge.body_room import BodyRoom
 from bus.edge.http_door import HttpDoor
 
 LIMITS = Limits(envelope_bytes_max=100, exchanges_at_once_max=1)
@@ -36,6 +37,7 @@ class Hub:
     refused: list[errors.BusError] = field(default_factory=list)
     refused_in: list[SoapVersion | None] = field(default_factory=list)
     gate: asyncio.Event | None = None
+    body_room: BodyRoom = field(default_factory=lambda: BodyRoom(LIMITS))
     answer_with: Answer = Answer()
 
     async def answer(
@@ -212,7 +214,7 @@ def test_what_is_too_large_is_read_to_its_end_and_not_kept() -> None:
 
 
 def test_what_never_ends_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bus.edge.http_door._DRAIN_BYTES_MAX", 200)
+    monkeypatch.setattr("bus.edge.http_body.BODY_DRAIN_BYTES_MAX", 200)
     hub = Hub()
 
     told(*[b"x" * 150] * 9, hub=hub)
@@ -251,6 +253,46 @@ def test_above_its_bound_the_hub_asks_for_patience() -> None:
     assert first[0] == 200
     assert second[0] == 503
     assert second[1][b"retry-after"] == b"2"
+
+
+def test_a_body_for_which_there_is_no_room_is_not_read_on() -> None:
+    hub = Hub(body_room=BodyRoom(Limits(bodies_bytes_max=1, envelope_bytes_max=100)))
+    other = hub.body_room.open()
+    other.hold(hub.body_room.bytes_max - 10)
+
+    status, headers, _ = told(b"x" * 8, b"x" * 8, b"never read", hub=hub)
+
+    assert (status, headers[b"retry-after"]) == (503, b"2")
+    assert hub.taken == hub.refused == []
+    assert hub.body_room.bytes == hub.body_room.bytes_max - 10
+    other.hold(0)
+    assert told(b"x" * 8, b"x" * 8, hub=hub)[0] == 200
+    assert hub.body_room.bytes == 0
+
+
+def test_a_body_that_says_that_it_will_not_fit_is_not_begun() -> None:
+    limits = Limits(bodies_bytes_max=1, envelope_bytes_max=10**6)
+    hub = Hub(limits=limits, body_room=BodyRoom(limits))
+    hub.body_room.open().hold(hub.body_room.large_bytes_max - 10**5)
+
+    status, _, _ = told(None, hub=hub, content_length=b"900000")
+    small, _, _ = told(b"<a/>", hub=hub, content_length=b"4")
+
+    assert (status, small) == (503, 200)
+    assert hub.taken == [b"<a/>"]
+
+
+def test_bodies_that_still_come_in_keep_nobody_who_is_done_from_being_answered() -> None:
+    async def story() -> Reply:
+        door = HttpDoor(Hub())
+        silent = [asyncio.create_task(ask(door, b"<a>", is_whole=False)) for _ in range(3)]
+        await asyncio.sleep(0)
+        reply = await ask(door, b"<a/>")
+        for one in silent:
+            one.cancel()
+        return reply
+
+    assert asyncio.run(story())[0] == 200
 
 
 def test_a_fault_that_may_pass_says_when_to_come_back() -> None:

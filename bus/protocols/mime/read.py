@@ -148,6 +148,11 @@ class MultipartReader:
         """The bytes of the first part."""
         return b"".join(self._soap)
 
+    @property
+    def soap_bytes(self) -> int:
+        """How much of the first part is there."""
+        return sum(map(len, self._soap))
+
     def feed(self, chunk: bytes) -> None:
         """Read the next bytes.
 
