@@ -77,7 +77,8 @@ class Telling:
             SigningTime(time),
             soap_version=version,
             unsigned_block=fault_header(fault, version),
-            holds_others_words=bool(fault.detail_content),
+            # In SOAP 1.2 the code is a value with a prefix, too.
+            holds_values=bool(fault.detail_content) or version is SoapVersion.SOAP_1_2,
         )
 
     def receipted(

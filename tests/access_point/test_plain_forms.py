@@ -148,7 +148,7 @@ def test_a_fault_of_the_hub_keeps_soap_1_2(point: RunningAccessPoint) -> None:
     fault = read(reply.body).find(f"{{{SOAP12}}}Body/{{{SOAP12}}}Fault")
     assert fault is not None
     values = [value.text for value in fault.iter(f"{{{SOAP12}}}Value")]
-    assert values == ["soap:Sender", "Server.ServerProxy.ServiceDisabled"]
+    assert values == ["soap:Sender", "code:Server.ServerProxy.ServiceDisabled"]
 
 
 def test_faults_of_our_own_keep_soap_1_2(point: RunningAccessPoint) -> None:

@@ -23,9 +23,12 @@ class Provider:
     def __init__(self, address: str) -> None:
         self.address = address
         self.reply = _NOTHING
+        self.got = b""
+        """Head and body of what it was asked last."""
 
     def prepare(self, reply: ProviderReply | None) -> None:
         self.reply = reply or _NOTHING
+        self.got = b""
 
 
 @contextmanager
@@ -34,13 +37,23 @@ def running_provider() -> Iterator[Provider]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            provider.got = bytes(self.headers) + self._body()
             reply = provider.reply
             self.send_response(reply.status)
             self.send_header("Content-Type", reply.content_type)
             self.send_header("Content-Length", str(len(reply.body)))
             self.end_headers()
             self.wfile.write(reply.body)
+
+        def _body(self) -> bytes:
+            if "Content-Length" in self.headers:
+                return self.rfile.read(int(self.headers["Content-Length"]))
+            chunks = []
+            while size := int(self.rfile.readline(), 16):
+                chunks.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(chunks)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass

@@ -61,7 +61,11 @@ def send_row(row: Row, path: str, nation: RunningNation) -> str:
     """What came of a row along a path: `answer`, a faultcode, or what is wrong in words."""
     once = _under_new_id(row)
     nation.provider.prepare(once.provider)
-    return _SENDERS[path](once, nation)
+    result = _SENDERS[path](once, nation)
+    if result != ANSWER or once.provider is None:
+        return result
+    missing = [one for one in once.provider.handed if one.encode() not in nation.provider.got]
+    return f"the service was not handed {missing}" if missing else result
 
 
 def _under_new_id(row: Row) -> Row:
@@ -166,7 +170,8 @@ def _fault_code(soap: bytes) -> str:
     if fault is None:
         return ""
     codes = [*fault.iter("faultcode"), *fault.iter(f"{{{names.version}}}Value")]
-    return codes[-1].text or ""
+    # In SOAP 1.2 it is a qualified name.
+    return (codes[-1].text or "").removeprefix("code:")
 
 
 def _mistake_of_answer(request: bytes, answer: bytes) -> str:

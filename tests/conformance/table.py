@@ -25,7 +25,7 @@ _ROW_KEYS = frozenset(
     | {"without_grant", "expect", "keeps_spelling", "paths", "clause"}
 )
 _PROVIDER_KEYS = frozenset(
-    {"answer", "body", "replace", "remove", "status", "content_type", "charset"}
+    {"answer", "body", "replace", "remove", "status", "content_type", "charset", "handed"}
 )
 
 
@@ -36,6 +36,8 @@ class ProviderReply:
     status: int
     content_type: str
     body: bytes = field(repr=False)
+    handed: tuple[str, ...] = ()
+    """What must stand in the head or body of the request that the service got."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ def _provider(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Provide
         values.get("status", defaults["provider_status"]),
         values.get("content_type", defaults["provider_content_type"]),
         body,
+        tuple(values.get("handed", ())),
     )
 
 

@@ -11,6 +11,7 @@ from running_hub import OpenHub, RunningHub, opened
 from bus.core.envelope import SoapVersion
 from bus.core.xml import parse_xml
 from bus.kit.contract import Answer, Query, ServiceFault
+from bus.protocols.soap_xroad.names import XROAD
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from signing.names import SOAP11, SOAP12
 from tests.envelopes import with_header
@@ -59,6 +60,12 @@ def values_of(body: bytes) -> list[str]:
     return [value.text or "" for value in code.iter(f"{S}Value")]
 
 
+def namespace_of_code(body: bytes) -> str | None:
+    """Where the name of the innermost subcode comes from. SOAP 1.2 Part 1 §5.4.3: xs:QName."""
+    value = parse_xml(body, bytes_max=2**20).findall(f".//{S}Subcode/{S}Value")[-1]
+    return value.nsmap.get((value.text or "").rpartition(":")[0])
+
+
 def test_a_refusal_in_soap_1_2_has_code_subcode_reason_and_detail(
     nation: SmallNation, hub: OpenHub
 ) -> None:
@@ -70,7 +77,8 @@ def test_a_refusal_in_soap_1_2_has_code_subcode_reason_and_detail(
         told = running.proved(reply, raw)
         assert isinstance(told, VerifiedFault)
         assert told.fault.xroad_code == "Server.ServerProxy.AccessDenied"
-        assert values_of(reply.body) == ["soap:Sender", "Server.ServerProxy.AccessDenied"]
+        assert values_of(reply.body) == ["soap:Sender", "code:Server.ServerProxy.AccessDenied"]
+        assert namespace_of_code(reply.body) == XROAD
         text = parse_xml(reply.body, bytes_max=2**20).find(f".//{S}Reason/{S}Text")
         assert text is not None
         assert text.get("{http://www.w3.org/XML/1998/namespace}lang") == "en"
@@ -172,5 +180,35 @@ def test_a_services_own_fault_is_told_in_soap_1_2(nation: SmallNation, hub: Open
         assert (leaves["Text"], leaves["Role"], leaves["a"]) == ("Không có", "urn:tax", "1")
         assert told.fault.xroad_code == "soap:Client"
         assert told.fault.detail_content == b"<a>1</a>"
+
+    hub.tell(story)
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        b"",
+        b'<a xmlns:code="urn:lienthong:service-fault:1.0" code:b="1">code:c</a>',
+        b'<a xmlns:q="urn:q">q:T</a>',
+        b'<a xmlns:code="urn:other">code:T</a>',
+    ],
+)
+def test_the_code_of_a_services_own_fault_is_a_qualified_name(
+    nation: SmallNation, hub: OpenHub, detail: bytes
+) -> None:
+    def refuse(query: Query) -> Answer:
+        raise ServiceFault("HoSo.KhongCo", "Không có", detail_content=detail)
+
+    async def story(running: RunningHub) -> None:
+        running.agency.script = refuse
+        raw = request(nation, soap_version=SOAP_1_2)
+
+        reply = await running.post(raw, content_type=TYPE)
+
+        told = running.proved(reply, raw)
+        assert isinstance(told, VerifiedFault)
+        assert values_of(reply.body) == ["soap:Receiver", "code:HoSo.KhongCo"]
+        assert namespace_of_code(reply.body) == "urn:lienthong:service-fault:1.0"
+        assert told.fault.xroad_code == "HoSo.KhongCo"
 
     hub.tell(story)

@@ -95,7 +95,10 @@ def test_a_fault_of_soap_1_2_has_a_code_of_soap_and_one_of_x_road(code: SoapCode
         replace(fault(), soap_code=code, actor="urn:a"), SOAP_1_2, FaultSpelling.SNAKE
     )
 
-    assert [value.text for value in element.iter(f"{S12}Value")] == [f"soap:{code}", "client.x"]
+    assert [value.text for value in element.iter(f"{S12}Value")] == [
+        f"soap:{code}",
+        "code:client.x",
+    ]
     assert [child.tag for child in element] == [
         f"{S12}{name}" for name in ("Code", "Reason", "Role", "Detail")
     ]

@@ -8,7 +8,7 @@ import re
 from lxml import etree
 
 from bus.core.envelope import SoapVersion
-from bus.core.errors import FaultSent
+from bus.core.errors import FaultSent, ServiceFault
 from bus.core.faults import Fault, SoapCode
 from bus.core.nation import FaultSpelling
 from bus.protocols.soap_xroad import names
@@ -88,12 +88,18 @@ def _soap_1_1(fault: Fault, code: str) -> str:
 
 
 def _soap_1_2(fault: Fault, code: str) -> str:
-    subcode = ""
+    subcode = declared = ""
     if _SUBCODE.match(code):
-        subcode = f"<soap:Subcode><soap:Value>{code}</soap:Value></soap:Subcode>"
+        # A qualified name (SOAP 1.2 Part 1 §5.4.3): SAAJ, and with it CXF and Metro, takes a fault
+        # with any other for none at all.
+        is_services = fault.code == ServiceFault.code
+        namespace = names.SERVICE_FAULT if is_services else names.XROAD
+        declared = f' xmlns:code="{namespace}"'
+        subcode = f"<soap:Subcode><soap:Value>code:{code}</soap:Value></soap:Subcode>"
     role = f"<soap:Role>{_told(fault.actor)}</soap:Role>" if fault.actor else ""
     return (
-        f"<soap:Fault><soap:Code><soap:Value>soap:{fault.soap_code}</soap:Value>{subcode}"
+        f"<soap:Fault{declared}>"
+        f"<soap:Code><soap:Value>soap:{fault.soap_code}</soap:Value>{subcode}"
         f'</soap:Code><soap:Reason><soap:Text xml:lang="en">{_told(fault.reason)}</soap:Text>'
         f"</soap:Reason>{role}<soap:Detail>{_detail(fault)}</soap:Detail></soap:Fault>"
     )

@@ -12,6 +12,8 @@ REPRESENTATION = "http://x-road.eu/xsd/representation.xsd"
 SECURITY_TOKEN = "http://x-road.eu/xsd/security-token.xsd"  # noqa: S105 - a namespace
 LIENTHONG = "urn:lienthong:message:1.0"
 """Our own blocks: the receipt in a header, the error in a fault's detail."""
+SERVICE_FAULT = "urn:lienthong:service-fault:1.0"
+"""Of the code of a service's own fault, where SOAP 1.2 wants a namespace: ours must not stand."""
 
 ROUTING_NAMESPACES = frozenset({XROAD, REPRESENTATION, SECURITY_TOKEN})
 """Every block of these namespaces says where a message goes or whose it is; all are signed."""

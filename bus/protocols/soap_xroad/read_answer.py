@@ -141,7 +141,7 @@ def _parts_1_2(element: etree._Element, soap: SoapNames) -> _FaultParts:
         raise AnswerRejected("the fault's code is none of SOAP 1.2")
     narrower = stated.find(f"{subcode}/{value}")
     return _FaultParts(
-        code=_text_of(narrower) or _STANDARD_CODES[own],
+        code=_text_of(narrower).rpartition(":")[2] or _STANDARD_CODES[own],
         reason=_text(_only(_only(element, reason), text)),
         actor=_text_of(element.find(role)),
         detail=_only(element, detail),

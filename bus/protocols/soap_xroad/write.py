@@ -167,18 +167,17 @@ def write_fault_message(
     *,
     soap_version: SoapVersion = SoapVersion.SOAP_1_1,
     unsigned_block: bytes = b"",
-    holds_others_words: bool = False,
+    holds_values: bool = False,
 ) -> bytes:
     """A signed message whose Body holds a `soap:Fault`, already canonical within that Body.
 
     `unsigned_block` explains the fault to stacks that look for it; nothing rests on it. With
-    `holds_others_words` the detail is a service's own, and keeps the prefixes of its values.
+    `holds_values` there are names among its values, whose prefixes it keeps.
     """
     wrapping = _WRAPPINGS[soap_version]
     security = _Security(signer, time, soap_version)
-    content = _in_its_place(
-        CanonicalElement(fault, _prefixes(fault, wrapping) if holds_others_words else ()), wrapping
-    )
+    prefixes = _prefixes(fault, wrapping) if holds_values else ()
+    content = _in_its_place(CanonicalElement(fault, prefixes), wrapping, is_composed=holds_values)
     return _write(_NO_BLOCKS, content, wrapping, security, unsigned_block=unsigned_block)
 
 
@@ -258,11 +257,14 @@ def _write(
     )
 
 
-def _in_its_place(content: CanonicalElement, wrapping: _Wrapping) -> CanonicalElement:
+def _in_its_place(
+    content: CanonicalElement, wrapping: _Wrapping, *, is_composed: bool = False
+) -> CanonicalElement:
     canonical = content.canonical
-    if b"xmlns:soap=" not in canonical and b"xmlns:wsu=" not in canonical:
+    is_apart = b"xmlns:soap=" not in canonical and b"xmlns:wsu=" not in canonical
+    if is_apart and not is_composed:
         return content
-    # The content uses a prefix that the Body declares already: canonicalise it in its place.
+    # A part of the content declares what stands around it already: canonicalise it in its place.
     whole = wrapping.body_start + canonical + _BODY_END
     by = Canonicalisation(EXCLUSIVE_C14N, content.prefixes)
     body = canonicalise(parse_xml(whole, bytes_max=len(whole)), by)
