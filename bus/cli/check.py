@@ -53,8 +53,12 @@ def check(
         for warning in readiness.warnings:
             click.echo(f"warning: {warning}", err=True)
         count = len(readiness.problems)
-        click.echo("ready" if readiness.is_ready else f"not ready: {count} problems")
+        click.echo("ready" if readiness.is_ready else _not_ready(count))
     context.exit(DONE if readiness.is_ready else FOUND)
+
+
+def _not_ready(count: int) -> str:
+    return "not ready: 1 problem" if count == 1 else f"not ready: {count} problems"
 
 
 def _readiness(settings_path: Path | None, access_point_path: Path | None) -> Readiness:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from bus.cli.exit_codes import COULD_NOT, FOUND, fail, telling_errors
+from bus.cli.options import typed
 from bus.edge.hub_client import AnswerRejected, HubUnreachable
 from bus.edge.telemetry import configure_telemetry
 from bus.sandbox.demo import DemoFailed, tell_story
@@ -43,6 +44,6 @@ def demo(folder: Path | None) -> None:
         except (NotStarted, AlreadyRunning, HubUnreachable, OSError) as error:
             fail(f"The demo could not be played: {error}", code=COULD_NOT)
     click.echo(f"\n  Everything is closed again, after {time.monotonic() - began:.1f} s.")
-    click.echo("  Your own: lienthong sandbox up")
+    click.echo(f"  Your own: {typed('sandbox', 'up')}")
     if folder is not None:
         click.echo(f"  The folder is kept: {folder.absolute()}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,10 @@ def show(
 
     Keys that are not given are looked for in keys/ beside the log.
     """
+    chosen = {"--index": index, "--message": message, "--fault": fault, "--event": event}
+    _check_choice(chosen, is_range=bool(first) or last is not None)
+    if save_to is not None and not payload:
+        raise click.UsageError("--save-attachments needs --payload.")
     folder = path / "log" if (path / "log" / DATABASE).exists() else path
     keys = folder.absolute().parent / "keys"
     shown, size = 0, 0
@@ -97,6 +101,15 @@ def show(
         entries = f"has {size:,} entries, from 0 on" if size else "is empty"
         fail(f"No such entry: the log {entries}.", code=FOUND)
     context.exit(DONE)
+
+
+def _check_choice(chosen: Mapping[str, object], *, is_range: bool) -> None:
+    """Raises UsageError: what cannot be done together is not left out in silence."""
+    given = [option for option, value in chosen.items() if value is not None]
+    if len(given) > 1:
+        raise click.UsageError(f"Give one of {' and '.join(given)}.")
+    if is_range and given not in ([], ["--event"]):
+        raise click.UsageError(f"--from and --to do not go with {given[0]}.")
 
 
 def _select(

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, telling_errors
-from bus.cli.options import folder_option
+from bus.cli.options import FOLDER_USUAL, folder_option, typed
 from bus.edge.clock import now
 from bus.edge.telemetry import LEVELS
 from bus.sandbox.agency_http_server import FaultMode
@@ -148,16 +148,19 @@ def issue(subsystem: str, folder: Path) -> None:
     click.echo(f"{issued.subsystem}: certificate {issued.serial_number:x} is issued.")
 
 
-def _announce(folder: Path, hint: str = "`lienthong sandbox down` ends it.") -> None:
+def _announce(folder: Path, hint: str = "") -> None:
     described: Description = read_description(folder)
+    usual = folder == FOLDER_USUAL.absolute()
+    place = () if usual else ("--dir", folder)
+    hint = hint or f"`{typed('sandbox', 'down', *place)}` ends it."
     first = described.services[0]
     click.echo(f"{READY}: {described.hub_url}  ({folder})")
     click.echo(f"  {len(described.services)} services, {len(described.subsystems)} subsystems")
     click.echo("  Ask something:")
-    click.echo(
-        f"    lienthong call {first.id.split('/')[-2]} --as H41/motcua "
-        f"--body {first.sample_request} --dir {folder}"
-    )
+    body = Path(first.sample_request)
+    body = body.relative_to(Path.cwd()) if usual else body
+    service = first.id.split("/")[-2]
+    click.echo(f"    {typed('call', service, '--as', 'H41/motcua', '--body', body, *place)}")
     click.echo(f"  {hint}")
 
 

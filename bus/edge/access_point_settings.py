@@ -29,6 +29,7 @@ from bus.edge.revocation_settings import (
     RevocationSettings,
     revocation_settings,
 )
+from bus.edge.settings_kinds import SettingsKind, check_kind
 from bus.edge.signer_settings import SignerForm, SignerSource, signer_files, signer_problems
 from bus.kit.settings_form import (
     IdentifierPartText,
@@ -236,6 +237,7 @@ def access_point_settings_of(text: bytes, file: Path) -> AccessPointSettings:
     Raises ConfigurationError.
     """
     document = read_yaml(text, file=str(file))
+    check_kind(document, SettingsKind.ACCESS_POINT)
     form, problems = check_form(document, AccessPointForm)
     if form is not None:
         problems = in_order(problems + list(_cross_problems(document, form)))

@@ -26,6 +26,7 @@ from bus.edge.certificate_checks import read_trust_store
 from bus.edge.clock import now as read_clock
 from bus.edge.hub_reply import is_soap
 from bus.edge.hub_settings import TrustSettings
+from bus.edge.key_file_kinds import why_not_expected
 from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest
 from bus.kit.clock import Deadline
 from bus.kit.spool import Spool
@@ -236,7 +237,10 @@ def read_known_hub(files: HubFiles, member: MemberId) -> KnownHub:
 def read_verifying_key(path: Path) -> VerifyingKey:
     """A verifier key from its file of one line. Raises ConfigurationError."""
     try:
-        return VerifyingKey.parse(path.read_text("utf-8").strip())
+        raw = path.read_bytes()
+        if reason := why_not_expected(raw, "a verifier key"):
+            raise ConfigurationError([Problem(str(path), "", reason)])
+        return VerifyingKey.parse(raw.decode().strip())
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         raise ConfigurationError([Problem(str(path), "", message)]) from error

@@ -19,6 +19,7 @@ from bus.edge.revocation_settings import (
     RevocationSettings,
     revocation_settings,
 )
+from bus.edge.settings_kinds import SettingsKind, check_kind
 from bus.edge.signer_settings import (
     SignerForm,
     SignerSource,
@@ -217,6 +218,7 @@ def read_hub_settings(path: Path) -> HubSettings:
         message = f"cannot be read: {error.strerror}"
         raise ConfigurationError([Problem(str(path), "", message)]) from error
     document = read_yaml(raw, file=str(path))
+    check_kind(document, SettingsKind.HUB)
     form, problems = check_form(document, HubForm)
     problems = in_order(problems + list(_cross_problems(document, path.absolute().parent)))
     if form is None or problems:

@@ -20,6 +20,7 @@ from bus.edge.routes_form import (
     routes_json_schema,
 )
 from bus.edge.routes_policies import default_policy, member_policy
+from bus.edge.settings_kinds import SettingsKind, check_kind
 from bus.kit.settings_form import check_form, in_order
 from bus.kit.yaml_document import read_yaml
 
@@ -42,6 +43,7 @@ def read_nation(path: Path) -> Nation:
 def parse_nation(raw: bytes, *, file: str) -> Nation:
     """The same from bytes; the message log keeps them, so that a past decision can be remade."""
     document = read_yaml(raw, file=file)
+    check_kind(document, SettingsKind.ROUTES)
     form, problems = check_form(document, RoutesForm)
     told = {problem.path for problem in problems}
     problems += [problem for problem in cross_problems(document) if problem.path not in told]

@@ -152,5 +152,23 @@ def test_an_entry_that_is_not_there_is_1_and_told(
     assert re.search(r"No such entry: the log has \d+ entries, from 0 on\.", told(result))
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--index", "1", "--event", "started"], "Give one of --index and --event."),
+        (["--fault", "x", "--message", "y"], "Give one of --message and --fault."),
+        (["--index", "1", "--to", "5"], "--from and --to do not go with --index."),
+        (["--save-attachments", "here"], "--save-attachments needs --payload."),
+    ],
+)
+def test_what_cannot_be_done_together_is_not_left_out_in_silence(
+    used: Path, options: list[str], words: str
+) -> None:
+    result = lienthong("log", "show", used, *options)
+
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert words in told(result)
+
+
 def test_no_log_is_2(tmp_path: Path) -> None:
     assert lienthong("log", "show", tmp_path).returncode == 2

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from tests.cli.running import described, lienthong, lienthong_process, processes_of, told
 from tests.hang_limits import HANG_SECONDS_MAX
 
@@ -186,3 +188,44 @@ def test_what_the_programs_say_is_for_their_owner_alone(sandbox: Path) -> None:
 
     assert run.stat().st_mode & 0o777 == 0o700
     assert {one.stat().st_mode & 0o077 for one in run.glob("*.log")} == {0}
+
+
+@pytest.mark.parametrize("how", [[], ["--detach"]])
+def test_why_a_sandbox_does_not_start_is_told_once(tmp_path: Path, how: list[str]) -> None:
+    folder = tmp_path / "nation"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+
+        result = lienthong_process("sandbox", "up", "--dir", folder, "--port", port, *how)
+
+    assert result.returncode == 2
+    assert result.stderr.decode().count("The sandbox could not be started.") == 1
+    assert f"Port {port} is not free." in result.stderr.decode()
+
+
+def test_what_was_changed_in_hub_yaml_is_in_force_when_the_sandbox_is_up_again(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "nation"
+    settings = folder / "hub.yaml"
+    up = lienthong_process("sandbox", "up", "--dir", folder, "--detach", "--port", _free_port())
+    assert up.returncode == 0, told(up)
+    lienthong("sandbox", "down", "--dir", folder)
+    edited = settings.read_text().replace(
+        "show_precise_faults: true", "show_precise_faults: false  # as in production"
+    )
+    port = _free_port()
+    edited = edited.replace(f":{described(folder)['hub_url'].rpartition(':')[2]}\n", f":{port}\n")
+    edited = edited.replace(
+        f"port: {described(folder)['hub_url'].rpartition(':')[2]}", f"port: {port}"
+    )
+    settings.write_text(edited)
+
+    again = lienthong_process("sandbox", "up", "--dir", folder, "--detach")
+    try:
+        assert again.returncode == 0, told(again)
+        assert described(folder)["hub_url"] == f"http://127.0.0.1:{port}"
+        assert "show_precise_faults: false" in settings.read_text()
+        assert _call(folder) == 0
+    finally:
+        lienthong("sandbox", "down", "--dir", folder)
