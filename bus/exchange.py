@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -23,8 +24,8 @@ from bus.core.pipeline import Refusal
 from bus.core.ports import AlreadyTaken, Claim, InboxState
 from bus.core.routing import RoutedMessage
 from bus.core.validation import validate_answer
-from bus.core.value_prefixes import CanonicalElement
 from bus.edge.bulkheads import SenderBulkheads
+from bus.edge.off_loop import off_loop
 from bus.edge.signing_threads import sign_aside
 from bus.edge.telemetry import places_of
 from bus.kit.contract import Answer, Query
@@ -37,11 +38,15 @@ from bus.recording import Outcome, Recorder
 from bus.telling import HTTP_OK, Reply, Telling, reply_beside
 from signing.attachments import Attachment
 from signing.errors import KeyUnavailable
-from signing.keys import Signer, SignerInTime
+from signing.keys import SignerInTime
 from signing.sign import AttachmentPart
 
 ANSWERED_AGAIN = "answered-again"
 """Outcome of a copy: the first answer again."""
+
+Made = TypeVar("Made")
+_Finished = tuple[Answer, datetime, bytes | Callable[[], bytes]]
+"""An answer that may pass, when, and its message: signed, or what has it signed by a device."""
 
 _log = structlog.get_logger()
 
@@ -61,8 +66,11 @@ class AgencyCall(Protocol):
         """Room for one query while it is in work. Raises AgencyBusy, here or when entered."""
         ...
 
-    async def call(self, query: Query) -> Answer:
-        """The agency's answer within the query's time. Raises a BusError."""
+    async def call(self, query: Query, finish: Callable[[Answer], Made]) -> Made:
+        """What `finish` makes of the agency's answer, within the query's time.
+
+        It is made where the answer was read, if that is beside the event loop. Raises a BusError.
+        """
         ...
 
 
@@ -167,8 +175,12 @@ class Exchanges:
         except errors.SigningUnavailable as unavailable:
             return telling.unsigned_reply(unavailable)
         envelope = refusal.envelope
-        digest = envelope.digest if envelope else message_digest(raw, attachments)
-        return telling.fault_reply(error, telling.receipted(fault, entry, entry, digest, now))
+
+        def receipted() -> bytes:
+            digest = envelope.digest if envelope else message_digest(raw, attachments)
+            return telling.receipted(fault, entry, entry, digest, now)
+
+        return telling.fault_reply(error, await off_loop(len(raw), receipted))
 
     async def _unrecorded(
         self, error: errors.LogUnavailable, raw: bytes, refusal: Refusal, now: datetime
@@ -198,7 +210,9 @@ class Exchanges:
         def write() -> bytes:
             return telling.fault(refusal, raw, fault_id, time, attachments=attachments)
 
-        return await _signed(signer, write)
+        if signer.waits:
+            return await _signed_aside(write)
+        return await off_loop(len(raw), partial(_signed_here, write))
 
     # --- taken ---------------------------------------------------------------------------
 
@@ -277,9 +291,8 @@ class Exchanges:
         # If we stop from here on, the next start records the outcome as interrupted, and the
         # sender may send the same bytes again under the same idempotency key.
         try:
-            answer, content = await self._ask_agency(received.judged)
-            time = self._equipment.clock()
-            body = await self._signed_answer(received.judged, answer, content, time)
+            answer, time, made = await self._ask_agency(received.judged)
+            body = made if isinstance(made, bytes) else await _signed_aside(made)
         except errors.BusError as error:
             return await self._settle_failed(received, error)
         except Exception as error:  # a mistake of ours: the sender gets an id, we get the place
@@ -287,17 +300,19 @@ class Exchanges:
             return await self._settle_failed(received, errors.HubInternal(type(error).__name__))
         version = received.judged.message.valid.authorised.verified.envelope.soap_version
         whole = await self._settle(received, Outcome(body, answer.attachments), time)
-        return reply_beside(
-            Reply(HTTP_OK, whole, content_type=CONTENT_TYPES[version]), answer.attachments
-        )
+        reply = Reply(HTTP_OK, whole, content_type=CONTENT_TYPES[version])
+        return await off_loop(len(whole), partial(reply_beside, reply, answer.attachments))
 
-    async def _signed_answer(
-        self, judged: Judged, answer: Answer, content: CanonicalElement, time: datetime
-    ) -> bytes:
+    def _finish(self, judged: Judged, answer: Answer) -> _Finished:
+        """The answer as it is told, where it may pass: on the thread that read it.
+
+        Raises AnswerInvalid, AdapterBroken, SigningUnavailable.
+        """
         authorised = judged.message.valid.authorised
+        content = validate_answer(answer.element, judged.message.valid, answer.attachments)
+        time = self._equipment.clock()
         signer = self._equipment.signers[str(authorised.service.id.provider.member)].at(time)
-
-        parts = await asyncio.to_thread(signed_parts, answer) if answer.attachments else ()
+        parts = signed_parts(answer) if answer.attachments else ()
 
         def write() -> bytes:
             return write_with_blocks(
@@ -309,10 +324,10 @@ class Exchanges:
                 attachments=parts,
             )
 
-        return await _signed(signer, write)
+        # A device has threads and a time of its own.
+        return answer, time, write if signer.waits else _signed_here(write)
 
-    async def _ask_agency(self, judged: Judged) -> tuple[Answer, CanonicalElement]:
-        """The agency's answer, and the form of it that is signed. Raises a BusError."""
+    async def _ask_agency(self, judged: Judged) -> _Finished:
         message = judged.message
         authorised = message.valid.authorised
         envelope = authorised.verified.envelope
@@ -330,8 +345,8 @@ class Exchanges:
             header_blocks=judged.answer_blocks.canonical,
             soap_action=judged.soap_action,
         )
-        answer = await self._equipment.agencies[message.adapter].call(query)
-        return answer, validate_answer(answer.element, message.valid, answer.attachments)
+        finish = partial(self._finish, judged)
+        return await self._equipment.agencies[message.adapter].call(query, finish)
 
     async def _settle_failed(self, received: _Received, error: errors.BusError) -> Reply:
         time, fault_id = self._equipment.clock(), self._equipment.new_id()
@@ -359,9 +374,16 @@ class Exchanges:
         """Record what came of a message; give what is told, with the receipt."""
         claim, message = received.claim, received.judged.message
         outcome = await self._equipment.recorder.outcome(message, received.entry, claim, told, time)
-        return self._equipment.telling.receipted(
-            told.body, received.entry, outcome, claim.digest, time, attachments=told.attachments
+        receipted = partial(
+            self._equipment.telling.receipted,
+            told.body,
+            received.entry,
+            outcome,
+            claim.digest,
+            time,
+            attachments=told.attachments,
         )
+        return await off_loop(len(told.body), receipted)
 
     # --- taken before ----------------------------------------------------------------------
 
@@ -377,7 +399,8 @@ class Exchanges:
         first = await self._equipment.recorder.answered_again(message, taken, now)
         envelope = message.valid.authorised.verified.envelope
         telling = self._equipment.telling
-        whole = telling.receipted(
+        receipted = partial(
+            telling.receipted,
             first.body,
             first.received,
             first.outcome,
@@ -385,20 +408,33 @@ class Exchanges:
             first.facts.time,
             attachments=first.attachments,
         )
+        whole = await off_loop(len(first.body), receipted)
         is_delivered = first.facts.verdict == DELIVERED
         status = HTTP_OK if is_delivered else telling.style.http_status
         content_type = CONTENT_TYPES[envelope.soap_version]
         reply = Reply(status, whole, content_type=content_type, outcome=ANSWERED_AGAIN)
-        return reply_beside(reply, first.attachments)
+        return await off_loop(len(whole), partial(reply_beside, reply, first.attachments))
 
 
-async def _signed(signer: Signer, write: Callable[[], bytes]) -> bytes:
-    """What `write` writes and signs, in a thread if a device signs. Raises SigningUnavailable."""
+async def _signed_aside(write: Callable[[], bytes]) -> bytes:
+    """What `write` writes and has signed by a device. Raises SigningUnavailable."""
     try:
-        return await sign_aside(write) if signer.waits else write()
+        return await sign_aside(write)
     except KeyUnavailable as error:
-        _log.error("signing.unavailable", detail=str(error))
-        raise errors.SigningUnavailable(str(error)) from error
+        raise _unavailable(error) from error
+
+
+def _signed_here(write: Callable[[], bytes]) -> bytes:
+    """What `write` writes and signs. Raises SigningUnavailable."""
+    try:
+        return write()
+    except KeyUnavailable as error:
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: KeyUnavailable) -> errors.SigningUnavailable:
+    _log.error("signing.unavailable", detail=str(error))
+    return errors.SigningUnavailable(str(error))
 
 
 def signed_parts(answer: Answer) -> tuple[AttachmentPart, ...]:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from bus.core.envelope import Envelope
 from bus.core.errors import BusError, Recovery
@@ -37,6 +38,7 @@ from bus.core.ports import (
     Settlement,
 )
 from bus.core.routing import RoutedMessage
+from bus.edge.off_loop import off_loop
 from signing.attachments import Attachment
 
 REFUSED_PAYLOAD_BYTES_MAX = 64 * 1024
@@ -95,7 +97,7 @@ class Recorder:
     ) -> Entry | AlreadyTaken:
         """A message passed every check; nothing of it has left the hub."""
         envelope = message.valid.authorised.verified.envelope
-        payload = self._seal(envelope.raw)
+        payload = await self._seal(envelope.raw)
 
         def make_write(kept: KeptAttachments | None) -> LogWrite:
             leaf = received_leaf(message, payload, self.pseudonyms, self.rules_digest, now, kept)
@@ -113,7 +115,7 @@ class Recorder:
     ) -> Entry:
         """A message may not pass. Of its attachments only what they are is kept."""
         is_kept = refusal.verified is not None or len(raw) <= REFUSED_PAYLOAD_BYTES_MAX
-        payload = self._seal(raw) if raw and is_kept else None
+        payload = await self._seal(raw) if raw and is_kept else None
 
         def make_write(kept: KeptAttachments | None) -> LogWrite:
             leaf = refused_leaf(
@@ -137,7 +139,7 @@ class Recorder:
         is_final = told.error is None or told.error.recovery is Recovery.NEVER
         state = InboxState.ANSWERED if is_final else InboxState.RETRYABLE
         settlement = Settlement(claim.key, state)
-        payload = self._seal(told.body)
+        payload = await self._seal(told.body)
 
         def make_write(kept: KeptAttachments | None) -> LogWrite:
             leaf = outcome_leaf(
@@ -163,7 +165,9 @@ class Recorder:
         assert outcome.sealed is not None
         leaf = answered_again_leaf(message, taken.received_index, self.rules_digest, now)
         await self.log.append(LogWrite(leaf))
-        _, body = self.sealer.open_sealed(outcome.sealed)
+        sealed = outcome.sealed
+        open_sealed = partial(self.sealer.open_sealed, sealed)
+        _, body = await off_loop(len(sealed.ciphertext), open_sealed)
         facts = read_leaf(outcome.leaf)
         attachments: tuple[Attachment, ...] = ()
         if facts.stored is not None:
@@ -176,8 +180,9 @@ class Recorder:
             attachments,
         )
 
-    def _seal(self, raw: bytes) -> SealedFacts:
-        return SealedFacts(*self.sealer.seal(raw), raw_bytes=len(raw))
+    async def _seal(self, raw: bytes) -> SealedFacts:
+        sealed = await off_loop(len(raw), partial(self.sealer.seal, raw))
+        return SealedFacts(*sealed, raw_bytes=len(raw))
 
     async def _append(
         self,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import traceback
+from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 
@@ -32,6 +33,7 @@ _ALLOWED = (
     RecipientTimeout,
     RecipientUnavailable,
 )
+Made = TypeVar("Made")
 AT_ONCE_MAX = Limits().exchanges_at_once_per_agency_max
 
 _log = structlog.get_logger()
@@ -78,14 +80,18 @@ class AdapterCalls:
         }
         return {f"{self._adapter_id}_{name}": value for name, value in figures.items()}
 
-    async def call(self, query: Query) -> Answer:
-        """The adapter's answer, within `query.timeout_seconds`, waiting for a thread included.
+    async def call(self, query: Query, finish: Callable[[Answer], Made]) -> Made:
+        """What `finish` makes of the adapter's answer, on the thread that called it.
 
-        Raises the errors of the adapter contract; AdapterBroken for anything else.
+        Within `query.timeout_seconds`, waiting for a thread included. What an agency sends is
+        nothing for the event loop, however large it is.
+        Raises what `finish` raises, the errors of the adapter contract, and AdapterBroken for
+        anything else that the adapter raises.
         """
         if self._adapter.answers_at_once:
-            return self._answer(query)
-        work = self._threads.submit(partial(self._answer, query))
+            answer = self._answer(query)
+            return await asyncio.to_thread(finish, answer) if answer.attachments else finish(answer)
+        work = self._threads.submit(lambda: finish(self._answer(query)))
         try:
             return await asyncio.wait_for(asyncio.wrap_future(work), query.timeout_seconds)
         except TimeoutError as error:
@@ -96,11 +102,11 @@ class AdapterCalls:
                 public_detail=f"no answer within {query.timeout_seconds:g} s"
             ) from error
 
-    def _await_hanging(self, work: Future[Answer]) -> None:
+    def _await_hanging(self, work: Future[Any]) -> None:
         loop = asyncio.get_running_loop()
         self._hanging += 1
 
-        def has_ended(_: Future[Answer]) -> None:
+        def has_ended(_: Future[Any]) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended, too
                 loop.call_soon_threadsafe(self._free_thread)
 

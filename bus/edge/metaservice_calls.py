@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
 
 from bus.core.authorisation import find_service
 from bus.core.errors import ServiceUnknown
@@ -26,6 +28,7 @@ from bus.protocols.soap_xroad.metaservices import (
 
 ENDPOINT = "http://example.org/xroad-endpoint"
 """Stands in a WSDL for the address, which its reader knows better. PR-META §3.3."""
+Made = TypeVar("Made")
 _WSDL_TYPE = "text/xml; charset=UTF-8"
 
 
@@ -45,9 +48,10 @@ class MetaserviceCalls:
         """There is always room: nobody is waited for."""
         return nullcontext()
 
-    async def call(self, query: Query) -> Answer:
-        """The answer. Raises MetaserviceRequestInvalid, ServiceUnknown."""
-        return self._answers[query.service.service_code](query)
+    async def call(self, query: Query, finish: Callable[[Answer], Made]) -> Made:
+        """What `finish` makes of the answer. Raises MetaserviceRequestInvalid, ServiceUnknown."""
+        answer = self._answers[query.service.service_code](query)
+        return await asyncio.to_thread(finish, answer) if answer.attachments else finish(answer)
 
     def _list_methods(self, query: Query) -> Answer:
         offered = services_of(query.service.provider, self._nation)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -18,6 +19,7 @@ from bus.core.pipeline import Refusal, Rules, refuse_revoked
 from bus.core.ports import LogWrite, MessageLog, PayloadSealer
 from bus.core.verification import VerifiedEnvelope
 from bus.edge.daemon_threads import run_aside
+from bus.edge.off_loop import off_loop
 from bus.edge.revocation_inquiry import EvidenceInquiry
 from bus.edge.revocation_settings import RevocationSettings
 from bus.edge.revocation_watch import Record, RevocationWatch
@@ -100,7 +102,9 @@ def recorder(log: MessageLog, sealer: PayloadSealer, clock: Callable[[], datetim
     """What puts evidence into the log, sealed as payloads are."""
 
     async def record(evidence: Evidence) -> None:
-        payload = SealedFacts(*sealer.seal(evidence.der), raw_bytes=len(evidence.der))
+        # A list of what is revoked may have megabytes.
+        sealed = await off_loop(len(evidence.der), partial(sealer.seal, evidence.der))
+        payload = SealedFacts(*sealed, raw_bytes=len(evidence.der))
         leaf = evidence_leaf(evidence, payload, clock())
         await log.append(LogWrite(leaf, payload.sealed))
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from bus.core.errors import LogCorrupt
 from bus.core.log_entries import SALT_BYTES, commit_payload
 from bus.core.ports import SealedPayload
+from bus.edge.off_loop import INLINE_BYTES_MAX
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -59,7 +60,10 @@ class Sealer:
         random = os.urandom(_RANDOM_BYTES)  # one call: each costs a switch into the kernel
         key, salt = random[:_KEY_END], random[_KEY_END:_SALT_END]
         nonce, wrap_nonce = random[_SALT_END:_NONCE_END], random[_NONCE_END:]
-        packed = self._packer.compress(raw, zstd.ZstdCompressor.FLUSH_FRAME)
+        # A small payload must not wait until another thread has packed a large one.
+        is_small = len(raw) <= INLINE_BYTES_MAX
+        packer = self._packer if is_small else zstd.ZstdCompressor(level=_PACKING_LEVEL)
+        packed = packer.compress(raw, zstd.ZstdCompressor.FLUSH_FRAME)
         ciphertext = nonce + AESGCM(key).encrypt(nonce, salt + packed, None)
         wrapped_key = wrap_nonce + self._wrapping.encrypt(wrap_nonce, key, _PACKED_KEY)
         sealed = SealedPayload(ciphertext, wrapped_key)

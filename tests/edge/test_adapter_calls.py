@@ -55,6 +55,10 @@ def well(query: Query) -> Answer:
     return Answer(query.element())
 
 
+def as_it_is(answer: Answer) -> Answer:
+    return answer
+
+
 def raising(error: Exception) -> Callable[[Query], Answer]:
     def script(query: Query) -> Answer:
         raise error
@@ -75,7 +79,7 @@ def test_an_adapter_answers_on_a_thread_of_its_own() -> None:
     adapter = Scripted(well)
 
     with calls_of(adapter) as calls:
-        element = asyncio.run(calls.call(QUERY)).element
+        element = asyncio.run(calls.call(QUERY, as_it_is)).element
 
     assert element.tag == "a"
     assert adapter.threads[0].name.startswith("adapter-population")
@@ -86,7 +90,7 @@ def test_an_adapter_that_never_waits_needs_no_thread() -> None:
     adapter = Immediate(well)
 
     with calls_of(adapter) as calls:
-        asyncio.run(calls.call(QUERY))
+        asyncio.run(calls.call(QUERY, as_it_is))
 
     assert adapter.threads == [threading.current_thread()]
 
@@ -105,7 +109,7 @@ def test_what_the_contract_allows_is_passed_on(
     kind: type[Scripted], error: errors.BusError
 ) -> None:
     with calls_of(kind(raising(error))) as calls, pytest.raises(type(error)) as caught:
-        asyncio.run(calls.call(QUERY))
+        asyncio.run(calls.call(QUERY, as_it_is))
 
     assert caught.value is error
 
@@ -117,7 +121,7 @@ def test_what_the_contract_allows_is_passed_on(
 )
 def test_anything_else_is_the_adapters_mistake(kind: type[Scripted], error: Exception) -> None:
     with calls_of(kind(raising(error))) as calls, pytest.raises(errors.AdapterBroken) as caught:
-        asyncio.run(calls.call(QUERY))
+        asyncio.run(calls.call(QUERY, as_it_is))
 
     assert str(caught.value) == f"raised {type(error).__name__}"
 
@@ -128,7 +132,7 @@ def test_the_operator_gets_places_and_never_the_text_of_a_mistake() -> None:
         calls_of(Scripted(raising(ValueError("040185766517")))) as calls,
         pytest.raises(errors.AdapterBroken),
     ):
-        asyncio.run(calls.call(QUERY))
+        asyncio.run(calls.call(QUERY, as_it_is))
 
     (entry,) = told
     assert entry["event"] == "adapter.broken"
@@ -142,7 +146,7 @@ def test_an_answer_that_does_not_come_in_time_is_not_waited_for() -> None:
 
     with calls_of(adapter) as calls:
         with pytest.raises(errors.RecipientTimeout, match=r"no answer within 0\.05 s"):
-            asyncio.run(calls.call(replace(QUERY, timeout_seconds=0.05)))
+            asyncio.run(calls.call(replace(QUERY, timeout_seconds=0.05), as_it_is))
         gate.set()
 
 
@@ -151,11 +155,11 @@ def test_only_so_many_calls_are_made_at_once_and_waiting_counts() -> None:
     adapter = Scripted(lambda query: (gate.wait(HANG_SECONDS_MAX), well(query))[1])
 
     async def story(calls: AdapterCalls) -> Answer:
-        first = asyncio.create_task(calls.call(QUERY))
+        first = asyncio.create_task(calls.call(QUERY, as_it_is))
         while not adapter.threads:
             await asyncio.sleep(0)
         with pytest.raises(errors.RecipientTimeout):
-            await calls.call(replace(QUERY, timeout_seconds=0.05))
+            await calls.call(replace(QUERY, timeout_seconds=0.05), as_it_is)
         assert len(adapter.threads) == 1
         gate.set()
         return await first
@@ -172,7 +176,7 @@ def test_calls_that_hang_are_counted_and_nobody_waits_behind_them() -> None:
     async def story(calls: AdapterCalls) -> None:
         for _ in range(2):
             with calls.place(), pytest.raises(errors.RecipientTimeout):
-                await calls.call(soon)
+                await calls.call(soon, as_it_is)
         assert calls.figures() == {
             "population_in_work": 0,
             "population_hanging": 2,
@@ -185,7 +189,7 @@ def test_calls_that_hang_are_counted_and_nobody_waits_behind_them() -> None:
             while calls.figures()["population_hanging"]:
                 await asyncio.sleep(0.001)
         with calls.place():
-            assert (await calls.call(QUERY)).element.tag == "a"
+            assert (await calls.call(QUERY, as_it_is)).element.tag == "a"
 
     with calls_of(adapter, concurrency=2) as calls:
         asyncio.run(story(calls))
@@ -199,13 +203,13 @@ def test_a_call_that_only_waited_is_never_made_and_does_not_hang() -> None:
     async def story(calls: AdapterCalls) -> None:
         for _ in range(3):
             with pytest.raises(errors.RecipientTimeout):
-                await calls.call(soon)
+                await calls.call(soon, as_it_is)
         assert calls.figures()["population_hanging"] == 1
         gate.set()
         async with asyncio.timeout(HANG_SECONDS_MAX):
             while calls.figures()["population_hanging"]:
                 await asyncio.sleep(0.001)
-        await calls.call(QUERY)
+        await calls.call(QUERY, as_it_is)
         assert len(adapter.threads) == 2
 
     with calls_of(adapter, concurrency=1) as calls:
