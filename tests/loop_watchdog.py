@@ -67,12 +67,10 @@ def watching() -> Iterator[Watched]:
 
     def noted(condition: threading.Condition, timeout: float | None = None) -> bool:
         if is_in_callback and threading.get_ident() == loop_thread:
-            frames = traceback.extract_stack()[:-1]
-            # A thread that is started says so at once.
-            if not any(
-                one.name == "start" and one.filename == threading.__file__ for one in frames
-            ):
-                watched.waits.append(" < ".join(f"{one.name}" for one in reversed(frames[-8:])))
+            names = [frame.name for frame in traceback.extract_stack()[:-1]]
+            # A thread that is started says so at once; without any time nobody waits.
+            if timeout != 0 and names[-2:] != ["start", "wait"]:
+                watched.waits.append(" < ".join(reversed(names[-8:])))
         return wait(condition, timeout)
 
     asyncio.events.Handle._run = measured  # type: ignore[method-assign]

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from functools import partial
 from typing import Any
 
 from bus.core import errors
 from bus.core.limits import Limits
 from bus.edge.body_room import HeldBody
+from bus.edge.off_loop import off_loop
 from bus.kit.multipart import MultipartIntake, WholeMessage
 from bus.kit.spool import Spool
 from bus.protocols.mime.content_type import MULTIPART_RELATED, ContentType, parse_content_type
@@ -28,8 +30,6 @@ DRAIN_BYTES_MAX = 256 * 1024 * 1024
 the fault and not a broken connection."""
 BODY_GRACE_SECONDS = 10.0
 """After so long a body must have come as fast as the limits say, or is cut off."""
-INLINE_BYTES_MAX = 64 * 1024
-"""The first bytes of a multipart message are taken apart on the event loop: a thread costs more."""
 DIGITS_MAX = 19
 _MULTIPART = b"multipart/"
 
@@ -74,7 +74,7 @@ async def _whole(body: _Body, held: HeldBody) -> bytes:
         chunk = await body.next()
     if is_too_large:
         raise errors.TooLarge(public_detail=f"more than {bytes_max} bytes")
-    return bytes(whole)
+    return await off_loop(len(whole), partial(bytes, whole))
 
 
 class _Body:
@@ -175,10 +175,8 @@ async def _feed(
 ) -> None:
     try:
         while piece := await pieces.next(held, intake.memory_bytes):
-            if pieces.bytes <= INLINE_BYTES_MAX:  # nothing of it is in a file yet
-                intake.feed(piece)
-            else:
-                await asyncio.to_thread(intake.feed, piece)
+            # Of the first bytes nothing is in a file yet; then a disk may be waited for.
+            await off_loop(pieces.bytes, partial(intake.feed, piece))
             held.hold(intake.memory_bytes)
             if ask is not None and (soap := intake.soap_if_whole) is not None:
                 # Of the piece that brought the end of the SOAP part, the rest is in the spool.

@@ -24,6 +24,7 @@ from tests.attacks.cases import NEW, OWN_NUMBER, SAME, Case, Stage
 from tests.attacks.corpus import CASES
 from tests.attacks.valid_messages import ValidMessage, corpus_nation, valid_messages
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.loop_watchdog import watching
 from tests.nation import NOW, SmallNation
 
 DELIVERED = "delivered"
@@ -67,8 +68,10 @@ def test_every_attack_is_refused_recorded_and_forgotten(
     verdicts: list[str] = []
 
     async def story(running: RunningHub) -> RunningHub:
-        async with served(running) as port:
-            await asyncio.to_thread(attack, running, port)
+        with watching() as watched:
+            async with served(running) as port:
+                await asyncio.to_thread(attack, running, port)
+        watched.require_turning()
         return running
 
     def attack(running: RunningHub, port: int) -> None:
