@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from bus import __version__
 from bus.cli.exit_codes import EXIT_CODES
+from bus.cli.shown import printable
 
 _COMMANDS: Mapping[str, str] = {
     "access-point": "bus.cli.access_point:access_point",
@@ -29,6 +32,14 @@ _COMMANDS: Mapping[str, str] = {
 
 
 class _Commands(click.Group):
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _showing_errors():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _showing_errors():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
 
@@ -40,6 +51,16 @@ class _Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         _document_exit_codes(command)
         return command
+
+
+@contextmanager
+def _showing_errors() -> Iterator[None]:
+    """click repeats what was typed, and names of files: a terminal does nothing with them."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = printable(error.message)  # type: ignore[misc]
+        raise
 
 
 def _document_exit_codes(command: click.Command) -> None:

@@ -10,13 +10,15 @@ from typing import Any
 import click
 from lxml import etree
 
-from bus.cli.attachments import AttachedFile, save_attachments
+from bus.cli.attachments import AttachedFile, NamedFile, name_as_sent, save_attachments
 from bus.cli.exit_codes import COULD_NOT, EXIT_CODES, FOUND, fail, telling_errors
 from bus.cli.options import folder_option
 from bus.cli.plain_call import ask_plainly
+from bus.cli.shown import one_line, tell, tell_bytes
 from bus.core.envelope import SoapVersion
 from bus.core.errors import BusError
 from bus.core.faults import Fault
+from bus.core.identifiers import ServiceId
 from bus.core.receipts import Receipt
 from bus.core.xml import parse_xml
 from bus.edge.hub_client import (
@@ -25,6 +27,7 @@ from bus.edge.hub_client import (
     HubClient,
     HubUnreachable,
     Labels,
+    RequestUnfit,
     VerifiedAnswer,
 )
 from bus.kit.contract import Attachment
@@ -50,10 +53,11 @@ _SOAP_VERSIONS = {"1.1": SoapVersion.SOAP_1_1, "1.2": SoapVersion.SOAP_1_2}
 @click.option("--message-id", default="", help="Without it, a new one.")
 @click.option(
     "--attach",
-    "attachments",
+    "files",
     type=AttachedFile(),
     multiple=True,
-    help="Send a file beside the body, which names it as cid:<file name>.",
+    help="Send a file beside the body, which names it as cid:<file name>, with blanks and "
+    "letters as they are or percent-encoded.",
 )
 @click.option(
     "--save-attachments",
@@ -78,7 +82,7 @@ def call(
     user_id: str,
     issue: str,
     message_id: str,
-    attachments: tuple[Attachment, ...],
+    files: tuple[NamedFile, ...],
     save_to: Path | None,
     soap: str,
     *,
@@ -106,19 +110,40 @@ def call(
         except BusError as error:
             fail(f"The body cannot be sent: {error.public_reason} {error.public_detail}")
     labels = Labels(message_id, user_id, issue, _SOAP_VERSIONS[soap])
+    _require_body_of(service_id, payload)
+    attachments = tuple(one.attachment for one in files)
+    _require_names_apart(attachments)
+    for sentence in name_as_sent(payload, files):
+        tell(one_line(sentence), err=True)
+    try:
+        # Also for a plain call: what cannot be signed is not taken by an access point either.
+        request = client.sign(service_id, payload, labels, attachments)
+    except RequestUnfit as error:
+        fail(f"The request cannot be sent: {error}")
     if plain:
+        client.close()
         answer = ask_plainly(access_point, asking, service_id, payload, labels, attachments)
-        click.echo(pretty(answer.element))
+        tell(pretty(answer.element))
         _save(answer.attachments, save_to)
         return
-    try:
-        request = client.sign(service_id, payload, labels, attachments)
-    except BusError as error:
-        fail(f"The body cannot be signed: {error.public_reason} {error.public_detail}")
     told = _exchange(client, request, attachments, is_envelope=envelope, is_json=as_json)
     if isinstance(told, int):
         sys.exit(told)
     _save(told.attachments, save_to)
+
+
+def _require_body_of(service: ServiceId, payload: etree._Element) -> None:
+    """The Body of a request is named as its service. MESS §2.3."""
+    found = etree.QName(payload).localname
+    if found != service.service_code:
+        fail(f"The body is an element {found}; {service} takes {service.service_code}.")
+
+
+def _require_names_apart(attachments: tuple[Attachment, ...]) -> None:
+    names = [one.content_id for one in attachments]
+    for one in names:
+        if names.count(one) > 1:
+            fail(f"Two attachments would be called cid:{one}: rename one of the files.")
 
 
 def _save(attachments: tuple[Attachment, ...], folder: Path | None) -> None:
@@ -129,7 +154,7 @@ def _save(attachments: tuple[Attachment, ...], folder: Path | None) -> None:
             fail(f"The attachments cannot be saved: {error}")
     elif attachments:
         count = len(attachments)
-        click.echo(f"Attachments beside the answer: {count}; see --save-attachments.", err=True)
+        tell(f"Attachments beside the answer: {count}; see --save-attachments.", err=True)
 
 
 def _exchange(
@@ -143,29 +168,31 @@ def _exchange(
     """Print what came back; give it if it is an answer, else the exit code."""
     try:
         answer = client.exchange(request, attachments)
+    except RequestUnfit as error:
+        fail(f"The request cannot be sent: {error}")
     except FaultReceived as error:
         if is_json:
             _print_json({"fault": _fault_values(error.fault, error.verified.receipt)})
         elif is_envelope:
-            sys.stdout.buffer.write(error.verified.raw)
+            tell_bytes(error.verified.raw)
         _tell_fault(error.fault)
         return FOUND
     except AnswerRejected as error:
-        click.echo(f"The answer is not proved and is not shown: {error.reason}", err=True)
+        tell(f"The answer is not proved and is not shown: {error.reason}", err=True)
         return COULD_NOT
     except HubUnreachable as error:
-        click.echo(f"The hub cannot be reached: {error}", err=True)
+        tell(f"The hub cannot be reached: {error}", err=True)
         return COULD_NOT
     finally:
         client.close()
     if is_json:
         _print_json(_answer_values(answer))
     elif is_envelope:
-        sys.stdout.buffer.write(answer.raw)
+        tell_bytes(answer.raw)
     else:
-        click.echo(pretty(answer.payload))
+        tell(pretty(answer.payload))
         receipt = answer.receipt
-        click.echo(
+        tell(
             f"Signed by {answer.signer}; received as entry {receipt.received_index}, "
             f"answered as entry {receipt.outcome_index} of {receipt.origin}.",
             err=True,
@@ -182,9 +209,9 @@ def pretty(element: etree._Element) -> str:
 
 
 def _tell_fault(fault: Fault) -> None:
-    click.echo(f"{fault.code}: {fault.reason}", err=True)
+    tell(one_line(f"{fault.code}: {fault.reason}"), err=True)
     again = " The same request may be sent again later." if fault.is_retryable else ""
-    click.echo(f"Fault {fault.fault_id} ({fault.xroad_code}).{again}", err=True)
+    tell(one_line(f"Fault {fault.fault_id} ({fault.xroad_code}).{again}"), err=True)
 
 
 def _answer_values(answer: VerifiedAnswer) -> dict[str, Any]:
@@ -223,4 +250,4 @@ def _receipt_values(receipt: Receipt) -> dict[str, Any]:
 
 
 def _print_json(values: dict[str, Any]) -> None:
-    click.echo(json.dumps(values, ensure_ascii=False, indent=2))
+    tell(json.dumps(values, ensure_ascii=False, indent=2))

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND
+from bus.cli.shown import one_line, tell
 from bus.core.errors import Problem
 from bus.edge.access_point_readiness import check_access_point
 from bus.edge.clock import now
@@ -46,14 +47,14 @@ def check(
             "problems": _values(readiness.problems),
             "warnings": _values(readiness.warnings),
         }
-        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        tell(json.dumps(found, ensure_ascii=False, indent=2))
     else:
         for problem in readiness.problems:
-            click.echo(str(problem))
+            tell(one_line(str(problem)))
         for warning in readiness.warnings:
-            click.echo(f"warning: {warning}", err=True)
+            tell(one_line(f"warning: {warning}"), err=True)
         count = len(readiness.problems)
-        click.echo("ready" if readiness.is_ready else _not_ready(count))
+        tell("ready" if readiness.is_ready else _not_ready(count))
     context.exit(DONE if readiness.is_ready else FOUND)
 
 

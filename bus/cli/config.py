@@ -6,6 +6,7 @@ import json
 
 import click
 
+from bus.cli.shown import tell
 from bus.edge.access_point_settings import access_point_json_schema
 from bus.edge.hub_settings import hub_json_schema
 from bus.edge.routes_file import routes_json_schema
@@ -26,4 +27,4 @@ def config() -> None:
 @click.argument("file", type=click.Choice(list(_SCHEMAS)), default="routes")
 def schema(file: str) -> None:
     """Print the JSON Schema (draft 2020-12) of a configuration file, for editors."""
-    click.echo(json.dumps(_SCHEMAS[file](), ensure_ascii=False, indent=2))
+    tell(json.dumps(_SCHEMAS[file](), ensure_ascii=False, indent=2))

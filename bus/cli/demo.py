@@ -10,6 +10,7 @@ import click
 
 from bus.cli.exit_codes import COULD_NOT, FOUND, fail, telling_errors
 from bus.cli.options import typed
+from bus.cli.shown import tell
 from bus.edge.hub_client import AnswerRejected, HubUnreachable
 from bus.edge.telemetry import configure_telemetry
 from bus.sandbox.demo import DemoFailed, tell_story
@@ -43,7 +44,7 @@ def demo(folder: Path | None) -> None:
             fail(f"The demo went wrong: {error}", code=FOUND)
         except (NotStarted, AlreadyRunning, HubUnreachable, OSError) as error:
             fail(f"The demo could not be played: {error}", code=COULD_NOT)
-    click.echo(f"\n  Everything is closed again, after {time.monotonic() - began:.1f} s.")
-    click.echo(f"  Your own: {typed('sandbox', 'up')}")
+    tell(f"\n  Everything is closed again, after {time.monotonic() - began:.1f} s.")
+    tell(f"  Your own: {typed('sandbox', 'up')}")
     if folder is not None:
-        click.echo(f"  The folder is kept: {folder.absolute()}")
+        tell(f"  The folder is kept: {folder.absolute()}")

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-import click
-
+from bus.cli.shown import one_line, tell
 from bus.core.errors import ConfigurationError, LogCorrupt, LogUnavailable
 
 DONE = 0
@@ -26,9 +25,9 @@ SERVE_EXIT_CODES = (
 )
 
 
-def fail(message: str, *, code: int = COULD_NOT) -> NoReturn:
-    """Say why on stderr, and end with the code."""
-    click.echo(message, err=True)
+def fail(message: str, *, code: int = COULD_NOT, has_lines: bool = False) -> NoReturn:
+    """Say why on stderr, in a line unless it has more, and end with the code."""
+    tell(message if has_lines else one_line(message), err=True)
     sys.exit(code)
 
 
@@ -39,7 +38,7 @@ def telling_errors() -> Iterator[None]:
         yield
     except ConfigurationError as error:
         for problem in error.problems:
-            click.echo(str(problem), err=True)
+            tell(one_line(str(problem)), err=True)
         sys.exit(COULD_NOT)
     except LogUnavailable as error:
         fail(f"The message log cannot be used: {error.detail}", code=LOG_UNFIT)

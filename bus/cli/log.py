@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bus.cli.exit_codes import DONE, FOUND, fail
 from bus.cli.log_show import show
+from bus.cli.shown import one_line, tell
 from bus.core.errors import BusError, ConfigurationError
 from bus.core.log_verification import Finding
 from bus.edge.hub_client import read_verifying_key
@@ -77,17 +78,17 @@ def verify(
             read_symmetric_key(key_path) if key_path else None,
             _timestamp_trust(timestamp_anchors) if timestamp_anchors else None,
         )
-        with _progress(is_shown=not as_json) as tell:
-            audit = audit_log(folder, keys, is_quick=quick, progress=tell)
+        with _progress(is_shown=not as_json) as progress:
+            audit = audit_log(folder, keys, is_quick=quick, progress=progress)
     except (ConfigurationError, BusError) as error:
         fail(f"The log could not be checked: {error}")
     if as_json:
-        click.echo(json.dumps(audit_values(audit), ensure_ascii=False, indent=2))
+        tell(json.dumps(audit_values(audit), ensure_ascii=False, indent=2))
     else:
         if key_path and key_path != read_key_path:
-            click.echo(f"Payloads are opened with {key_path}.")
+            tell(f"Payloads are opened with {key_path}.")
         for line in audit_lines(audit):
-            click.echo(line)
+            tell(one_line(line))
     context.exit(DONE if audit.report.is_sound else FOUND)
 
 

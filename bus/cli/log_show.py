@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import click
 
 from bus.cli.attachments import save_attachments
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail
+from bus.cli.shown import one_line, tell
 from bus.core.errors import BusError, ConfigurationError
 from bus.core.log_entries import Event, Leaf, LeafInvalid, Pseudonyms, read_leaf, read_leaf_facts
 from bus.core.ports import StoredEntry
@@ -40,6 +42,9 @@ _MESSAGE_DAYS = 3660
 @click.option("--limit", type=click.IntRange(1), default=LIMIT_DEFAULT, show_default=True)
 @click.option("--payload", is_flag=True, help="Open payloads, too; needs the read key.")
 @click.option(
+    "--raw", is_flag=True, help="With --payload: the bytes of payloads alone, as they are."
+)
+@click.option(
     "--save-attachments",
     "save_to",
     type=click.Path(file_okay=False, path_type=Path),
@@ -64,9 +69,12 @@ def show(
     pseudonym_path: Path | None,
     *,
     payload: bool,
+    raw: bool,
     as_json: bool,
 ) -> None:
     """Print entries of the log in folder PATH.
+
+    What others sent is shown so that a terminal does nothing with it: `\\u001b` for an escape.
 
     Keys that are not given are looked for in keys/ beside the log.
     """
@@ -77,6 +85,8 @@ def show(
     folder = path / "log" if (path / "log" / DATABASE).exists() else path
     keys = folder.absolute().parent / "keys"
     shown, size = 0, 0
+    if raw and (as_json or not payload):
+        fail("--raw goes with --payload, and without --json.")
     try:
         sealer = _sealer(read_key_path or keys / "log-read.key") if payload else None
         with open_log_reader(folder) as reader:
@@ -91,7 +101,10 @@ def show(
             else:
                 found = _select(reader, event, first, last)
             for entry in itertools.islice(found, limit):
-                _print(entry, sealer, is_json=as_json)
+                if raw and sealer is not None:
+                    _print_raw(entry, sealer)
+                else:
+                    _print(entry, sealer, is_json=as_json)
                 if sealer is not None and save_to is not None:
                     _save_attachments(entry, folder, sealer, save_to)
                 shown += 1
@@ -142,12 +155,18 @@ def _print(entry: StoredEntry, sealer: Sealer | None, *, is_json: bool) -> None:
         values: dict[str, Any] = {"index": entry.index, **read_leaf_facts(entry.leaf)}
         if payload is not None:
             values["opened"] = payload
-        click.echo(json.dumps(values, ensure_ascii=False))
+        tell(json.dumps(values, ensure_ascii=False))
         return
     leaf = read_leaf(entry.leaf)
-    click.echo(f"{entry.index:>8}  {_time(leaf.time)}  {_facts(leaf)}")
+    tell(one_line(f"{entry.index:>8}  {_time(leaf.time)}  {_facts(leaf)}"))
     if payload is not None:
-        click.echo(payload)
+        tell(payload)
+
+
+def _print_raw(entry: StoredEntry, sealer: Sealer) -> None:
+    if entry.sealed is not None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(sealer.open_sealed(entry.sealed)[1])
 
 
 def _text(leaf: Leaf, raw: bytes) -> str:
@@ -166,7 +185,7 @@ def _save_attachments(entry: StoredEntry, log: Path, sealer: Sealer, folder: Pat
         save_attachments(opened.attachments, folder, prefix=f"{entry.index}-")
     else:
         count = len(opened.attachments)
-        click.echo(f"{entry.index}: the content of {count} attachments was not kept", err=True)
+        tell(f"{entry.index}: the content of {count} attachments was not kept", err=True)
 
 
 def _time(moment: datetime) -> str:

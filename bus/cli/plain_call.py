@@ -6,10 +6,10 @@ import sys
 import uuid
 from contextlib import closing
 
-import click
 from lxml import etree
 
 from bus.cli.exit_codes import COULD_NOT, FOUND
+from bus.cli.shown import one_line, tell
 from bus.core.errors import BusError, ServiceFault
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.limits import Limits
@@ -53,8 +53,8 @@ def ask_plainly(
         try:
             return agency.call(query, deadline=Deadline.after(ANSWER_SECONDS_MAX))
         except ServiceFault as fault:
-            click.echo(f"{fault.xroad_code}: {fault.fault_string}", err=True)
+            tell(one_line(f"{fault.xroad_code}: {fault.fault_string}"), err=True)
             sys.exit(FOUND)
         except BusError as error:
-            click.echo(f"The access point cannot be asked: {error.detail or error}", err=True)
+            tell(f"The access point cannot be asked: {error.detail or error}", err=True)
             sys.exit(COULD_NOT)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, telling_errors
+from bus.cli.shown import one_line, tell
 from bus.core.errors import EvidenceUnavailable
 from bus.core.receipts import ReceiptInvalid, parse_receipt
 from bus.edge.access_point_settings import read_access_point_settings
@@ -54,10 +55,10 @@ def _show(kept: KeptReceipt, key: VerifyingKey, *, as_json: bool) -> bool:
     try:
         receipt = parse_receipt(verify_note(kept.note, [key]).text.decode())
     except (NoteInvalid, ReceiptInvalid) as error:
-        click.echo(f"{kept.message_id}: the receipt does not hold: {error}", err=True)
+        tell(one_line(f"{kept.message_id}: the receipt does not hold: {error}"), err=True)
         return False
     if not as_json:
-        click.echo(kept.note.decode())
+        tell(kept.note.decode())
         return True
     values: dict[str, Any] = {
         "client": kept.client,
@@ -68,5 +69,5 @@ def _show(kept: KeptReceipt, key: VerifyingKey, *, as_json: bool) -> bool:
         "request_sha256": receipt.request_digest.hex(),
         "answer_sha256": receipt.answer_digest.hex(),
     }
-    click.echo(json.dumps(values, ensure_ascii=False))
+    tell(json.dumps(values, ensure_ascii=False))
     return True

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, telling_errors
 from bus.cli.options import FOLDER_USUAL, folder_option, typed
+from bus.cli.shown import one_line, tell
 from bus.edge.clock import now
 from bus.edge.telemetry import LEVELS
 from bus.sandbox.agency_http_server import FaultMode
@@ -46,12 +47,12 @@ def up(folder: Path, port: int, seed: int, log_level: str, *, detach: bool) -> N
     with telling_errors():
         try:
             if detach:
-                up_detached(wish, tell=click.echo)
+                up_detached(wish, tell=tell)
                 _announce(wish.folder)
                 return
             is_whole = supervise(
                 wish,
-                tell=click.echo,
+                tell=tell,
                 announce=lambda: _announce(wish.folder, hint="Ctrl-C ends it."),
             )
         except AlreadyRunning as error:
@@ -60,7 +61,7 @@ def up(folder: Path, port: int, seed: int, log_level: str, *, detach: bool) -> N
             fail(f"{COULD_NOT_START} {error}")
     if not is_whole:
         fail("The sandbox is down; it did not stay whole, see above.", code=FOUND)
-    click.echo("The sandbox is down.")
+    tell("The sandbox is down.")
 
 
 @sandbox.command("down")
@@ -68,7 +69,7 @@ def up(folder: Path, port: int, seed: int, log_level: str, *, detach: bool) -> N
 def down_(folder: Path) -> None:
     """End what `up` started in this folder, and nothing else. May be repeated."""
     was_up = down(folder.absolute())
-    click.echo("The sandbox is down." if was_up else "No sandbox runs here.")
+    tell("The sandbox is down." if was_up else "No sandbox runs here.")
 
 
 @sandbox.command(epilog=f"{EXIT_CODES} A sandbox that does not run is 1.")
@@ -79,7 +80,7 @@ def status(context: click.Context, folder: Path, *, as_json: bool) -> None:
     """Say what runs, since when, and how large it is."""
     found = read_status(folder.absolute())
     if as_json:
-        click.echo(json.dumps(found.as_json(), ensure_ascii=False, indent=2))
+        tell(json.dumps(found.as_json(), ensure_ascii=False, indent=2))
     else:
         _print_status(found)
     context.exit(FOUND if found.state == STOPPED else DONE)
@@ -110,7 +111,7 @@ def fault(agency: str, mode: str, seconds: float, folder: Path) -> None:
         fail(f"The agency does not answer: {error}")
     if refusal:
         fail(f"The agency refused: {refusal}")
-    click.echo(f"{agency}: {mode}" + (f", {seconds:g} s" if mode == FaultMode.SLOW else ""))
+    tell(f"{agency}: {mode}" + (f", {seconds:g} s" if mode == FaultMode.SLOW else ""))
 
 
 @sandbox.command()
@@ -131,7 +132,7 @@ def revoke(subsystem: str, reason: str, folder: Path) -> None:
             revoked = revoke_certificate(folder.absolute(), described, subsystem, reason, now())
         except NameUnknown as error:
             fail(str(error))
-    click.echo(f"{revoked.subsystem}: certificate {revoked.serial_number:x} is revoked ({reason}).")
+    tell(f"{revoked.subsystem}: certificate {revoked.serial_number:x} is revoked ({reason}).")
 
 
 @sandbox.command()
@@ -145,7 +146,7 @@ def issue(subsystem: str, folder: Path) -> None:
             issued = issue_again(folder.absolute(), described, subsystem, now())
         except NameUnknown as error:
             fail(str(error))
-    click.echo(f"{issued.subsystem}: certificate {issued.serial_number:x} is issued.")
+    tell(f"{issued.subsystem}: certificate {issued.serial_number:x} is issued.")
 
 
 def _announce(folder: Path, hint: str = "") -> None:
@@ -154,23 +155,23 @@ def _announce(folder: Path, hint: str = "") -> None:
     place = () if usual else ("--dir", folder)
     hint = hint or f"`{typed('sandbox', 'down', *place)}` ends it."
     first = described.services[0]
-    click.echo(f"{READY}: {described.hub_url}  ({folder})")
-    click.echo(f"  {len(described.services)} services, {len(described.subsystems)} subsystems")
-    click.echo("  Ask something:")
+    tell(f"{READY}: {described.hub_url}  ({folder})")
+    tell(f"  {len(described.services)} services, {len(described.subsystems)} subsystems")
+    tell("  Ask something:")
     body = Path(first.sample_request)
     body = body.relative_to(Path.cwd()) if usual else body
     service = first.id.split("/")[-2]
-    click.echo(f"    {typed('call', service, '--as', 'H41/motcua', '--body', body, *place)}")
-    click.echo(f"  {hint}")
+    tell(f"    {typed('call', service, '--as', 'H41/motcua', '--body', body, *place)}")
+    tell(f"  {hint}")
 
 
 def _print_status(found: Status) -> None:
-    console = Console(highlight=False, emoji=False)
-    console.print(f"Sandbox in {found.folder}: {found.state}", soft_wrap=True, markup=False)
+    console = Console(highlight=False, emoji=False, markup=False)
+    console.print(one_line(f"Sandbox in {found.folder}: {found.state}"), soft_wrap=True)
     table = Table()
     table.add_column("part")
     table.add_column("state")
     table.add_column("what", overflow="fold")
     for part in found.parts:
-        table.add_row(part.name, part.state, part.what)
+        table.add_row(one_line(part.name), one_line(part.state), one_line(part.what))
     console.print(table)

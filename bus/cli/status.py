@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bus.cli.exit_codes import DONE, FOUND, fail, telling_errors
+from bus.cli.shown import one_line, tell
 from bus.edge.hub_settings import read_hub_settings
 from bus.edge.status_client import HubNotAsked, operations_url, read_hub_status
 
@@ -41,10 +42,10 @@ def status(
     except HubNotAsked as error:
         fail(str(error))
     if as_json:
-        click.echo(json.dumps(values, ensure_ascii=False, indent=2))
+        tell(json.dumps(values, ensure_ascii=False, indent=2))
     else:
         for line in status_lines(values):
-            click.echo(line)
+            tell(one_line(line))
     context.exit(FOUND if values.get("attention") else DONE)
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from lxml import etree
 
-from bus.core.envelope import SoapVersion
+from bus.core.envelope import Envelope, SoapVersion
 from bus.core.errors import (
     AnswerInvalid,
+    BusError,
     ConfigurationError,
     Problem,
     RecipientTimeout,
@@ -52,6 +53,7 @@ __all__ = [
     "HubClient",
     "HubUnreachable",
     "KnownHub",
+    "RequestUnfit",
     "VerifiedAnswer",
     "read_known_hub",
     "read_verifying_key",
@@ -60,6 +62,10 @@ __all__ = [
 ANSWER_SECONDS_MAX = 60.0
 """How long an answer may take; the hub itself answers sooner, if only with a fault."""
 _SOAP_ACTION = {"SOAPAction": '""'}
+
+
+class RequestUnfit(Exception):
+    """What was to be sent is no request that a hub takes; the text says why. Nothing was sent."""
 
 
 class HubUnreachable(Exception):
@@ -125,8 +131,8 @@ class HubClient:
     ) -> VerifiedAnswer:
         """Sign, send, verify.
 
-        Raises FaultReceived (a proved fault), AnswerRejected (what came back is not proved),
-        HubUnreachable.
+        Raises RequestUnfit (nothing was sent), FaultReceived (a proved fault), AnswerRejected
+        (what came back is not proved), HubUnreachable.
         """
         request = self.sign(service, payload, labels, attachments)
         return self.exchange(request, attachments)
@@ -141,6 +147,7 @@ class HubClient:
         """A signed request; the same bytes may be sent again and count once.
 
         With attachments it is the SOAP part of a request, to be sent with the very same ones.
+        Raises RequestUnfit: the labels, or the payload, cannot stand in a request.
         """
         header = RequestHeader(
             client=self._client,
@@ -151,17 +158,25 @@ class HubClient:
         )
         parts = [signed_part(one) for one in attachments]
         time = SigningTime(self._clock())
-        return write_request(
-            header,
-            payload,
-            self._signer,
-            time,
-            soap_version=labels.soap_version,
-            attachments=parts,
-        )
+        try:
+            request = write_request(
+                header,
+                payload,
+                self._signer,
+                time,
+                soap_version=labels.soap_version,
+                attachments=parts,
+            )
+        except UnicodeEncodeError as error:
+            raise RequestUnfit("a label holds what is no letter: half of a character") from error
+        except BusError as error:
+            raise RequestUnfit(f"{error.public_reason} {error.public_detail}".strip()) from error
+        _read_own(request, attachments)
+        return request
 
     def exchange(self, request: bytes, attachments: Attachments = ()) -> VerifiedAnswer:
         """Send a signed request and verify what comes back; raises as `call`."""
+        _read_own(request, attachments)
         reply = self._send(request, attachments)
         return self._verify(request, attachments, reply.body, reply.attachments)
 
@@ -170,7 +185,7 @@ class HubClient:
         return self._send(request, ()).body
 
     def verify(self, request: bytes, answer: bytes) -> VerifiedAnswer:
-        """Verify an answer to a request. Raises FaultReceived, AnswerRejected."""
+        """Verify an answer to a request. Raises RequestUnfit, FaultReceived, AnswerRejected."""
         return self._verify(request, (), answer, ())
 
     def _send(self, request: bytes, attachments: Attachments) -> AgencyReply:
@@ -186,7 +201,7 @@ class HubClient:
         answer: bytes,
         answer_attachments: Attachments,
     ) -> VerifiedAnswer:
-        envelope = parse_beside(request_attachments)(request, Limits())
+        envelope = _read_own(request, request_attachments)
         verified = verify_answer(answer, envelope, self._known, self._clock(), answer_attachments)
         if isinstance(verified, VerifiedFault):
             raise FaultReceived(verified)
@@ -213,6 +228,16 @@ class HubClient:
             return self._http.send(post, Deadline.after(self._answer_seconds_max))
         except (RecipientUnavailable, RecipientTimeout, AnswerInvalid) as error:
             raise HubUnreachable(f"{self._hub_url}: {error.detail or error}") from error
+
+
+def _read_own(request: bytes, attachments: Attachments) -> Envelope:
+    """A request as a hub reads it; how large it may be is the hub's to say. Raises RequestUnfit."""
+    limits = Limits()
+    limits = replace(limits, envelope_bytes_max=max(limits.envelope_bytes_max, len(request)))
+    try:
+        return parse_beside(attachments)(request, limits)
+    except BusError as error:
+        raise RequestUnfit(f"{error.public_reason} {error.public_detail}".strip()) from error
 
 
 @dataclass(frozen=True, slots=True)

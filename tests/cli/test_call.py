@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -258,3 +259,121 @@ def test_a_service_that_takes_no_attachment_says_so(sandbox: Path) -> None:
     )  # fmt: skip
     assert result.returncode == 1
     assert "attachment.not-allowed" in told(result)
+
+
+# --- checked before it is sent --------------------------------------------------------------------
+
+
+def _entries(sandbox: Path) -> int:
+    return len(lienthong("log", "show", sandbox, "--limit", "100000", "--json").stdout.splitlines())
+
+
+@pytest.mark.parametrize("plain", [[], ["--plain"]])
+@pytest.mark.parametrize(
+    "label",
+    [
+        ["--message-id", "a\nb"],
+        ["--message-id", "x" * 129],
+        ["--message-id", "a\x1bb"],
+        ["--message-id", "a\x00b"],
+        ["--message-id", "a\udcffb"],
+        ["--user-id", "\x1b[31mx"],
+        ["--user-id", "a\uffffb"],
+        ["--user-id", "\udcff"],
+        ["--issue", "a\x07b"],
+        ["--issue", "x" * 100_000],
+    ],
+)
+def test_a_label_that_no_hub_takes_is_told_before_anything_is_sent(
+    label: list[str], plain: list[str], sandbox: Path
+) -> None:
+    before = _entries(sandbox)
+
+    ask = ["call", LOOK_UP, "--as", "H41/motcua", "--body", _sample(sandbox), "--dir", sandbox]
+    result = lienthong(*ask, *label, *plain)
+
+    assert result.returncode == 2, told(result)
+    assert result.stderr.decode().startswith("The request cannot be sent: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == b""
+    assert _entries(sandbox) == before
+
+
+@pytest.mark.parametrize("plain", [[], ["--plain"]])
+@pytest.mark.parametrize("other", ["nopTaiLieu", "chiTietDoanhNghiep"])
+def test_the_body_of_another_service_is_told_before_it_is_sent(
+    other: str, plain: list[str], sandbox: Path
+) -> None:
+    before = _entries(sandbox)
+
+    ask = ["call", LOOK_UP, "--as", "H41/motcua", "--dir", sandbox, *plain]
+    result = lienthong(*ask, "--body", _sample(sandbox, other))
+
+    assert result.returncode == 2
+    assert f"The body is an element {other}" in told(result)
+    assert LOOK_UP in told(result)
+    assert _entries(sandbox) == before
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "đơn đề nghị.txt",
+        "đơn%20đề%20nghị.txt",
+        "%C4%91%C6%A1n%20%C4%91%E1%BB%81%20ngh%E1%BB%8B.txt",
+        unicodedata.normalize("NFD", "đơn đề nghị.txt"),
+        "_n_ngh_.txt",
+    ],
+)
+def test_a_file_is_found_under_its_own_name_in_any_spelling(
+    spelling: str, sandbox: Path, tmp_path: Path
+) -> None:
+    document = tmp_path / "đơn đề nghị.txt"
+    document.write_text("x\n")
+    body = _body_with(sandbox, tmp_path, f"cid:{spelling}")
+
+    ask = ["call", "nopTaiLieu", "--as", "H41/motcua", "--body", body, "--dir", sandbox]
+    result = lienthong(*ask, "--attach", document)
+
+    assert result.returncode == 0, told(result)
+    is_other = spelling != "_n_ngh_.txt"
+    assert ("The file" in told(result)) is is_other
+    assert ("goes as cid:_n_ngh_.txt" in told(result)) is is_other
+
+
+def test_a_reference_that_names_no_file_is_told_with_the_names_that_go(
+    sandbox: Path, tmp_path: Path
+) -> None:
+    document = tmp_path / "a.txt"
+    document.write_text("x")
+    body = _body_with(sandbox, tmp_path, "cid:b.txt")
+
+    ask = ["call", "nopTaiLieu", "--as", "H41/motcua", "--body", body, "--dir", sandbox]
+    result = lienthong(*ask, "--attach", document)
+
+    assert result.returncode == 1
+    assert "The body names cid:b.txt; beside it go a.txt." in told(result)
+
+
+def test_two_files_under_one_name_are_told_before_they_are_sent(
+    sandbox: Path, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "đ.txt", tmp_path / "ơ.txt"
+    first.write_text("1")
+    second.write_text("2")
+    body = _body_with(sandbox, tmp_path, "cid:_.txt")
+
+    ask = ["call", "nopTaiLieu", "--as", "H41/motcua", "--body", body, "--dir", sandbox]
+    result = lienthong(*ask, "--attach", first, "--attach", second)
+
+    assert result.returncode == 2
+    assert "Two attachments would be called cid:_.txt" in told(result)
+
+
+def _body_with(sandbox: Path, folder: Path, reference: str) -> Path:
+    sample = _sample(sandbox, "nopTaiLieu").read_text()
+    content = re.compile(r"<(\w+):NoiDung>[^<]*</\1:NoiDung>")
+    body = folder / "body.xml"
+    named = content.sub(rf"<\1:TepDinhKem>{reference}</\1:TepDinhKem>", sample)
+    body.write_text(named)
+    return body

@@ -11,7 +11,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus.core import errors
-from bus.edge.hub_client import AnswerRejected, FaultReceived, HubUnreachable, Labels
+from bus.edge.hub_client import (
+    AnswerRejected,
+    FaultReceived,
+    HubUnreachable,
+    Labels,
+    RequestUnfit,
+)
 from bus.protocols.soap_xroad.write import without_receipt
 from signing.signed_note import SigningKey
 from tests.edge.hub_stand_in import BROKEN_PARTS, RECEIPT_KEY, StandIn, client_of, listening
@@ -230,3 +236,31 @@ def test_a_hub_that_does_not_listen_is_unreachable(nation: SmallNation) -> None:
         url = f"http://127.0.0.1:{unheard.getsockname()[1]}"
         with pytest.raises(HubUnreachable, match=url):
             client_of(nation, url).call(LOOKUP, payload())
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        Labels("a\x1bb"),
+        Labels("x" * 129),
+        Labels("\udcff"),
+        Labels(user_id="\x00"),
+        Labels(issue="a\ufffeb"),
+    ],
+)
+def test_what_no_hub_takes_is_not_signed(labels: Labels, nation: SmallNation) -> None:
+    client = client_of(nation, "http://127.0.0.1:1")
+
+    with pytest.raises(RequestUnfit):
+        client.call(LOOKUP, payload(), labels)
+
+
+@pytest.mark.parametrize("request_", [b"", b"<a/>", b"\xff", b"<?x?><a/>", b"<!DOCTYPE a><a/>"])
+def test_bytes_that_are_no_request_are_not_sent(request_: bytes, nation: SmallNation) -> None:
+    sent = []
+    with listening(lambda raw: (sent.append(raw), (200, b"<a/>"))[1]) as url:
+        with pytest.raises(RequestUnfit):
+            client_of(nation, url).exchange(request_)
+        with pytest.raises(RequestUnfit):
+            client_of(nation, url).verify(request_, b"<a/>")
+    assert sent == []
