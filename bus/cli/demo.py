@@ -41,9 +41,9 @@ def demo(folder: Path | None) -> None:
             else:
                 tell_story(folder.absolute())
         except (DemoFailed, AnswerRejected) as error:
-            fail(f"The demo went wrong: {error}", code=FOUND)
+            fail(f"The demo went wrong: {error}", code=FOUND, has_lines=True)
         except (NotStarted, AlreadyRunning, HubUnreachable, OSError) as error:
-            fail(f"The demo could not be played: {error}", code=COULD_NOT)
+            fail(f"The demo could not be played: {error}", code=COULD_NOT, has_lines=True)
     tell(f"\n  Everything is closed again, after {time.monotonic() - began:.1f} s.")
     tell(f"  Your own: {typed('sandbox', 'up')}")
     if folder is not None:

@@ -58,7 +58,7 @@ def up(folder: Path, port: int, seed: int, log_level: str, *, detach: bool) -> N
         except AlreadyRunning as error:
             fail(str(error), code=FOUND)
         except (NotStarted, OSError) as error:
-            fail(f"{COULD_NOT_START} {error}")
+            fail(f"{COULD_NOT_START} {error}", has_lines=True)
     if not is_whole:
         fail("The sandbox is down; it did not stay whole, see above.", code=FOUND)
     tell("The sandbox is down.")
