@@ -9,7 +9,7 @@ from bus.core.errors import ConfigurationError, Problem
 from bus.edge.key_store import read_secret
 from bus.kit.contract import Adapter
 from bus.kit.manifest import MANIFEST_NAME, Manifest, load_adapter, read_manifest, settings_problems
-from bus.kit.yaml_document import path_text, read_yaml
+from bus.kit.yaml_document import problem_in_file
 
 FILE_SUFFIX = "_file"
 
@@ -103,9 +103,4 @@ def _secret_name(manifest: Manifest, key: str) -> str | None:
 
 def _problem(settings_file: Path, manifest: Manifest, key: str, message: str) -> Problem:
     path = ("agencies", manifest.id, key) if key else ("agencies", manifest.id)
-    try:
-        # Read again for the line; problems are rare, and the settings were read without lines.
-        document = read_yaml(settings_file.read_bytes(), file=str(settings_file))
-    except (OSError, ConfigurationError):
-        return Problem(str(settings_file), path_text(path), message)
-    return document.problem(path, message)
+    return problem_in_file(settings_file, path, message)

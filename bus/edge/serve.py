@@ -15,10 +15,11 @@ from typing import Any
 
 import uvicorn
 
-from bus.core.errors import ConfigurationError, Problem
+from bus.core.errors import ConfigurationError
 from bus.edge.http_protocol import SeeingProtocol
 from bus.edge.hub_settings import ListenAddress
 from bus.edge.memory import settle_memory
+from bus.kit.yaml_document import problem_in_file
 
 BACKLOG_CONNECTIONS = 2048
 """Connections that may wait to be accepted."""
@@ -37,9 +38,10 @@ def listen(address: ListenAddress, file: Path, *, key: str = "listen") -> socket
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG_CONNECTIONS)
     except OSError as error:
-        reason = error.strerror or str(error)
+        # Python tells the address once more behind the system's own words.
+        reason = (error.strerror or str(error)).partition(" (while attempting")[0]
         message = f"cannot listen on {host} port {port}: {reason}"
-        raise ConfigurationError([Problem(str(file), key, message)]) from error
+        raise ConfigurationError([problem_in_file(file, (key,), message)]) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import yaml
 
@@ -59,6 +60,15 @@ class YamlDocument:
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
+
+
+def problem_in_file(file: Path, path: KeyPath, message: str) -> Problem:
+    """A problem with what was read from a file before, without lines: it is read again for them."""
+    try:
+        document = read_yaml(file.read_bytes(), file=str(file))
+    except (OSError, ConfigurationError):
+        return Problem(str(file), path_text(path), message)
+    return document.problem(path, message)
 
 
 def path_text(path: KeyPath) -> str:

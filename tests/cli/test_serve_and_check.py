@@ -80,7 +80,10 @@ def test_an_address_in_use_is_bad_configuration(sandbox: Path, prepared: Prepare
     prepared.hub_settings.write_text(text)
     result = lienthong_process("serve", "--settings", prepared.hub_settings)
     assert result.returncode == 2
-    assert f"cannot listen on 127.0.0.1 port {port}" in result.stderr.decode()
+    place = f"{prepared.hub_settings}:{text[: text.index('listen:')].count(chr(10)) + 1}: listen"
+    assert result.stderr.decode() == (
+        f"{place}: cannot listen on 127.0.0.1 port {port}: Address already in use\n"
+    )
 
 
 def test_a_log_that_another_hub_holds_is_3(sandbox: Path, prepared: PreparedNation) -> None:
