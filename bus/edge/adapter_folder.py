@@ -52,7 +52,8 @@ def read_adapter_settings(
     """An adapter's settings: what hub.yaml gives, with secrets read from their files.
 
     For a setting `K` that the manifest calls secret, hub.yaml may give `K_file` instead of `K`.
-    A value whose key ends in `_file` is a path; a relative one starts from hub.yaml's folder.
+    A value that the manifest calls a path, or whose key ends in `_file`, is one; a relative one
+    starts from hub.yaml's folder. What the manifest calls a path must be there.
     Raises ConfigurationError with every problem.
     """
     base = settings_file.parent
@@ -61,7 +62,10 @@ def read_adapter_settings(
     for key, value in given.items():
         name = _secret_name(manifest, key)
         if name is None:
-            settings[key] = str(base / value) if key.endswith(FILE_SUFFIX) else value
+            settings[key] = str(base / value) if _is_path(manifest, key) else value
+            if _must_be_there(manifest, key) and not (base / value).exists():
+                message = f"there is no file or folder {base / value}"
+                problems.append(_problem(settings_file, manifest, key, message))
         elif name in given:
             message = f"expected {name} or {key}, not both"
             problems.append(_problem(settings_file, manifest, key, message))
@@ -91,6 +95,14 @@ def open_adapter(manifest: Manifest, given: Mapping[str, str], *, settings_file:
         return _problem(settings_file, manifest, named, message)
 
     return load_adapter(manifest, settings, blame=blame)
+
+
+def _is_path(manifest: Manifest, key: str) -> bool:
+    return key.endswith(FILE_SUFFIX) or _must_be_there(manifest, key)
+
+
+def _must_be_there(manifest: Manifest, key: str) -> bool:
+    return key in manifest.settings and manifest.settings[key].is_path
 
 
 def _secret_name(manifest: Manifest, key: str) -> str | None:

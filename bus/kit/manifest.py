@@ -42,6 +42,8 @@ class SettingRule:
     is_required: bool
     is_secret: bool
     description: str
+    is_path: bool = False
+    """Whether it names a file or folder that must be there; the adapter gets its whole path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,9 @@ class SettingRuleForm(SettingsForm):
     """true when it must be kept out of hub.yaml and of every display."""
     description: SettingText
     """What it means, in one sentence."""
+    path: bool = False
+    """true when it names a file or folder that is there before the hub starts; a relative one
+    begins at the folder of hub.yaml."""
 
 
 class ManifestServiceForm(SettingsForm):
@@ -140,7 +145,7 @@ def read_manifest(folder: Path) -> Manifest:
             for service in form.services
         ),
         settings={
-            key: SettingRule(key, rule.required, rule.secret, rule.description)
+            key: SettingRule(key, rule.required, rule.secret, rule.description, rule.path)
             for key, rule in form.settings.items()
         },
     )

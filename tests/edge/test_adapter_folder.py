@@ -214,3 +214,24 @@ def test_a_mistake_of_the_adapter_is_not_the_operators(tmp_path: Path) -> None:
     assert refused(tmp_path, secret="broken").startswith(
         "picky_agency/manifest.yaml: class: the adapter cannot be made: KeyError"
     )
+
+
+def test_a_path_starts_at_the_folder_of_hub_yaml_and_must_lead_somewhere(tmp_path: Path) -> None:
+    declared = (
+        MANIFEST + "  database: {{required: true, secret: false, path: true, description: d}}\n"
+    )
+    (tmp_path / "agencies").mkdir()
+    add_adapter(tmp_path / "agencies", "with_path", manifest=declared)
+    manifest = read_adapter_folder(tmp_path / "agencies", {"with_path"})["with_path"]
+    hub_yaml = tmp_path / "etc" / "hub.yaml"
+    (tmp_path / "etc" / "data").mkdir(parents=True)
+    (tmp_path / "etc" / "data" / "people.db").touch()
+    given = {rule.key: "x" for rule in manifest.settings.values()}
+
+    for path in ("data/people.db", "data", str(tmp_path / "etc" / "data" / "people.db")):
+        read = read_adapter_settings(manifest, {**given, "database": path}, settings_file=hub_yaml)
+        assert Path(read["database"]) == tmp_path / "etc" / path
+    for path in ("people.db", str(tmp_path / "none.db")):
+        assert problems_of(manifest, {**given, "database": path}, hub_yaml) == [
+            f"agencies.with_path.database: there is no file or folder {tmp_path / 'etc' / path}"
+        ]

@@ -70,6 +70,11 @@ def wss4j_classes() -> str:
     return java_classes(JOIN / "wss4j" / "pom.xml", sorted(sources), "wss4j")
 
 
+def cxf_classes() -> str:
+    """The class path of the example for CXF."""
+    return java_classes(JOIN / "cxf" / "pom.xml", [JOIN / "cxf" / "CxfClient.java"], "cxf")
+
+
 def npm_soap_modules() -> Path:
     return node_modules(JOIN / "npm-soap" / "package.json", "npm-soap")
 
@@ -92,6 +97,7 @@ def fastapi_xroad_soap_python() -> Path:
 
 ENVIRONMENTS: tuple[Callable[[], object], ...] = (
     wss4j_classes,
+    cxf_classes,
     npm_soap_modules,
     zeep_python,
     pyxroad_python,

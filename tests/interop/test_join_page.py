@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from foreign_stacks import (
+    cxf_classes,
     npm_soap_modules,
     pyxroad_python,
     suds_python,
@@ -35,6 +36,11 @@ def npm_soap() -> dict[str, str]:
 def wss4j() -> dict[str, str]:
     program("java")
     return {"CLASSPATH": wss4j_classes()}
+
+
+def cxf() -> dict[str, str]:
+    program("java")
+    return {"CLASSPATH": cxf_classes()}
 
 
 def with_python(python: Path) -> dict[str, str]:
@@ -68,6 +74,7 @@ STACKS: dict[str, Callable[[], dict[str, str]]] = {
     "suds": suds,
     "PHP": php,
     "SOAP::Lite": dict,
+    "CXF": cxf,
 }
 """What each section needs, by its heading."""
 
