@@ -76,7 +76,7 @@ def measure_exchanges(plan: ExchangePlan, tell: Tell) -> ExchangeFigures:
         tell(f"filling the log with {plan.prefill_entries:,} entries")
         fill_log(_open_log(settings), plan.prefill_entries)
     bytes_before = folder_bytes(settings.log.folder)
-    with request_signer(_rsa_client(prepared)) as requests:
+    with request_signer(rsa_client(prepared)) as requests:
         with ExitStack() as programs:
             contenders = _start(plan, prepared, settings, programs)
             request_bytes = _warm_up(contenders, requests, plan, tell)
@@ -175,7 +175,7 @@ def _open_log(settings: HubSettings) -> HubLog:
     return open_log(settings_of_log.folder, key=key, guard=settings_of_log.guard)
 
 
-def _rsa_client(prepared: PreparedNation) -> Client:
+def rsa_client(prepared: PreparedNation) -> Client:
     """A client that may ask and signs with RSA: the key that most agencies have."""
     nation = read_nation(prepared.routes)
     service = ServiceId.parse(SERVICE)

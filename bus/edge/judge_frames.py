@@ -62,11 +62,18 @@ def make_board() -> int:
 class FrameProtocol(asyncio.Protocol):
     """Cuts what arrives into frames."""
 
-    def __init__(self, take: Callable[[memoryview], None], lose: Callable[[], None]) -> None:
-        """`take` gets each frame's content, which lives as long as the call; `lose` is told of the
-        connection's end, or of a frame that is longer than any."""
+    def __init__(
+        self,
+        take: Callable[[memoryview], None],
+        *,
+        when_broken: Callable[[], None],
+        when_ended: Callable[[], None],
+    ) -> None:
+        """`take` gets each frame's content, which lives as long as the call. The others are told
+        of a frame that is longer than any, and of the connection's end."""
         self._take = take
-        self._lose = lose
+        self._when_broken = when_broken
+        self._when_ended = when_ended
         self._buffer = bytearray()
 
     def data_received(self, data: bytes) -> None:
@@ -74,8 +81,8 @@ class FrameProtocol(asyncio.Protocol):
         while len(self._buffer) >= LENGTH.size:
             (length,) = LENGTH.unpack_from(self._buffer)
             if length > FRAME_BYTES_MAX:
-                self._lose()
                 self._buffer.clear()
+                self._when_broken()
                 return
             end = LENGTH.size + length
             if len(self._buffer) < end:
@@ -85,4 +92,4 @@ class FrameProtocol(asyncio.Protocol):
             del self._buffer[:end]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lose()
+        self._when_ended()

@@ -392,7 +392,9 @@ class Lane:
             at_failure.pop_all()
         ours.setblocking(False)  # noqa: FBT003 - the socket's own interface
         protocol = FrameProtocol(
-            partial(self._take, process), lambda: self._lose(process, Loss.ENDED)
+            partial(self._take, process),
+            when_broken=partial(self._lose, process, Loss.BROKEN_FRAME),
+            when_ended=partial(self._lose, process, Loss.ENDED),
         )
         loop = asyncio.get_running_loop()
         process.transport, _ = await loop.create_connection(lambda: protocol, sock=ours)

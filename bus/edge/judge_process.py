@@ -20,8 +20,8 @@ from bus.protocols.soap_xroad.judging import Decision
 from signing.attachments import Attachment
 
 SMALL_BYTES_MAX = 64 * 1024
-"""A larger message is judged in the process for large ones, and never by the hub itself, unless it
-comes with attachments or the hub has no processes."""
+"""A larger message is judged in the process for large ones, and never by the hub itself before
+that, unless the hub has no processes."""
 SMALL = LaneBounds(
     name="small",
     processor_seconds_max=5.0,
@@ -111,12 +111,15 @@ class Judges:
     ) -> Decision:
         """The decision about a request. For any bytes: a decision."""
         size = len(raw)
-        is_small = size <= SMALL_BYTES_MAX
-        if self.was_started and not attachments:
-            lane = self._small if is_small else self._large
+        if self.was_started:
+            lane = self._small if size <= SMALL_BYTES_MAX else self._large
             if lane.has_room(size):
-                return await lane.judge(raw, now)
-            if not is_small:
+                decision = await lane.judge(raw, now)
+                if not attachments or _harms_a_judge(decision):
+                    return decision
+                # It was judged without what lies beside it, and harmed nobody: the rest is here,
+                # where that can be read.
+            elif size > SMALL_BYTES_MAX:
                 return _unavailable(f"no room for {size} bytes, the process is {lane.state}")
         # What lies beside a message is read, too, before its sender is proved.
         whole = size + sum(one.bytes_count for one in attachments)
@@ -181,11 +184,18 @@ class _Way:
     through: Lane | JudgeThread
 
 
+def _harms_a_judge(decision: Decision) -> bool:
+    """Whether a decision is what judging came to, and not what the message leads to."""
+    return isinstance(decision, Refusal) and isinstance(
+        decision.error, TooCostly | JudgingUnavailable
+    )
+
+
 def _is_judged(probe: asyncio.Future[Decision]) -> bool:
     """Whether a probe was refused for what it is."""
     decision = probe.result()
-    ours = (HubInternal, JudgingUnavailable, TooCostly)
-    return isinstance(decision, Refusal) and not isinstance(decision.error, ours)
+    is_refused = isinstance(decision, Refusal) and not isinstance(decision.error, HubInternal)
+    return is_refused and not _harms_a_judge(decision)
 
 
 def _unavailable(why: str) -> Refusal:

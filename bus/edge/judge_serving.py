@@ -20,7 +20,7 @@ from io import BufferedReader
 from bus.core.errors import LogCorrupt
 from bus.core.pipeline import Rules
 from bus.edge.judge_frames import LENGTH, Board, framed
-from bus.edge.memory import settle_memory
+from bus.edge.memory import give_back_memory, settle_memory
 from bus.edge.past_rules import restore_rules
 from bus.edge.renewed_threads import READ_BYTES_MAX
 from bus.protocols.soap_xroad.judging import Decision, decisions_to_bytes, tasks_from_bytes
@@ -30,6 +30,8 @@ DECISIONS_TOGETHER = 16
 ALONE_BYTES = 16 * 1024
 """A larger message is judged when no decision about another waits to be sent, and its own is sent
 at once: it may be the one that ends the process."""
+LARGE_BYTES = 1024 * 1024
+"""After a message of more bytes, memory is given back: its tree had many times as many."""
 MEMORY_BYTES_MAX = 1024 * 1024 * 1024
 """Most memory that a judging process may fill (RLIMIT_DATA). The tree of the largest message takes
 a third of it."""
@@ -84,10 +86,12 @@ def serve_judging(
             rules.digest,
         )
         served.send([])
-        is_more = True
-        while is_more:
+        largest: int | None = 0
+        while largest is not None:
+            if largest > LARGE_BYTES:
+                give_back_memory()
             with ThreadPoolExecutor(1) as thread:
-                is_more = thread.submit(_serve_a_while, served).result()
+                largest = thread.submit(_serve_a_while, served).result()
 
 
 def rules_to_bytes(rules: Rules, texts: tuple[bytes, ...]) -> bytes:
@@ -111,13 +115,16 @@ def _read_rules(requests: BufferedReader) -> Rules | None:
     return restore_rules(digest, read_text)
 
 
-def _serve_a_while(served: _Served) -> bool:
-    """Serve until a thread has read enough (see `bus.edge.renewed_threads`); false: input ended."""
-    read_bytes = 0
+def _serve_a_while(served: _Served) -> int | None:
+    """Serve until a thread has read enough (see `bus.edge.renewed_threads`).
+
+    Gives the size of the largest message, in bytes; None: the input ended.
+    """
+    read_bytes = largest = 0
     while read_bytes < READ_BYTES_MAX:
         content = _read_frame(served.requests)
         if content is None:
-            return False
+            return None
         decided: list[tuple[int, Decision]] = []
         for number, now, raw in tasks_from_bytes(content):
             is_alone = len(raw) > ALONE_BYTES
@@ -131,13 +138,16 @@ def _serve_a_while(served: _Served) -> bool:
             decided.append((number, decision))
             # All of it, also of what passed: names may stand where no schema looks.
             read_bytes += len(raw)
+            largest = max(largest, len(raw))
             if is_alone or len(decided) >= DECISIONS_TOGETHER:
                 served.send(decided)
                 decided = []
             del decision  # what it holds may be a whole tree
+            if len(raw) > LARGE_BYTES:
+                give_back_memory()
         if decided:
             served.send(decided)
-    return True
+    return largest
 
 
 def _read_frame(requests: BufferedReader) -> bytes | None:

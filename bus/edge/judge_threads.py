@@ -1,6 +1,7 @@
 """Judge requests in the hub itself, beside its event loop.
 
-Messages with attachments always are: of these, much is read that a signature covers.
+Messages with attachments are: much of these is read, which a signature covers. Where there are
+processes, such a message was judged there before, without what lies beside it.
 """
 
 from __future__ import annotations

@@ -178,6 +178,7 @@ def opened(
     *,
     shows_precise_faults: bool = True,
     revocation: RevocationSettings | None = None,
+    judge_process: bool = False,
     **changes: Any,
 ) -> Iterator[OpenHub]:
     """A hub over a log in `folder`; `changes` are other settings of hub.yaml."""
@@ -192,7 +193,9 @@ def opened(
     agency, clock = ScriptedAgency(), SetClock()
     adapters = {"population": agency, "business_registry": agency}
     with asyncio.Runner() as loop:
-        hub = loop.run(open_hub(settings, adapters=adapters, clock=clock))
+        hub = loop.run(
+            open_hub(settings, adapters=adapters, judge_process=judge_process, clock=clock)
+        )
         try:
             yield OpenHub(loop, RunningHub(nation, hub, HttpDoor(hub), agency, clock, log.folder))
         finally:

@@ -21,6 +21,7 @@ from bus.edge.judge_process import LARGE, SMALL, SMALL_BYTES_MAX, Judges
 from bus.hub import JUDGE_MODULE
 from bus.protocols.soap_xroad.judging import Decision, Judged
 from bus.rules import read_rules
+from tests.attachments import attachment
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub import hostile_judge
 from tests.hub.hostile_judge import order
@@ -300,6 +301,24 @@ def test_a_process_that_works_is_not_lost_however_long_that_takes(
                 await until(lambda: judges.process_id)
             [lost] = [one for one in logs if one["event"] == "judge.lost"]
             assert lost["exit_code"] == -signal.SIGPROF  # by its own bound, not by ours
+
+    told(story)
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_message_with_attachments_harms_the_process_and_never_the_hub(
+    nation: SmallNation,
+) -> None:
+    beside = (attachment(b"x" * 100),)
+
+    async def story() -> None:
+        async with judging(nation, hostile_judge.MODULE) as judges:
+            for what, size in (("burn-in-c", 0), ("burn-in-c", LARGE_BYTES), ("die", 0)):
+                raw = order(what, bytes_count=size)
+                assert code(await judges.judge(raw, NOW, beside)) == TOO_COSTLY
+            await until(lambda: judges.process_id)
+            decision = await judges.judge(b"not XML", NOW, beside)
+            assert code(decision) == "envelope.not-well-formed"
 
     told(story)
 
