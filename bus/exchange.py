@@ -440,17 +440,12 @@ def _unavailable(error: KeyUnavailable) -> errors.SigningUnavailable:
 def signed_parts(answer: Answer) -> tuple[AttachmentPart, ...]:
     """What is signed of an answer's attachments, which are read.
 
-    Raises AdapterBroken (one is not what it says), AnswerInvalid (one of XML cannot be read).
+    Raises AdapterBroken: one is not what it says.
     """
-    try:
-        # What is signed, recorded and sent must be one and the same content.
-        if not all(is_whole(one) for one in answer.attachments):
-            raise errors.AdapterBroken("the content of an attachment is not what it says")
-        return tuple(signed_part(one) for one in answer.attachments)
-    except errors.AdapterBroken:
-        raise
-    except errors.BusError as error:
-        raise errors.AnswerInvalid("an attachment of an XML type cannot be read") from error
+    # What is signed, recorded and sent must be one and the same content.
+    if not all(is_whole(one) for one in answer.attachments):
+        raise errors.AdapterBroken("the content of an attachment is not what it says")
+    return tuple(signed_part(one, covers_comments=False) for one in answer.attachments)
 
 
 def _is_left_open(taken: AlreadyTaken) -> bool:

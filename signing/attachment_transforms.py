@@ -2,12 +2,17 @@
 
 Source: WS-Security SOAP Messages with Attachments Profile 1.1.1 §5.4. XML is canonicalised
 exclusively, text has its lines end with CRLF, everything else is taken as it is.
+
+A digest of the very bytes covers more than one of their canonical form, which leaves out comments
+and how something is written. It is taken for every type: a document may be broken XML, or have a
+stylesheet, and whoever hands it in signs it all the same.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from lxml import etree
 
@@ -28,9 +33,29 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 def content_digest(attachment: Attachment, algorithm: str, read_xml: ReadXml) -> bytes:
     """The digest of the content alone (Attachment-Content-Signature-Transform)."""
-    if _is_plain(attachment) and algorithm in attachment.digests:
-        return attachment.digests[algorithm]
+    if _is_plain(attachment):
+        return _digest_as_it_is(attachment, algorithm)
     return digest_pieces(_content(attachment, read_xml), algorithm)
+
+
+def content_digests(attachment: Attachment, algorithm: str, read_xml: ReadXml) -> Iterator[bytes]:
+    """Each digest by which the content alone may be signed: as it is first, then as transformed."""
+    yield _digest_as_it_is(attachment, algorithm)
+    if not _is_plain(attachment):
+        yield content_digest(attachment, algorithm, read_xml)
+
+
+def complete_digests(attachment: Attachment, algorithm: str, read_xml: ReadXml) -> Iterator[bytes]:
+    """The same of headers and content. Raises SignatureMalformed."""
+    headers = canonical_headers(attachment.headers)
+    yield digest_pieces(chain((headers,), attachment.chunks()), algorithm)
+    if not _is_plain(attachment):
+        yield complete_digest(attachment, algorithm, read_xml)
+
+
+def is_xml(attachment: Attachment) -> bool:
+    """Whether it is of a type whose canonical form is signed."""
+    return _XML_TYPE.match(attachment.media_type.strip().lower()) is not None
 
 
 def complete_digest(attachment: Attachment, algorithm: str, read_xml: ReadXml) -> bytes:
@@ -39,6 +64,11 @@ def complete_digest(attachment: Attachment, algorithm: str, read_xml: ReadXml) -
     Raises SignatureMalformed.
     """
     return digest_pieces(_complete(attachment, read_xml), algorithm)
+
+
+def _digest_as_it_is(attachment: Attachment, algorithm: str) -> bytes:
+    known = attachment.digests.get(algorithm)
+    return known if known is not None else digest_pieces(attachment.chunks(), algorithm)
 
 
 def _complete(attachment: Attachment, read_xml: ReadXml) -> Iterator[bytes]:

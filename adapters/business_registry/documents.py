@@ -88,7 +88,7 @@ def _answer(taken: list[Mapping[str, str]]) -> Answer:
     root = etree.Element(f"{{{_NAMESPACE}}}{SERVICE}Response", nsmap={"dk": _NAMESPACE})
     etree.SubElement(root, f"{{{_NAMESPACE}}}SoTiepNhan").text = taken[-1].get("SoTiepNhan", "")
     for facts in taken:
-        document = etree.SubElement(root, f"{{{_NAMESPACE}}}TaiLieu")
+        document = etree.SubElement(root, f"{{{_NAMESPACE}}}TaiLieuDaNhan")
         for name in ("Ten", "SoByte", "SHA256"):
             etree.SubElement(document, f"{{{_NAMESPACE}}}{name}").text = facts.get(name, "")
     etree.SubElement(root, f"{{{_NAMESPACE}}}BienNhan").text = f"cid:{RECEIPT_ID}"

@@ -23,6 +23,17 @@ class AttachmentReferenceInvalid(BusError):
     detail_is_ours = True
 
 
+class AttachmentXmlInvalid(BusError):
+    code = "attachment.xml"
+    blame = Blame.SENDER
+    recovery = Recovery.NEVER
+    public_reason = (
+        "An attachment of an XML type cannot be checked in canonical form: sign its bytes as they "
+        "are, or send it as application/octet-stream."
+    )
+    xroad = "Client.InvalidMessage"
+
+
 class SpoolUnavailable(BusError):
     code = "attachment.spool-unavailable"
     blame = Blame.HUB

@@ -3,8 +3,13 @@
 The checks, in order (XOP = XML-binary Optimized Packaging 1.0, AP = WS-I Attachments Profile 1.0):
 
  (1) A service takes attachments only if its rule says so: how many, how large, of which types.
- (2) xop:Include stands alone in its element, and its href is a cid: URL. XOP §3.1, §5.
- (3) What an Include or a swaRef names stands beside the envelope. XOP §5, AP §4.4.
+ (2) xop:Include stands alone in its element, which holds base64 by its schema, and its href is a
+     cid: URL. XOP §3.1, §5.
+ (3) What an Include or a swaRef names stands beside the envelope. XOP §5, AP §4.4. A text is a
+     swaRef if its schema says that it is a URI, and not by its look.
+
+What an Include brings has the type that its element's schema gives it: MTOM calls it
+application/octet-stream where nobody says more, and so it may come.
 
 An attachment that nothing names is taken: SOAP with Attachments §3 allows it. That each attachment
 is signed was proved before (bus.core.verification).
@@ -13,7 +18,7 @@ is signed was proved before (bus.core.verification).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from urllib.parse import unquote_to_bytes
@@ -25,12 +30,14 @@ from bus.core.envelope import Envelope
 from bus.core.errors import AttachmentNotAllowed, AttachmentReferenceInvalid
 from bus.core.limits import Limits
 from bus.core.nation import AttachmentRule
+from bus.core.schema_kinds import Kind
 from signing.attachments import Attachment
 from signing.policy import DIGEST_SHA256
 
 XOP_INCLUDE = "{http://www.w3.org/2004/08/xop/include}Include"
 _DIGEST_TAG = b"lienthong.vn/message-with-attachments/v1\n"
 """Keeps the digest from being taken for that of anything else."""
+OCTETS = "application/octet-stream"
 _CID = "cid:"
 _STANDS_FOR_CONTENT = "AA=="
 """One byte in base64: what a schema sees where the content of an attachment belongs."""
@@ -64,8 +71,15 @@ def beside(
     return lambda raw, limits: with_attachments(parse(raw, limits), attachments)
 
 
-def require_allowed(rule: AttachmentRule | None, attachments: Sequence[Attachment]) -> None:
-    """Hold attachments to the rule of a service. Raises AttachmentNotAllowed."""
+def require_allowed(
+    rule: AttachmentRule | None,
+    attachments: Sequence[Attachment],
+    included: Collection[str] = (),
+) -> None:
+    """Hold attachments to the rule of a service. Raises AttachmentNotAllowed.
+
+    `included` are the Content-IDs that an xop:Include names.
+    """
     # (1)
     if not attachments:
         return
@@ -75,16 +89,37 @@ def require_allowed(rule: AttachmentRule | None, attachments: Sequence[Attachmen
         raise AttachmentNotAllowed(public_detail=f"it takes {rule.count_max} at most")
     for one in attachments:
         media_type = one.media_type.partition(";")[0].strip().lower()
-        if rule.types and media_type not in rule.types:
+        is_content = media_type == OCTETS and one.content_id in included
+        if rule.types and media_type not in rule.types and not is_content:
             raise AttachmentNotAllowed(public_detail=f"it takes {', '.join(sorted(rule.types))}")
         if one.bytes_count > rule.bytes_max:
             raise AttachmentNotAllowed(public_detail=f"it takes {rule.bytes_max} bytes at most")
 
 
-def check_references(payload: etree._Element, attachments: Collection[Attachment]) -> None:
-    """Look at every Include and swaRef of a payload. Raises AttachmentReferenceInvalid."""
+def included_ids(payload: etree._Element) -> frozenset[str]:
+    """The Content-IDs that an xop:Include of a payload names."""
+    return frozenset(_content_id(one.get("href", "")) for one in payload.iter(XOP_INCLUDE))
+
+
+def check_references(
+    payload: etree._Element,
+    attachments: Collection[Attachment],
+    kinds: Mapping[str, frozenset[Kind]],
+) -> None:
+    """Look at every Include and swaRef of a payload, whose schema says which elements hold such.
+
+    Raises AttachmentReferenceInvalid.
+    """
     known = {one.content_id for one in attachments}
-    for url in _references(payload):
+    for element, url in _references(payload):
+        kind = Kind.REFERENCE if element.tag != XOP_INCLUDE else Kind.BYTES
+        holder = element.getparent() if kind is Kind.BYTES else element
+        is_of_kind = holder is not None and kind in kinds.get(str(holder.tag), ())
+        if kind is Kind.REFERENCE and not is_of_kind:
+            continue  # a text that looks like one
+        # (2)
+        if not is_of_kind:
+            raise AttachmentReferenceInvalid(public_detail="xop:Include stands for no base64")
         # (3)
         if _content_id(url) not in known:
             raise AttachmentReferenceInvalid(public_detail="a reference names no attachment")
@@ -97,7 +132,7 @@ def attachment_named(
 
     None: it names none, and its content stands in it.
     """
-    urls = list(_references(holder))
+    urls = [url for _, url in _references(holder)]
     if len(urls) != 1:
         return None
     return next((one for one in attachments if one.content_id == _content_id(urls[0])), None)
@@ -120,14 +155,15 @@ def for_schema(payload: etree._Element) -> etree._Element:
     return copy
 
 
-def _references(payload: etree._Element) -> Iterator[str]:
+def _references(payload: etree._Element) -> Iterator[tuple[etree._Element, str]]:
+    """Each Include, and each element whose text looks like a swaRef; with its URL."""
     for element in payload.iter(etree.Element):
         if element.tag == XOP_INCLUDE:
-            yield _include_url(element, payload)
+            yield element, _include_url(element, payload)
             continue
         text = (element.text or "").strip()
         if not len(element) and text[: len(_CID)].lower() == _CID:
-            yield text
+            yield element, text
 
 
 def _include_url(include: etree._Element, payload: etree._Element) -> str:

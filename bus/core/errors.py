@@ -9,6 +9,7 @@ from __future__ import annotations
 from bus.core.attachment_errors import (
     AttachmentNotAllowed,
     AttachmentReferenceInvalid,
+    AttachmentXmlInvalid,
     SpoolUnavailable,
 )
 from bus.core.configuration_errors import (
@@ -126,6 +127,7 @@ __all__ = [
     "AnswerSignerUnknown",
     "AttachmentNotAllowed",
     "AttachmentReferenceInvalid",
+    "AttachmentXmlInvalid",
     "Blame",
     "BodyInconsistent",
     "BodyInvalid",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bus.core.envelope import Envelope
 from bus.core.errors import BusError, DeliveryInterrupted
 from bus.core.log_entries import Event, Pseudonyms, build_leaf
 from bus.core.pipeline import Refusal
@@ -51,7 +52,7 @@ def received_leaf(
         client=str(envelope.client),
         service=str(message.valid.authorised.service.id),
         message=pseudonyms.of(envelope.message_id, time),
-        case=pseudonyms.of(envelope.issue, time) if envelope.issue else None,
+        case=_case(envelope, pseudonyms, time),
         signer=verified.certificate_digest,
         signature=verified.signature_digest,
         config=rules_digest,
@@ -82,7 +83,7 @@ def refused_leaf(
         client=str(envelope.client) if envelope else None,
         service=str(envelope.service) if envelope else None,
         message=pseudonyms.of(envelope.message_id, time) if envelope else None,
-        case=pseudonyms.of(envelope.issue, time) if envelope and envelope.issue else None,
+        case=_case(envelope, pseudonyms, time) if envelope else None,
         signer=verified.certificate_digest if verified else None,
         signature=verified.signature_digest if verified else None,
         config=rules_digest,
@@ -154,3 +155,10 @@ def interrupted_leaf(received_index: int, time: datetime) -> bytes:
     return build_leaf(
         Event.OUTCOME, time, continues=received_index, verdict=DeliveryInterrupted.code
     )
+
+
+def _case(envelope: Envelope, pseudonyms: Pseudonyms, time: datetime) -> str | None:
+    """The case, by its pseudonym; line ends around it, as pretty-printers give to texts, make no
+    other case of it."""
+    issue = envelope.issue if envelope.issue.isprintable() else envelope.issue.strip()
+    return pseudonyms.of(issue, time) if issue else None

@@ -15,11 +15,12 @@ from typing import Protocol
 from lxml import etree
 
 from bus.core import errors
-from bus.core.attachments import check_references, for_schema, require_allowed
+from bus.core.attachments import check_references, for_schema, included_ids, require_allowed
 from bus.core.authorisation import AuthorisedMessage
 from bus.core.identifiers import ServiceId
 from bus.core.metaservices import NAMESPACE, is_metaservice
 from bus.core.nation import Service
+from bus.core.schema_kinds import Kind
 from bus.core.value_prefixes import (
     XSI_MARK,
     CanonicalElement,
@@ -59,6 +60,8 @@ class PayloadSchema(Protocol):
     """Target namespace of request and answer element."""
     digest: bytes
     """SHA-256 of the schema's text."""
+    kinds: Mapping[str, frozenset[Kind]]
+    """Which elements hold bytes or references, by tag."""
     has_qnames: bool
     """Whether a value, other than xsi:type, may be an xs:QName or xs:NOTATION."""
 
@@ -77,6 +80,7 @@ class _OpenSchema:
 
     namespace: str
     digest: bytes = b""
+    kinds: Mapping[str, frozenset[Kind]] = field(default_factory=dict)
     has_qnames: bool = False
 
     def is_only_type(self, namespace: str, local_name: str) -> bool:
@@ -115,8 +119,8 @@ def validate(
     _require_name(payload, schema, authorised.service.id.service_code, errors.PayloadInvalid)
     attachments = authorised.verified.attachments
     if attachments or authorised.service.attachments is not None:
-        require_allowed(authorised.service.attachments, attachments)
-        check_references(payload, attachments)
+        require_allowed(authorised.service.attachments, attachments, included_ids(payload))
+        check_references(payload, attachments, schema.kinds)
         payload = for_schema(payload)
     mistake = schema.mistake(payload)
     if mistake is not None:
@@ -144,8 +148,8 @@ def validate_answer(
     _require_name(answer, valid.schema, f"{service.id.service_code}Response", errors.AnswerInvalid)
     if attachments or service.answer_attachments is not None:
         try:
-            require_allowed(service.answer_attachments, attachments)
-            check_references(answer, attachments)
+            require_allowed(service.answer_attachments, attachments, included_ids(answer))
+            check_references(answer, attachments, valid.schema.kinds)
         except errors.BusError as error:
             raise errors.AnswerInvalid(public_detail=str(error)) from error
         answer = for_schema(answer)

@@ -134,7 +134,12 @@ def _verified_signature(
         return nation.policy_of(member, now)
 
     def read_xml(attachment: Attachment) -> etree._Element:
-        return _xml_attachment(attachment, nation.limits)
+        try:
+            return _xml_attachment(attachment, nation.limits)
+        except errors.BusError as error:
+            number = envelope.attachments.index(attachment) + 1
+            told = f"attachment {number}: {error.public_detail}"
+            raise errors.AttachmentXmlInvalid(public_detail=told) from error
 
     try:
         return verify_signature(
@@ -153,12 +158,12 @@ def _verified_signature(
 def _xml_attachment(attachment: Attachment, limits: Limits) -> etree._Element:
     """The root of an attachment whose canonical form is signed. SwA Profile 1.1.1 §5.4.2."""
     if attachment.bytes_count > limits.envelope_bytes_max:
-        raise errors.TooLarge(public_detail="an attachment of XML is larger than an envelope")
+        raise errors.TooLarge(public_detail="it is larger than an envelope")
     raw = b"".join(attachment.chunks())
     if b"<!--" in raw:
         # Whoever reads the attachment would see what the canonical form, and so the signature,
         # leaves out.
-        raise errors.CoverageInsufficient("an attachment of XML holds a comment: nobody signed it")
+        raise errors.ForbiddenXml(public_detail="it holds a comment, which nobody signed")
     return parse_xml(raw, bytes_max=limits.envelope_bytes_max)
 
 

@@ -17,7 +17,7 @@ from bus.edge.http_body import (
     read_multipart,
     send_related,
 )
-from bus.edge.http_head import check_head, soap_action_of_head, version_of_head
+from bus.edge.http_head import check_head, require_utf8, soap_action_of_head, version_of_head
 from bus.kit.multipart import WholeMessage
 from bus.kit.spool import Spool
 from bus.protocols.mime.write import RelatedMessage
@@ -139,9 +139,11 @@ class HttpDoor:
         related = multipart_type(scope["headers"])
         check_head(scope, is_multipart=related is not None)
         if related is not None:
-            return await read_multipart(
+            message = await read_multipart(
                 receive, related, hub.limits, hub.spool, held, hub.kept_bytes_max
             )
+            require_utf8(message.soap_head.content_type)
+            return message
         return await read_body(receive, hub.limits, held)
 
     def _answer(

@@ -37,13 +37,18 @@ def check_head(scope: Scope, *, is_any_charset: bool = False, is_multipart: bool
     _refuse_two_readings(scope["headers"], headers)
     if not is_multipart:
         content_type = _content_type(headers.get(b"content-type", b""))
-        charset = content_type.parameter("charset").lower()
         if content_type.media_type not in _VERSIONS:
             raise errors.ContentTypeInvalid
-        if charset not in _CHARSETS and not is_any_charset:
-            raise errors.ContentTypeInvalid(public_detail="a signed request is written in UTF-8")
+        if not is_any_charset:
+            require_utf8(content_type)
     if not _SOAP_ACTION.match(headers.get(b"soapaction", b"")):
         raise errors.SoapActionInvalid
+
+
+def require_utf8(content_type: ContentType) -> None:
+    """Raises ContentTypeInvalid: XML that is signed is read in UTF-8 only."""
+    if content_type.parameter("charset").lower() not in _CHARSETS:
+        raise errors.ContentTypeInvalid(public_detail="a signed request is written in UTF-8")
 
 
 def _refuse_two_readings(lines: list[tuple[bytes, bytes]], headers: dict[bytes, bytes]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lxml import etree
 
 from bus.core.errors import BusError, ConfigurationError, Problem
+from bus.core.schema_kinds import kinds_of
 from bus.core.validation import SchemaMistake, line_of
 from bus.core.xml import parse_xml
 
@@ -60,6 +61,7 @@ class CompiledSchema:
         self._lock = threading.Lock()
         """Guards both validators: each keeps the mistakes of its last run in itself."""
         self.namespace = self.root.get("targetNamespace", "")
+        self.kinds = kinds_of(self.root)
         self.has_qnames = _QNAME.search(self.text) is not None
         """Also where a comment speaks of them: more is then looked at, and nothing taken amiss."""
         self._types = frozenset(

@@ -65,7 +65,8 @@ class Query:
     idempotency_key: str
     """The same for every attempt at the same message: hand it on where the agency takes one."""
     user_id: str
-    """The officer in whose name is asked; empty if the message names none."""
+    """The officer in whose name is asked; empty if the message names none. Any text, as it was
+    sent, as is `issue`: of several lines, too, so that no HTTP header can take it as it stands."""
     issue: str
     """The case that the question belongs to; empty if the message names none."""
     purpose: str

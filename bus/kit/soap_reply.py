@@ -172,7 +172,7 @@ def _root(reply: AgencyReply) -> etree._Element | None:
         raw = to_utf8(reply.body, charset[1] if charset else "")
         return parse_xml(raw, bytes_max=len(raw))
     except errors.ContentTypeInvalid as error:
-        raise errors.AnswerContentTypeInvalid("a charset that is not taken") from error
+        raise errors.AnswerContentTypeInvalid(public_detail=error.public_detail) from error
     except (errors.NotWellFormed, errors.ForbiddenXml):
         return None
 

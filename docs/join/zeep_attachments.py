@@ -84,7 +84,7 @@ def main() -> int:
         print(f"{code}: {fault.message}", file=sys.stderr)
         return 1
     told = answer.root.body  # an answer with attachments is a MessagePack around the usual one
-    for document in told.TaiLieu:
+    for document in told.TaiLieuDaNhan:
         print(f"{document.SoByte} bytes taken: {document.Ten}")
     receipt = answer.get_by_content_id(f"<{told.BienNhan.removeprefix('cid:')}>")
     print(receipt.content.decode())

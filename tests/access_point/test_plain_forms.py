@@ -159,3 +159,60 @@ def test_faults_of_our_own_keep_soap_1_2(point: RunningAccessPoint) -> None:
 
     assert {f"{{{SOAP12}}}Envelope"} == {read(one.body).tag for one in (by_head, by_start)}
     assert by_head.headers["content-type"] == SOAP_1_2
+
+
+# --- attachments of XML --------------------------------------------------------------------------
+
+XML_DOCUMENTS = {
+    "plain": b"<a/>",
+    "stylesheet": b'<?xml version="1.0"?><?xml-stylesheet href="a.xsl"?><a/>',
+    "UTF-16": '<?xml version="1.0" encoding="UTF-16"?><a/>'.encode("utf-16"),
+    "comment": b"<!-- made by X --><a/>",
+    "document type": b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
+    "empty": b"",
+    "broken": b"<a",
+    "relative namespace": b'<a xmlns="rel"/>',
+    "deep": b"<a>" * 2000 + b"</a>" * 2000,
+}
+
+
+@pytest.mark.parametrize("media_type", ["text/xml", "application/xml", "image/svg+xml"])
+@pytest.mark.parametrize("kind", XML_DOCUMENTS)
+def test_a_document_of_xml_is_carried_as_it_is_both_ways(
+    point: RunningAccessPoint, hub: ServedHub, kind: str, media_type: str
+) -> None:
+    content = XML_DOCUMENTS[kind]
+    seen: list[bytes] = []
+
+    def answer_with_the_same(query: Query) -> Answer:
+        seen.append(b"".join(query.attachments[0].chunks()))
+        return Answer(payload(ANSWER), query.attachments)
+
+    hub.agency.script = answer_with_the_same
+    one = attachment_of_bytes(content, content_id="xml-1", media_type=media_type)
+    name = f"xml-{kind}-{media_type}".replace(" ", "-").replace("/", "-")
+    message = write_related(plain_request(name), [one])
+
+    reply = point.post(b"".join(message), content_type=message.content_type)
+
+    assert seen == [content], reply.body
+    assert reply.status == 200
+    boundary = reply.body[: reply.body.index(b"\r\n")]
+    assert content == reply.body.split(boundary)[2].partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "iso-8859-1"])
+def test_the_soap_part_beside_attachments_may_have_any_charset_that_is_taken(
+    point: RunningAccessPoint, hub: ServedHub, codec: str
+) -> None:
+    one = attachment_of_bytes(b"1", content_id="a-1", media_type="text/plain")
+    charset = codec.replace("16-", "16")
+    soap = plain_request(f"charset-{codec}").decode()
+    soap = soap.replace("Vũ Thị Hương", "An")
+    message = write_related(soap.encode(codec), [one])
+    whole = b"".join(message).replace(b'charset="UTF-8"', f'charset="{charset}"'.encode(), 1)
+
+    reply = point.post(whole, content_type=message.content_type)
+
+    assert reply.status == 200, reply.body
+    assert len(hub.agency.asked) == 1

@@ -88,5 +88,5 @@ def test_a_document_is_sent_again_when_its_token_has_ended(
     answer = submit(registry, payload)
 
     content = b"".join(DOCUMENTS[0].chunks())
-    told = answer.element.findtext(f"{{{NAMESPACE}}}TaiLieu/{{{NAMESPACE}}}SHA256")
+    told = answer.element.findtext(f"{{{NAMESPACE}}}TaiLieuDaNhan/{{{NAMESPACE}}}SHA256")
     assert told == hashlib.sha256(content).hexdigest()

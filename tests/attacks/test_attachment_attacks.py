@@ -116,13 +116,13 @@ CHANGES: dict[str, tuple[Callable[[Attachments], Attachments], str]] = {
     ),
     "XML with a comment": (
         lambda all_: (*all_[:2], xml(b"<a b='1'>c<!-- d --></a>")),
-        "signature.coverage",
+        "attachment.xml",
     ),
     "XML with a document type": (
         lambda all_: (*all_[:2], xml(b"<!DOCTYPE a><a b='1'>c</a>")),
-        "envelope.forbidden-xml",
+        "attachment.xml",
     ),
-    "XML that is none": (lambda all_: (*all_[:2], xml(b"<a")), "envelope.not-well-formed"),
+    "XML that is none": (lambda all_: (*all_[:2], xml(b"<a")), "attachment.xml"),
 }
 
 

@@ -21,6 +21,7 @@ from bus.core.attachments import (
     beside,
     check_references,
     for_schema,
+    included_ids,
     message_digest,
     require_allowed,
 )
@@ -34,6 +35,7 @@ from bus.core.errors import (
 )
 from bus.core.limits import Limits
 from bus.core.nation import AttachmentRule
+from bus.core.schema_kinds import Kind
 from bus.core.validation import validate, validate_answer
 from bus.core.verification import BODY, VerifiedEnvelope
 from bus.core.xml import parse_xml
@@ -43,6 +45,7 @@ from signing.canonical import canonicalise
 from tests.attachments import attachment
 from tests.nation import ANSWER, LOOKUP, NOW, SmallNation, payload, request
 
+KINDS = {"b": frozenset({Kind.BYTES, Kind.REFERENCE})}
 XOP = "http://www.w3.org/2004/08/xop/include"
 
 
@@ -128,7 +131,7 @@ def test_what_a_rule_allows_passes() -> None:
     ],
 )
 def test_a_reference_that_names_an_attachment_is_taken(text: str) -> None:
-    check_references(element(text), [attachment()])
+    check_references(element(text), [attachment()], KINDS)
 
 
 @pytest.mark.parametrize(
@@ -149,13 +152,37 @@ def test_a_reference_that_names_an_attachment_is_taken(text: str) -> None:
 )
 def test_a_reference_to_nothing_or_in_the_wrong_form_is_refused(text: str) -> None:
     with pytest.raises(AttachmentReferenceInvalid):
-        check_references(element(text), [attachment()])
+        check_references(element(text), [attachment()], KINDS)
+
+
+@pytest.mark.parametrize("text", ["cid:nothing", "CID: 12/2026", "cid:", "cid:a@x", "Cid:%"])
+def test_a_text_that_looks_like_a_reference_is_a_text(text: str) -> None:
+    for kinds in ({}, {"b": frozenset({Kind.BYTES})}):
+        check_references(element(f"<b>{text}</b>"), [attachment()], kinds)
+
+
+@pytest.mark.parametrize("kinds", [{}, {"b": frozenset({Kind.REFERENCE})}])
+def test_an_include_stands_for_base64_only(kinds: dict[str, frozenset[Kind]]) -> None:
+    with pytest.raises(AttachmentReferenceInvalid, match="stands for no base64"):
+        check_references(element('<b><x:Include href="cid:a@x"/></b>'), [attachment()], kinds)
+
+
+def test_what_an_include_brings_may_be_called_octets() -> None:
+    rule = AttachmentRule(2, 10, frozenset({"application/pdf"}))
+    octets = attachment(media_type="Application/Octet-Stream; x=y")
+
+    require_allowed(rule, [octets], included_ids(element('<b><x:Include href="cid:a%40x"/></b>')))
+    for included in (frozenset(), frozenset({"b@x"})):
+        with pytest.raises(AttachmentNotAllowed):
+            require_allowed(rule, [octets], included)
+    with pytest.raises(AttachmentNotAllowed):
+        require_allowed(rule, [attachment(media_type="text/html")], {"a@x"})
 
 
 def test_an_include_cannot_be_the_payload_itself() -> None:
     raw = f'<x:Include xmlns:x="{XOP}" href="cid:a@x"/>'.encode()
     with pytest.raises(AttachmentReferenceInvalid):
-        check_references(parse_xml(raw, bytes_max=len(raw)), [attachment()])
+        check_references(parse_xml(raw, bytes_max=len(raw)), [attachment()], KINDS)
 
 
 def test_a_schema_sees_base64_where_an_include_stands_and_the_payload_stays() -> None:

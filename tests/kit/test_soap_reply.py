@@ -76,6 +76,26 @@ def test_an_answer_in_latin_1_is_read_by_the_charset_of_its_content_type() -> No
     assert reply.payload.text == "Nguyên"
 
 
+@pytest.mark.parametrize(
+    ("charset", "codec"),
+    [
+        ("ISO-8859-1", "utf-8-sig"),
+        ("utf-16le", "utf-16-le"),
+        ("utf-16be", "utf-16-be"),
+        ("utf-8", "utf-16"),
+        ("", "utf-16-le"),
+    ],
+)
+def test_an_answer_is_read_by_its_mark_and_in_every_form_of_utf_16(
+    charset: str, codec: str
+) -> None:
+    body = soap("<a>Đà Nẵng</a>").decode().encode(codec)
+
+    reply = read_reply(AgencyReply(200, body, f"text/xml; charset={charset}"))
+
+    assert reply.payload.text == "Đà Nẵng"
+
+
 def test_an_answer_that_declares_its_charset_alone_is_read_by_it() -> None:
     body = b'<?xml version="1.0" encoding="iso-8859-1"?>' + soap("<a>ê</a>").decode().encode(
         "iso-8859-1"

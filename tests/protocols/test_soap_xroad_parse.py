@@ -13,6 +13,7 @@ from bus.core.envelope import Envelope, SoapVersion
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.limits import Limits
 from bus.protocols.soap_xroad.parse import parse
+from bus.protocols.soap_xroad.read_identifiers import FREE_TEXT_CHARACTERS_MAX
 from signing.names import SOAP12
 from tests.envelopes import block, body, security, with_header
 from tests.nation import CLIENT, LOOKUP, SmallNation, request
@@ -230,15 +231,11 @@ DEFECTS: dict[str, tuple[tuple[bytes, bytes], type[errors.BusError], str]] = {
         "1 to 128 characters",
     ),
     "a message id of two lines": ((b">m-1<", b">m\n1<"), errors.HeaderInvalid, "on one line"),
-    "an escape sequence in a user id": (
-        (b">VN0117<", b">VN&#x9b;31m<"),
-        errors.HeaderInvalid,
-        "printable",
-    ),
+    "an element in a user id": ((b">VN0117<", b">VN<b/>17<"), errors.HeaderInvalid, "text of"),
     "a user id without end": (
-        (b">VN0117<", b">" + b"V" * 257 + b"<"),
+        (b">VN0117<", b">" + b"V" * (FREE_TEXT_CHARACTERS_MAX + 1) + b"<"),
         errors.HeaderInvalid,
-        "at most 256",
+        "at most 1024",
     ),
     "another protocol": ((b">4.0<", b">3.1<"), errors.ProtocolVersionInvalid, "4.0"),
     "an empty Body": (

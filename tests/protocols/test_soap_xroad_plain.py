@@ -28,6 +28,7 @@ from bus.protocols.soap_xroad.plain import (
     sign_plain,
     to_utf8,
 )
+from bus.protocols.soap_xroad.read_identifiers import FREE_TEXT_CHARACTERS_MAX
 from bus.protocols.soap_xroad.relocate import relocate_wsdl
 from bus.protocols.soap_xroad.write import SigningTime
 from signing.canonical import canonicalise
@@ -72,6 +73,21 @@ def tree(raw: bytes) -> etree._Element:
         ("windows-1252", "windows-1252", ""),
         ("utf-16", "utf-16", "UTF-16"),
         ("", "utf-16", "UTF-16"),
+        # A mark decides before the Content-Type. RFC 7303 §3.
+        ("ISO-8859-1", "utf-8-sig", ""),
+        ("windows-1252", "utf-8-sig", "ISO-8859-1"),
+        ("utf-8", "utf-16", "UTF-16"),
+        ("koi8-r", "utf-16", ""),
+        ("utf-16le", "utf-16", ""),
+        ("utf-16be", "utf-16", "UTF-16"),
+        # Without one, the name or the first letter tells the order of bytes.
+        ("utf-16le", "utf-16-le", ""),
+        ("UTF-16BE", "utf-16-be", "UTF-16"),
+        ("utf-16", "utf-16-le", ""),
+        ("utf-16", "utf-16-be", ""),
+        ("", "utf-16-le", "UTF-16"),
+        ("", "utf-16-be", ""),
+        (" utf-8 ", "utf-8", ""),
     ],
 )
 def test_the_charset_is_that_of_the_content_type_and_then_that_of_the_text(
@@ -93,6 +109,26 @@ def test_bytes_in_utf_8_stay_as_they_are() -> None:
     raw = codecs.BOM_UTF8 + plain_request(declaration='<?xml version="1.0" encoding="utf-8"?>')
 
     assert raw == to_utf8(raw, "utf-8")
+
+
+def test_a_text_in_utf_16_without_mark_and_letter_is_none() -> None:
+    with pytest.raises(errors.NotWellFormed):
+        to_utf8(b"\x00", "utf-16")
+
+
+def test_lines_and_tabs_of_free_texts_are_signed_and_repeated_as_they_were_sent(
+    nation: SmallNation,
+) -> None:
+    for text in ("H41\n2026\t1", " a ", "x" * FREE_TEXT_CHARACTERS_MAX, "&#xD;&lt;&#x85;31m\u009b"):
+        meant = text.replace("&#xD;", "\r").replace("&lt;", "<").replace("&#x85;", "\x85")
+
+        request = read(plain_request(user_id=text))
+
+        assert request.envelope.user_id == meant
+        signed = sign_plain(request, nation.signers[CLIENT], SigningTime(NOW))
+        assert parse(signed, LIMITS).user_id == meant
+        answer = plain_answer(request, payload(ANSWER))
+        assert payload(answer).findtext(f".//{{{XROAD}}}userId") == meant
 
 
 def test_a_charset_that_nobody_uses_is_refused() -> None:

@@ -13,8 +13,9 @@ from lxml import etree
 import schemas
 from bus.core.envelope import SoapVersion
 from bus.core.identifiers import ServiceId
-from bus.core.nation import Service
+from bus.core.nation import AttachmentRule, Service
 from bus.edge.payload_schemas import read_schema
+from bus.protocols.soap_xroad.read_identifiers import FREE_TEXT_CHARACTERS_MAX
 from bus.protocols.soap_xroad.wsdl import write_wsdl
 from tests.nation import LOOKUP, SmallNation
 
@@ -118,3 +119,50 @@ def test_a_description_has_one_port_of_the_version_that_is_asked_for(
 
     (port,) = service.ports.values()
     assert type(port.binding).__name__ == "Soap12Binding"
+
+
+# --- attachments and texts -----------------------------------------------------------------------
+
+HAND_IN = "nopTaiLieu"
+EXPECTED = "{http://www.w3.org/2005/05/xmlmime}expectedContentTypes"
+
+
+@pytest.mark.parametrize(
+    ("rule", "answers", "expected"),
+    [
+        (
+            AttachmentRule(1, 1, frozenset({"text/xml", "image/png"})),
+            None,
+            "application/octet-stream, image/png, text/xml",
+        ),
+        (AttachmentRule(1, 1), None, "*/*"),
+        (None, AttachmentRule(1, 1), None),
+        (None, None, None),
+    ],
+)
+def test_bytes_name_the_types_in_which_they_may_come_beside(
+    services: Mapping[ServiceId, Service],
+    rule: AttachmentRule | None,
+    answers: AttachmentRule | None,
+    expected: str | None,
+) -> None:
+    service = next(one for one in services.values() if one.id.service_code == HAND_IN)
+
+    raw = described(replace(service, attachments=rule, answer_attachments=answers))
+
+    root = etree.fromstring(raw)
+    (content,) = [one for one in root.iter("{*}element") if one.get("name") == "NoiDung"]
+    assert content.get(EXPECTED) == expected
+    assert [one.get("name") for one in root.iter("{*}element") if one.get(EXPECTED)] == (
+        ["NoiDung"] if expected else []
+    )
+    assert (b"xmlns:xmime=" in raw) == (expected is not None)
+
+
+def test_the_bound_of_free_texts_is_told(services: Mapping[ServiceId, Service]) -> None:
+    root = etree.fromstring(described(services[LOOKUP]))
+
+    (bound,) = root.iterfind(".//{*}simpleType[@name='FreeText']/{*}restriction/{*}maxLength")
+    assert bound.get("value") == str(FREE_TEXT_CHARACTERS_MAX)
+    texts = {one.get("name"): one.get("type") for one in root.iter("{*}element")}
+    assert (texts["userId"], texts["issue"]) == ("xrd:FreeText", "xrd:FreeText")

@@ -57,7 +57,6 @@ logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 _CONTENT_ID = re.compile(r"[!-;=?-~]+\Z")
 """Visible ASCII without angle brackets."""
-_CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii"})
 _ONCE = frozenset({"content-type", "content-id", TRANSFER_ENCODING, "content-location"})
 _HEADER_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*\Z")
 
@@ -240,8 +239,6 @@ class MultipartReader:
         # (4)
         if head.content_type.media_type not in ROOT_TYPES:
             raise ContentTypeInvalid(public_detail="the first part is no SOAP message")
-        if head.content_type.parameter("charset").lower() not in _CHARSETS:
-            raise ContentTypeInvalid(public_detail="the SOAP part is not in UTF-8")
         # (1)
         if self._start and self._start != head.content_id:
             raise MimeInvalid(public_detail="start does not name the first part")

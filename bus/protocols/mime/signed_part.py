@@ -4,20 +4,44 @@ from __future__ import annotations
 
 from lxml import etree
 
+from bus.core.errors import BusError
 from bus.core.xml import parse_xml
-from signing.attachment_transforms import content_digest
+from signing.attachment_transforms import content_digest, content_digests, is_xml
 from signing.attachments import Attachment
+from signing.errors import SignatureMalformed
 from signing.policy import DIGEST_SHA256
 from signing.sign import AttachmentPart
 
 XML_BYTES_MAX = 10 * 1024 * 1024
 """Largest attachment of an XML type: it is canonicalised in memory. SwA Profile 1.1.1 §5.4.4."""
 
+_COMMENT = b"<!--"
 
-def signed_part(attachment: Attachment) -> AttachmentPart:
-    """What is signed of an attachment; it may read it. Raises a BusError: an XML one is broken."""
-    digest = content_digest(attachment, DIGEST_SHA256, read_xml_attachment)
-    return AttachmentPart(attachment.content_id, digest)
+
+def signed_part(attachment: Attachment, *, covers_comments: bool = True) -> AttachmentPart:
+    """What is signed of an attachment; it may read it.
+
+    Of XML the canonical form, as every stack checks it; of what has none, and with
+    `covers_comments` of what would lose its comments in it, the bytes as they are.
+    """
+    read, digest = read_xml_attachment, DIGEST_SHA256
+    as_it_is = next(content_digests(attachment, digest, read))
+    if covers_comments and is_xml(attachment) and _holds_comment(attachment):
+        return AttachmentPart(attachment.content_id, as_it_is)
+    try:
+        return AttachmentPart(attachment.content_id, content_digest(attachment, digest, read))
+    except (BusError, SignatureMalformed):
+        return AttachmentPart(attachment.content_id, as_it_is)
+
+
+def _holds_comment(attachment: Attachment) -> bool:
+    before = b""
+    for chunk in attachment.chunks():
+        before += chunk
+        if _COMMENT in before:
+            return True
+        before = before[1 - len(_COMMENT) :]
+    return False
 
 
 def read_xml_attachment(attachment: Attachment) -> etree._Element:

@@ -34,6 +34,7 @@ from bus.protocols.soap_xroad.names import SoapNames
 from bus.protocols.soap_xroad.read_identifiers import (
     at,
     read_client,
+    read_free_text,
     read_security_server,
     read_service,
     read_text,
@@ -194,7 +195,7 @@ def _protocol_version(block: etree._Element) -> str:
 
 def _optional_text(blocks: dict[str, etree._Element], tag: str) -> str:
     block = blocks.get(tag)
-    return "" if block is None else read_text(block)
+    return "" if block is None else read_free_text(block)
 
 
 def _read_payload(body: etree._Element, service: ServiceId) -> etree._Element:

@@ -43,9 +43,18 @@ _CODECS = {
     "latin1": "iso-8859-1",
     "windows-1252": "windows-1252",
     "utf-16": "utf-16",
+    "utf-16le": "utf-16-le",
+    "utf-16be": "utf-16-be",
 }
 """Charsets in which a plain request may come; the signed one is always written in UTF-8."""
-_UTF16_STARTS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Byte order marks, and what they say."""
+_UTF16_STARTS = {b"<\x00": "utf-16le", b"\x00<": "utf-16be"}
+"""How a text in UTF-16 begins that has no mark."""
 _DECLARATION = re.compile(r"\A\ufeff?\s*<\?xml\s[^>]*\?>")
 _DECLARED_ENCODING = re.compile(rb"""\A<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._\-]+)["']""")
 _MUST_UNDERSTAND = tuple(f"{{{version}}}mustUnderstand" for version in SoapVersion)
@@ -91,12 +100,12 @@ def read_plain(
 
 
 def to_utf8(raw: bytes, charset: str) -> bytes:
-    """The bytes of an XML text in UTF-8. The charset of the Content-Type decides, before what the
-    text says of itself. RFC 7303 §3.
+    """The bytes of an XML text in UTF-8. A byte order mark decides, then the charset of the
+    Content-Type, then what the text says of itself. RFC 7303 §3.
 
     Raises ContentTypeInvalid (a charset that is not taken), NotWellFormed (bytes outside it).
     """
-    codec = _CODECS.get((charset or _own_charset(raw)).lower())
+    codec = _CODECS.get(_charset(raw, charset.strip().lower()))
     if codec is None:
         raise errors.ContentTypeInvalid(
             public_detail=f"the charset must be one of {', '.join(sorted(_CODECS))}"
@@ -114,12 +123,16 @@ def to_utf8(raw: bytes, charset: str) -> bytes:
     return _DECLARATION.sub("", text, count=1).encode()
 
 
-def _own_charset(raw: bytes) -> str:
-    """What a text says of its own charset. XML 1.0 Appendix F."""
-    if raw.startswith(_UTF16_STARTS):
-        return "utf-16"
+def _charset(raw: bytes, stated: str) -> str:
+    marked = next((name for mark, name in _MARKS.items() if raw.startswith(mark)), "")
+    if marked:
+        return marked
+    if stated and stated != "utf-16":
+        return stated
+    # Without a mark, UTF-16 shows its order of bytes by its first letter. XML 1.0 Appendix F.
+    unmarked = _UTF16_STARTS.get(raw[:2])
     declared = _DECLARED_ENCODING.match(raw)
-    return declared[1].decode("ascii") if declared else "utf-8"
+    return unmarked or stated or (declared[1].decode("ascii").lower() if declared else "utf-8")
 
 
 def sign_plain(

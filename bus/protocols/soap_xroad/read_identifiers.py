@@ -19,6 +19,8 @@ from bus.core.identifiers import (
 from bus.protocols.soap_xroad import names
 
 _TEXT_CHARACTERS_MAX = 256
+FREE_TEXT_CHARACTERS_MAX = 1024
+"""Longest userId and issue; the descriptions of services say so, too."""
 _BLANKS = " \t\r\n"
 _IDENTIFIERS = f"{{{names.IDENTIFIERS}"
 
@@ -126,6 +128,17 @@ def read_text(element: etree._Element) -> str:
         raise errors.HeaderInvalid(
             public_detail=f"{at(element)}: expected at most {_TEXT_CHARACTERS_MAX} "
             "printable characters on one line"
+        )
+    return text
+
+
+def read_free_text(element: etree._Element) -> str:
+    """The text of userId or issue, just as it was sent: it may have lines, and is never shown."""
+    text = element.text or ""
+    if len(element) or len(text) > FREE_TEXT_CHARACTERS_MAX:
+        raise errors.HeaderInvalid(
+            public_detail=f"{at(element)}: expected text of at most {FREE_TEXT_CHARACTERS_MAX} "
+            "characters"
         )
     return text
 

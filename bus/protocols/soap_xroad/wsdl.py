@@ -1,18 +1,23 @@
 """Describe a service to SOAP clients: WSDL 1.1, document/literal wrapped, X-Road header parts.
 
 Sources: WSDL 1.1 §3; WSDL 1.1 Binding Extension for SOAP 1.2; X-Road Message Protocol 4.0 §3
-(xrd:title and xrd:version in the description). The schemas stand inside, so that a client needs
-nothing else. A description has one port: clients that know SOAP 1.1 only would stumble over two.
+(xrd:title and xrd:version in the description); Describing Media Content of Binary Data in XML §2.2
+(xmime:expectedContentTypes at bytes that may come beside the envelope). The schemas stand inside,
+so that a client needs nothing else. A description has one port: clients that know SOAP 1.1 only
+would stumble over two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 from lxml import etree
 
+from bus.core.attachments import OCTETS
 from bus.core.envelope import SoapVersion
 from bus.core.nation import Service
+from bus.core.schema_kinds import Kind, declared_below, kind_of
 from bus.protocols.soap_xroad import names
 
 _WSDL = "http://schemas.xmlsoap.org/wsdl/"
@@ -21,6 +26,9 @@ _BINDINGS = {
     SoapVersion.SOAP_1_2: "http://schemas.xmlsoap.org/wsdl/soap12/",
 }
 _XSD = "http://www.w3.org/2001/XMLSchema"
+_XMIME = "http://www.w3.org/2005/05/xmlmime"
+_EXPECTED = f"{{{_XMIME}}}expectedContentTypes"
+etree.register_namespace("xmime", _XMIME)
 _NO_TYPES = b"<wsdl:types/>"
 _HEADER_PARTS = ("client", "service", "userId", "id", "issue", "protocolVersion")
 """Clients send the ones that they have; required are client, service, id, protocolVersion."""
@@ -53,9 +61,24 @@ def write_wsdl(
     etree.indent(root)
     # As text: a tree that takes in another drops prefixes that it thinks it has already, and the
     # schemas name their types by them.
-    types = b"\n".join(_text(one) for one in (*header_schemas, schema))
+    types = b"\n".join(_text(one) for one in (*header_schemas, _with_media_types(schema, service)))
     whole = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
     return whole.replace(_NO_TYPES, b"<wsdl:types>\n" + types + b"\n</wsdl:types>", 1)
+
+
+def _with_media_types(schema: etree._Element, service: Service) -> etree._Element:
+    """The schema, with the types of attachments at the elements that take bytes."""
+    code, told = service.id.service_code, deepcopy(schema)
+    for name, rule in (
+        (code, service.attachments),
+        (f"{code}Response", service.answer_attachments),
+    ):
+        for element in declared_below(name, told) if rule is not None else ():
+            if rule is not None and kind_of(element, told) is Kind.BYTES:
+                types = {*rule.types, OCTETS} if rule.types else {"*/*"}
+                types |= set(filter(None, element.get(_EXPECTED, "").split(", ")))
+                element.set(_EXPECTED, ", ".join(sorted(types)))
+    return told
 
 
 def _text(schema: etree._Element) -> bytes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
-from bus.core.errors import NotWellFormed, TooLarge
 from bus.protocols.mime.signed_part import XML_BYTES_MAX, signed_part
 from signing.sign import AttachmentPart
 from tests.attachments import attachment
@@ -28,11 +28,31 @@ def test_the_digest_is_that_of_the_transformed_content(
     assert part == AttachmentPart("i", hashlib.sha256(signed).digest())
 
 
-@pytest.mark.parametrize(
-    ("content", "error"), [(b"<a>", NotWellFormed), (bytes(XML_BYTES_MAX + 2), TooLarge)]
-)
-def test_xml_that_cannot_be_read_is_not_signed(
-    content: bytes, error: type[NotWellFormed | TooLarge]
-) -> None:
-    with pytest.raises(error):
-        signed_part(attachment(content, "i", "application/xml"))
+UNREADABLE = [
+    b"<a>",
+    b"",
+    b"<!DOCTYPE a><a/>",
+    b'<?xml version="1.0"?><?xml-stylesheet href="a.xsl"?><a/>',
+    '<?xml version="1.0" encoding="UTF-16"?><a/>'.encode("utf-16"),
+    b'<a xmlns="rel"/>',
+    bytes(XML_BYTES_MAX + 2),
+]
+
+
+@pytest.mark.parametrize("media_type", ["application/xml", "text/xml", "image/svg+xml"])
+@pytest.mark.parametrize("content", UNREADABLE)
+def test_xml_without_canonical_form_is_signed_by_its_bytes(content: bytes, media_type: str) -> None:
+    for covers_comments in (True, False):
+        part = signed_part(attachment(content, "i", media_type), covers_comments=covers_comments)
+
+        assert part == AttachmentPart("i", hashlib.sha256(content).digest())
+
+
+def test_a_comment_is_covered_where_nobody_else_checks_the_signature() -> None:
+    for content in (b"<!-- made by X --><a/>", b"<a><!----></a>"):
+        one = attachment(content, "i", "text/xml")
+        pieces = replace(one, chunks=lambda content=content: (bytes([b]) for b in content))
+
+        assert hashlib.sha256(content).digest() == signed_part(pieces).digest
+        canonical = signed_part(pieces, covers_comments=False).digest
+        assert canonical == hashlib.sha256(b"<a></a>").digest()
