@@ -27,6 +27,7 @@ class AttachmentXmlInvalid(BusError):
     code = "attachment.xml"
     blame = Blame.SENDER
     recovery = Recovery.NEVER
+    detail_is_ours = True
     public_reason = (
         "An attachment of an XML type cannot be checked in canonical form: sign its bytes as they "
         "are, or send it as application/octet-stream."

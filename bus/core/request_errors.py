@@ -29,6 +29,7 @@ class NoCanonicalForm(BusError):
     code = "envelope.no-canonical-form"
     blame = Blame.SENDER
     recovery = Recovery.NEVER
+    detail_has_line = True
     public_reason = (
         "The request cannot be signed: a namespace around its content is relative or no URI, or "
         "its values use too many prefixes."
