@@ -49,6 +49,8 @@ def canonicalise(element: etree._Element, by: Canonicalisation = EXCLUSIVE) -> b
         return _octets(element)
     if DEFAULT_NAMESPACE in by.prefixes:
         _know_default_namespace()
+        # In a copy, which this thread makes: another one may have read the message.
+        element = twin(element)
     return _octets(element, inclusive_ns_prefixes=list(by.prefixes))
 
 
