@@ -95,14 +95,8 @@ def test_the_default_namespace_is_kept_on_every_thread() -> None:
 
     with ThreadPoolExecutor(max_workers=1) as threads:
         found = threads.submit(canonical, DEFAULT, "{urn:p}b", ("#default",)).result()
-    raw = DEFAULT.encode()
-    with ThreadPoolExecutor(max_workers=1) as threads:
-        elsewhere = threads.submit(lambda: parse_xml(raw, bytes_max=len(raw))).result()
 
     assert kept == found
-    # Whoever answers signs what another thread read.
-    by = Canonicalisation(names.EXCLUSIVE_C14N, ("#default",))
-    assert kept == canonicalise(elsewhere[0], by).decode()
 
 
 # --- Canonical XML 1.0 ---------------------------------------------------------------------------
