@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -82,7 +83,7 @@ def show(
     _check_choice(chosen, is_range=bool(first) or last is not None)
     if save_to is not None and not payload:
         raise click.UsageError("--save-attachments needs --payload.")
-    folder = path / "log" if (path / "log" / DATABASE).exists() else path
+    folder = path / "log" if os.path.lexists(path / "log" / DATABASE) else path
     keys = folder.absolute().parent / "keys"
     shown, size = 0, 0
     if raw and (as_json or not payload):

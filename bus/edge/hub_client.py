@@ -176,9 +176,9 @@ class HubClient:
 
     def exchange(self, request: bytes, attachments: Attachments = ()) -> VerifiedAnswer:
         """Send a signed request and verify what comes back; raises as `call`."""
-        _read_own(request, attachments)
+        envelope = _read_own(request, attachments)
         reply = self._send(request, attachments)
-        return self._verify(request, attachments, reply.body, reply.attachments)
+        return self._verify(envelope, reply.body, reply.attachments)
 
     def send(self, request: bytes) -> bytes:
         """Send bytes and give what comes back, unverified. Raises HubUnreachable."""
@@ -186,7 +186,7 @@ class HubClient:
 
     def verify(self, request: bytes, answer: bytes) -> VerifiedAnswer:
         """Verify an answer to a request. Raises RequestUnfit, FaultReceived, AnswerRejected."""
-        return self._verify(request, (), answer, ())
+        return self._verify(_read_own(request, ()), answer, ())
 
     def _send(self, request: bytes, attachments: Attachments) -> AgencyReply:
         reply = self._post(request, attachments)
@@ -195,13 +195,8 @@ class HubClient:
         return reply
 
     def _verify(
-        self,
-        request: bytes,
-        request_attachments: Attachments,
-        answer: bytes,
-        answer_attachments: Attachments,
+        self, envelope: Envelope, answer: bytes, answer_attachments: Attachments
     ) -> VerifiedAnswer:
-        envelope = _read_own(request, request_attachments)
         verified = verify_answer(answer, envelope, self._known, self._clock(), answer_attachments)
         if isinstance(verified, VerifiedFault):
             raise FaultReceived(verified)

@@ -95,6 +95,7 @@ def test_a_folder_without_a_log_and_keys_that_are_none_could_not_be_checked(
         [copy, "--read-key", no_key],
         [copy, "--read-key", tmp_path / "missing"],
         [copy, "--trust", "nonsense"],
+        [copy, "--trust", "n" * 5000],
         [copy, "--trust", no_key],
     ):
         result = lienthong("log", "verify", *arguments)
