@@ -107,6 +107,8 @@ class Hub:
         self.body_room = parts.body_room
         self.limits: Limits = parts.ruled.rules.nation.limits
         self._rules = parts.ruled.rules
+        self._log = parts.log
+        self._revocation = parts.revocation
         self._exchanges = parts.exchanges
         self._agencies = parts.agencies
         self._clock = parts.clock
