@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -614,5 +615,46 @@ def test_a_hub_that_judges_by_itself_for_a_while_is_no_trouble(
             os.kill(process_id, signal.SIGKILL)
             await until(lambda: judges.process_id is None)
             assert await judges.troubles(NOW) == ()
+
+    told(story)
+
+
+def test_a_system_that_gives_no_process_leaves_the_hub_alone_and_is_asked_again(
+    nation: SmallNation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge_lane, "RESTART_SECONDS", 0.01)
+    reported: list[Exception] = []
+
+    def fail() -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    async def story() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(judge_lane, "make_board", fail)
+            judges = Judges(nation.rules, reported.append)
+            await judges.start(JUDGE_MODULE, read_rules(nation.settings).texts)
+            assert len(await judge_many(judges, nation, 2)) == 2
+            assert judges.judged_beside == 0
+        await until(lambda: judges.process_id)
+        assert len(await judge_many(judges, nation, 2)) == 2
+        assert judges.judged_beside == 2
+        await judges.close()
+
+    told(story)
+    assert {type(error) for error in reported} == {OSError}
+
+
+def test_a_process_that_does_not_end_by_itself_is_ended(
+    nation: SmallNation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge_lane, "STOP_SECONDS_MAX", 0.2)
+
+    async def story() -> None:
+        async with judging(nation) as judges:
+            process_id = judges.process_id
+            assert process_id is not None
+            os.kill(process_id, signal.SIGSTOP)
+            assert os.WIFSTOPPED(os.waitpid(process_id, os.WUNTRACED)[1])
+        await until(lambda: not Path(f"/proc/{process_id}").exists())
 
     told(story)
