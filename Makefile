@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test fast coverage conformance attacks fuzz check bench format clean system foreign
+.PHONY: demo test fast coverage conformance attacks fuzz flood check bench format clean system foreign
 
 demo: $(VENV)/.runtime
 	$(BIN)/lienthong demo
@@ -47,6 +47,11 @@ attacks: $(VENV)/.development
 
 fuzz: $(VENV)/.development
 	$(BIN)/python -m tests.attacks.fuzz --seconds 300
+	$(BIN)/python -m tests.attacks.fuzz_cost --seconds 120
+
+# Two gigabytes of names that never end: what the processes hold must be what they held before.
+flood: $(VENV)/.development
+	$(BIN)/python -m tests.attacks.flood --megabytes 2000
 
 format: $(VENV)/.development
 	$(BIN)/ruff format .

@@ -2,15 +2,16 @@
 
 One pass counts who carries an Id, in any spelling. Where these are no more than the elements that
 likely carry one, all is known. Else one pass for each spelling gathers the texts, and nothing but
-texts: libxml2 compares all with all where paths are united. The bearers are gathered, once, only
-when a signature refers to something that it need not refer to.
+texts: libxml2 compares all with all where paths are united. What a signature refers to beside what
+it need refer to is found by its place among these texts: to make an object of each element that
+carries an Id would cost more than to parse them all.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import cast
 
 from lxml import etree
 
@@ -18,23 +19,17 @@ from signing import names
 from signing.errors import SignatureMalformed
 
 
-def _path(expression: str, *, tells_bearers: bool = False) -> etree.XPath:
+def _path(expression: str) -> etree.XPath:
     namespaces = {"wsu": names.WSU}
-    return etree.XPath(expression, namespaces=namespaces, regexp=False, smart_strings=tells_bearers)
+    return etree.XPath(expression, namespaces=namespaces, regexp=False, smart_strings=False)
 
 
-_STRICT_PATHS = ("descendant-or-self::*/@wsu:Id", "descendant-or-self::*/@xml:id")
-_LOOSE_PATHS = ("descendant-or-self::*/@Id", "descendant-or-self::*/@ID")
-_PATHS = (*_STRICT_PATHS, *_LOOSE_PATHS)
+_STRICT = ("@wsu:Id", "@xml:id")
+_LOOSE = ("@Id", "@ID")
 
-_COUNT = _path(" + ".join(f"count({one})" for one in _PATHS))
-_STRICT_TEXTS = tuple(map(_path, _STRICT_PATHS))
-_LOOSE_TEXTS = tuple(map(_path, _LOOSE_PATHS))
-_BEARERS = tuple(_path(one, tells_bearers=True) for one in _PATHS)
-
-
-def _found(paths: Iterable[etree.XPath], root: etree._Element) -> list[Any]:
-    return [found for path in paths for found in cast(list[Any], path(root))]
+_COUNT = _path(" + ".join(f"count(descendant-or-self::*/{one})" for one in _STRICT + _LOOSE))
+_TEXTS = tuple(_path(f"descendant-or-self::*/{one}") for one in _STRICT + _LOOSE)
+_BEARER = tuple(_path(f"(descendant-or-self::*[{one}])[$place]") for one in _STRICT + _LOOSE)
 
 
 def _by_id(elements: Iterable[etree._Element]) -> dict[str, etree._Element]:
@@ -50,7 +45,7 @@ def _by_id(elements: Iterable[etree._Element]) -> dict[str, etree._Element]:
 class ElementIds:
     """Who carries which Id; an Id that business data repeats can be carried, not referred to."""
 
-    __slots__ = ("_bearers", "_is_complete", "_repeated", "_root")
+    __slots__ = ("_bearers", "_repeated", "_root", "_texts")
 
     def __init__(
         self,
@@ -66,18 +61,19 @@ class ElementIds:
         self._root = root
         self._bearers = _by_id(likely)
         self._repeated: set[str] = set()
+        self._texts: list[list[str]] = []
+        """What is carried, in each spelling in document order; empty: `_bearers` are all."""
         count = _COUNT(root)
         # As many as there are, and each another Id: nobody else carries one.
-        self._is_complete = len(self._bearers) == count
-        if not self._is_complete:
+        if len(self._bearers) != count:
             self._bearers |= _by_id(more())
-            self._is_complete = len(self._bearers) == count
-        if not self._is_complete:
-            self._look_for_repeated()
+            if len(self._bearers) != count:
+                self._look_for_repeated()
 
     def _look_for_repeated(self) -> None:
-        strict: list[str] = _found(_STRICT_TEXTS, self._root)
-        carried = strict + _found(_LOOSE_TEXTS, self._root)
+        self._texts = [cast(list[str], path(self._root)) for path in _TEXTS]
+        strict = [text for texts in self._texts[: len(_STRICT)] for text in texts]
+        carried = [text for texts in self._texts for text in texts]
         if len(set(carried)) == len(carried):
             return
         if len(set(strict)) != len(strict):
@@ -91,8 +87,10 @@ class ElementIds:
         """
         if identifier in self._repeated:
             raise SignatureMalformed("a reference points to an Id that two elements carry")
-        if identifier not in self._bearers and not self._is_complete:
-            for found in _found(_BEARERS, self._root):
-                self._bearers[found] = found.getparent()
-            self._is_complete = True
+        for texts, bearer in zip(self._texts, _BEARER, strict=False):
+            if identifier not in self._bearers and identifier in texts:
+                place = texts.index(identifier) + 1
+                (self._bearers[identifier],) = cast(
+                    list[etree._Element], bearer(self._root, place=place)
+                )
         return self._bearers.get(identifier)

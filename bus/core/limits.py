@@ -11,6 +11,13 @@ class Limits:
 
     envelope_bytes_max: int = 10 * 1024 * 1024
     """Largest request body, in bytes; refused before it is parsed."""
+    nodes_max: int = 520_000
+    """Most elements, attributes and namespace declarations of one message, in all; refused before
+    it is parsed."""
+    attributes_of_element_max: int = 256
+    """Most attributes of one element."""
+    namespaces_in_scope_max: int = 256
+    """Most namespace declarations in scope at one element, its own and those above it."""
     attachments_max: int = 16
     """Most attachments beside one envelope."""
     attachment_bytes_max: int = 100 * 1024 * 1024

@@ -54,6 +54,14 @@ class TooCostly(BusError):
     xroad = "Client.InvalidMessage"
 
 
+class TooComplex(TooLarge):
+    code = "envelope.too-complex"
+    blame = Blame.SENDER
+    recovery = Recovery.NEVER
+    public_reason = "The request has more elements, attributes or namespaces than this hub reads."
+    xroad = "Client.InvalidMessage"
+
+
 class ContentTypeInvalid(BusError):
     code = "envelope.content-type"
     blame = Blame.SENDER

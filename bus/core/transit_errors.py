@@ -206,6 +206,14 @@ class AnswerNotSoap(AnswerInvalid):
     detail_is_ours = True
 
 
+class AnswerTooComplex(AnswerInvalid):
+    code = "delivery.answer-too-complex"
+    blame = Blame.RECIPIENT
+    recovery = Recovery.OPERATOR
+    public_reason = "The agency's answer has more elements or attributes than this hub reads."
+    xroad = "Server.ServerProxy.ServiceFailed.InvalidSoap"
+
+
 class AnswerContentTypeInvalid(AnswerInvalid):
     code = "delivery.answer-content-type"
     blame = Blame.RECIPIENT

@@ -29,7 +29,7 @@ from bus.core.value_prefixes import (
     value_uses,
 )
 from bus.core.verification import BODY
-from bus.core.xml import parse_xml
+from bus.core.xml import parse_again
 from signing.attachments import Attachment
 
 
@@ -144,7 +144,7 @@ def validate_answer(
     except errors.NoCanonicalForm as error:
         raise errors.AnswerInvalid(public_detail=str(error)) from error
     if form.prefixes:
-        answer = parse_xml(form.canonical, bytes_max=len(form.canonical))
+        answer = parse_again(form.canonical)
     _require_name(answer, valid.schema, f"{service.id.service_code}Response", errors.AnswerInvalid)
     if attachments or service.answer_attachments is not None:
         try:
@@ -168,7 +168,7 @@ def _require_signed_bindings(
         uses.setdefault(use.holder, []).append(use)
     if not uses:
         return
-    signed = parse_xml(signed_body, bytes_max=len(signed_body))[0]
+    signed = parse_again(signed_body)[0]
     for holder, as_signed in zip(payload.iter(), signed.iter(), strict=True):
         for use in uses.get(holder, ()):
             is_signed = as_signed.nsmap.get(use.prefix or None) == use.namespace

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 from lxml import etree
 
 from bus.core.errors import NoCanonicalForm
-from bus.core.xml import parse_xml
+from bus.core.xml import parse_again
 from signing.canonical import DEFAULT_NAMESPACE, Canonicalisation, canonicalise
 from signing.errors import SignatureMalformed
 from signing.names import EXCLUSIVE_C14N, SOAP11, SOAP12
@@ -120,7 +120,7 @@ def value_uses(element: etree._Element, *, all_values: bool) -> Iterator[ValueUs
 def alone(element: etree._Element) -> etree._Element:
     """A copy of an element as a document of its own, with every binding that it had around it."""
     raw = etree.tostring(element, encoding="UTF-8", xml_declaration=False, with_tail=False)
-    return parse_xml(raw, bytes_max=len(raw))
+    return parse_again(raw)
 
 
 def _canonical(element: etree._Element) -> bytes:

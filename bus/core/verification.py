@@ -164,7 +164,7 @@ def _xml_attachment(attachment: Attachment, limits: Limits) -> etree._Element:
         # Whoever reads the attachment would see what the canonical form, and so the signature,
         # leaves out.
         raise errors.ForbiddenXml(public_detail="it holds a comment, which nobody signed")
-    return parse_xml(raw, bytes_max=limits.envelope_bytes_max)
+    return parse_xml(raw, bytes_max=limits.envelope_bytes_max, limits=limits)
 
 
 def _member(signature: VerifiedSignature, nation: Nation) -> MemberId:

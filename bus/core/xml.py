@@ -13,6 +13,8 @@ import re
 from lxml import etree
 
 from bus.core.errors import ForbiddenXml, NotWellFormed, TooLarge
+from bus.core.limits import Limits
+from bus.core.xml_shape import check_before_parsing, check_tree, is_surely_plain
 
 _DECLARED_ENCODING = re.compile(rb"""\A<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._\-]+)["']""")
 _UTF8_NAMES = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
@@ -25,6 +27,10 @@ _OTHER_UNICODE_STARTS = (
     b"\x4c\x6f\xa7\x94",  # EBCDIC "<?xm"
 )
 
+
+_DECLARATIONS = (b"<?xml ", codecs.BOM_UTF8 + b"<?xml ", b"<?xml\t", b"<?xml\n", b"<?xml\r")
+_BEFORE_ROOT = re.compile(rb"(?:[^<]|<!--.*?-->|<\?.*?\?>|<![^-])*+", re.DOTALL)
+"""Everything but the start tag of an element; a document type behind one is not well-formed."""
 
 _KINDS: dict[int, str] = {
     code: name for name, code in vars(etree.ErrorTypes).items() if isinstance(code, int)
@@ -52,25 +58,43 @@ def _parser() -> etree.XMLParser:
     )
 
 
-def parse_xml(raw: bytes, *, bytes_max: int) -> etree._Element:
+_DEFAULTS = Limits()
+
+
+def parse_xml(raw: bytes, *, bytes_max: int, limits: Limits = _DEFAULTS) -> etree._Element:
     """Parse bytes from outside into a tree; return its root element.
 
-    Raises TooLarge (more than `bytes_max` bytes), NotWellFormed (with line and column, also for
-    any encoding but UTF-8), ForbiddenXml (document type, entity, processing instruction).
+    Raises TooLarge (more than `bytes_max` bytes), TooComplex (of what `limits` bound, with the line
+    where it stands at one place), NotWellFormed (with line and column, also for any encoding but
+    UTF-8), ForbiddenXml (document type, entity, processing instruction).
     """
     if len(raw) > bytes_max:
         raise TooLarge(public_detail=f"{len(raw)} bytes, at most {bytes_max} are taken")
     _refuse_other_encodings(raw)
+    _refuse_document_type(raw)
+    is_plain = is_surely_plain(raw, limits)
+    if not is_plain:
+        check_before_parsing(raw, limits)
+    root = parse_again(raw)
+    if raw.find(b"?", _declaration_end(raw)) >= 0:
+        _refuse_instructions(root)
+    if not is_plain:
+        check_tree(root, raw, limits)
+    return root
+
+
+def parse_again(raw: bytes) -> etree._Element:
+    """Parse bytes that we wrote ourselves, from a tree that was read within its bounds.
+
+    They may be more than that tree was made of: a canonical form repeats declarations.
+    Raises NotWellFormed.
+    """
     try:
-        root = etree.fromstring(raw, _parser())
+        return etree.fromstring(raw, _parser())
     except etree.XMLSyntaxError as error:
-        if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
-            raise ForbiddenXml(public_detail="a document type is not allowed") from error
         line, column = error.position
         reason = _reason(error)
         raise NotWellFormed(public_detail=f"line {line}, column {column}: {reason}") from error
-    _refuse_document_type(root)
-    return root
 
 
 def _reason(error: etree.XMLSyntaxError) -> str:
@@ -89,13 +113,25 @@ def _refuse_other_encodings(raw: bytes) -> None:
         raise NotWellFormed(public_detail="line 1: the declared encoding must be UTF-8")
 
 
-def _refuse_document_type(root: etree._Element) -> None:
-    if root.getroottree().docinfo.internalDTD is not None:
+def _declaration_end(raw: bytes) -> int:
+    """Where the XML declaration ends, which is written like an instruction and is none."""
+    return raw.find(b"?>") + len(b"?>") if raw.startswith(_DECLARATIONS) else 0
+
+
+def _refuse_document_type(raw: bytes) -> None:
+    """Before anything of it is parsed: what it declares could cost as much as elements do."""
+    if raw.find(b"!") < 0 or (place := raw.find(b"<!DOCTYPE")) < 0:
+        return
+    before_root = _BEFORE_ROOT.match(raw)
+    assert before_root is not None  # it matches nothing, too
+    if place < before_root.end():
         raise ForbiddenXml(public_detail="a document type is not allowed")
+
+
+def _refuse_instructions(root: etree._Element) -> None:
     if root.getprevious() is not None or root.getnext() is not None:
         raise ForbiddenXml(public_detail="a processing instruction is not allowed")
-    for instruction in root.iter(etree.ProcessingInstruction, etree.Entity):
+    for instruction in root.iter(etree.ProcessingInstruction):
         raise ForbiddenXml(
-            public_detail=f"line {instruction.sourceline}: "
-            "a processing instruction or entity is not allowed"
+            public_detail=f"line {instruction.sourceline}: a processing instruction is not allowed"
         )

@@ -25,6 +25,7 @@ from bus.core.limits import Limits
 from bus.edge.bulkheads import Bulkhead
 from bus.edge.daemon_threads import DaemonThreads
 from bus.kit.contract import Adapter, Answer, Query
+from bus.kit.read_replies import bytes_read_here
 
 _ALLOWED = (
     AnswerInvalid,
@@ -35,8 +36,14 @@ _ALLOWED = (
 )
 Made = TypeVar("Made")
 AT_ONCE_MAX = Limits().exchanges_at_once_per_agency_max
-
+REPLIES_BYTES_MAX = 16 * 1024 * 1024
+"""So many bytes of an agency's replies are read on one thread; the next call goes to its successor.
+More than for strangers: a new thread connects anew and reads a WSDL again."""
 _log = structlog.get_logger()
+
+
+def _has_read_much() -> bool:
+    return bytes_read_here() >= REPLIES_BYTES_MAX
 
 
 class AdapterCalls:
@@ -60,7 +67,7 @@ class AdapterCalls:
         self._places = Bulkhead(at_once_max, AgencyBusy)
         self._hanging = 0
         """Calls that nobody waits for any more, and that still hold their thread."""
-        self._threads = DaemonThreads(concurrency, f"adapter-{adapter_id}")
+        self._threads = DaemonThreads(concurrency, f"adapter-{adapter_id}", is_worn=_has_read_much)
 
     def place(self) -> Bulkhead:
         """Room for one query, to be held while it is in work.

@@ -28,9 +28,13 @@ def run_aside(work: Callable[[], Result], name: str) -> asyncio.Future[Result]:
 class DaemonThreads:
     """So many threads, started as they are needed. Safe to use from several threads."""
 
-    def __init__(self, count: int, name: str) -> None:
+    def __init__(
+        self, count: int, name: str, *, is_worn: Callable[[], bool] = lambda: False
+    ) -> None:
+        """`is_worn`, asked on a thread after each task, ends it; another one is started in time."""
         self._count_max = count
         self._name = name
+        self._is_worn = is_worn
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._lock = threading.Lock()
         """Guards what follows."""
@@ -47,10 +51,13 @@ class DaemonThreads:
                 raise RuntimeError("these threads take no more work")
             self._tasks.put((future, work))
             self._unfinished += 1
-            if self._unfinished > self._count < self._count_max:
-                self._count += 1
-                threading.Thread(target=self._run, name=self._name, daemon=True).start()
+            self._start_if_needed()
         return future
+
+    def _start_if_needed(self) -> None:
+        if self._unfinished > self._count < self._count_max:
+            self._count += 1
+            threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def shutdown(self) -> None:
         """Take no more work, cancel what waits; nobody waits for what is being done."""
@@ -69,6 +76,10 @@ class DaemonThreads:
             del task  # what was done must not live here until the next comes
             with self._lock:
                 self._unfinished -= 1
+                if self._is_worn() and not self._is_shut:
+                    self._count -= 1
+                    self._start_if_needed()
+                    return
 
 
 def _do(future: Future[Any], work: Callable[[], Any]) -> None:

@@ -67,7 +67,8 @@ class JudgeThread:
         """The decision about a request; ask `has_room` before."""
         size = len(raw)
         work = partial(self._judge_beside, raw, now, attachments)
-        decision = asyncio.wrap_future(self._threads.read(size, work))
+        read_bytes = size + sum(attachment.bytes_count for attachment in attachments)
+        decision = asyncio.wrap_future(self._threads.read(read_bytes, work))
         if not self.waiting:
             self._moved_at = time.monotonic()
         self.waiting += 1

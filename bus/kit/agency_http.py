@@ -44,6 +44,7 @@ from bus.core.errors import (
 from bus.core.limits import Limits
 from bus.kit.clock import Deadline
 from bus.kit.multipart import MultipartIntake, WholeMessage
+from bus.kit.read_replies import count_read
 from bus.kit.refused_settings import SettingRefused
 from bus.kit.spool import Spool
 from bus.protocols.mime.content_type import MULTIPART_RELATED, parse_content_type
@@ -189,6 +190,7 @@ class AgencyHttp:
             body += chunk
             if len(body) > self._reply_bytes_max:
                 raise RecipientUnavailable(f"a reply of more than {self._reply_bytes_max} bytes")
+        count_read(len(body))
         return bytes(body)
 
     def _read_reply(
@@ -218,6 +220,7 @@ class AgencyHttp:
             for chunk in _chunks(raw, deadline):
                 intake.feed(chunk)
             whole = intake.end()
+            count_read(len(whole.soap))
             if whole.failure is not None:
                 raise whole.failure
             return whole

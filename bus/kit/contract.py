@@ -24,7 +24,7 @@ from bus.core.errors import (
     ServiceFault,
 )
 from bus.core.identifiers import ServiceId, SubsystemId
-from bus.core.xml import parse_xml
+from bus.core.xml import parse_again, parse_xml
 from bus.kit.made_attachments import attachment_of_bytes, attachment_of_file
 from bus.kit.refused_settings import SettingRefused
 from signing.attachments import Attachment
@@ -86,7 +86,7 @@ class Query:
 
     def element(self) -> etree._Element:
         """The payload as a tree of its own."""
-        return parse_xml(self.payload, bytes_max=len(self.payload))
+        return parse_again(self.payload)
 
 
 @dataclass(frozen=True, slots=True)

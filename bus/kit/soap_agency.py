@@ -17,7 +17,7 @@ from lxml import etree
 from zeep.exceptions import ValidationError
 
 from bus.core.errors import PayloadRejected
-from bus.core.xml import parse_xml
+from bus.core.xml import parse_again
 from bus.kit.agency_http import (
     REPLY_BYTES_MAX,
     AgencyHttp,
@@ -140,7 +140,7 @@ def read_soap_reply(reply: AgencyReply) -> etree._Element:
     payload = read_reply(reply).payload
     # The element leaves with a tree of its own: the agency's envelope goes no further.
     raw = etree.tostring(payload, encoding="UTF-8", xml_declaration=False, with_tail=False)
-    return parse_xml(raw, bytes_max=len(raw))
+    return parse_again(raw)
 
 
 def wrapped(given: etree._Element, tag: str, prefix: str) -> etree._Element:
@@ -154,4 +154,4 @@ def wrapped(given: etree._Element, tag: str, prefix: str) -> etree._Element:
     start, end = wrapper.removesuffix(b"/>") + b">", f"</{prefix}:{name.localname}>".encode()
     inside = etree.tostring(given, encoding="UTF-8", xml_declaration=False, with_tail=False)
     raw = start + inside + end
-    return parse_xml(raw, bytes_max=len(raw))
+    return parse_again(raw)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import cast
 
 from lxml import etree
 
@@ -27,7 +28,7 @@ from bus.protocols.mime.content_type import XOP
 from bus.protocols.soap_xroad.names import LIENTHONG, SOAP_BY_ENVELOPE, SoapNames
 from bus.protocols.soap_xroad.plain import to_utf8
 from bus.protocols.soap_xroad.write import escape, without_ids
-from signing.names import WSSE
+from signing.names import SOAP12, WSSE
 
 FAULT_TEXT_CHARACTERS_MAX = 1000
 FAULT_DETAIL_BYTES_MAX = 64 * 1024
@@ -41,6 +42,9 @@ _ACCOUNT_CODES = frozenset(
     {"FailedAuthentication", "InvalidSecurityToken", "SecurityTokenUnavailable"}
 )
 """WS-Security: SOAP Message Security 1.1.1 §12."""
+_VALUES = etree.XPath(
+    "descendant::soap:Value[not(ancestor::soap:Detail)]", namespaces={"soap": SOAP12}, regexp=False
+)
 _CODE_OF_SOAP_1_2 = {"Sender": "soap:Client", "Receiver": "soap:Server"}
 """What SOAP 1.1 says for it."""
 
@@ -59,7 +63,8 @@ def read_reply(reply: AgencyReply) -> SoapReply:
     """Read a reply whole.
 
     Raises ServiceFault, AccountRefused, RecipientHttpRefused, RecipientHttpError,
-    AnswerContentTypeInvalid, AnswerNotSoap, AnswerBodyMissing, AnswerBodyInvalid.
+    AnswerContentTypeInvalid, AnswerNotSoap, AnswerTooComplex, AnswerBodyMissing,
+    AnswerBodyInvalid.
     """
     root = _root(reply)
     soap = None if root is None else SOAP_BY_ENVELOPE.get(root.tag)
@@ -119,11 +124,7 @@ def _parts_1_2(
     fault: etree._Element, soap: SoapNames
 ) -> tuple[str, str, str, etree._Element | None]:
     name = f"{{{soap.version}}}%s"
-    values = [
-        element
-        for element in fault.iter(name % "Value")
-        if element.getparent() is not None and name % "Detail" not in _ancestors(element)
-    ]
+    values = cast(list[etree._Element], _VALUES(fault))
     own = _code(values[0] if values else None, soap).rpartition(":")[2]
     # The innermost subcode says most; where there is none, SOAP's own code stands.
     code = _code(values[-1], soap) if len(values) > 1 else _CODE_OF_SOAP_1_2.get(own, f"soap:{own}")
@@ -136,10 +137,6 @@ _PARTS = {
     soap.version: parts
     for soap, parts in zip(SOAP_BY_ENVELOPE.values(), (_parts_1_1, _parts_1_2), strict=True)
 }
-
-
-def _ancestors(element: etree._Element) -> set[str]:
-    return {str(ancestor.tag) for ancestor in element.iterancestors()}
 
 
 def _code(element: etree._Element | None, soap: SoapNames) -> str:
@@ -173,6 +170,8 @@ def _root(reply: AgencyReply) -> etree._Element | None:
         return parse_xml(raw, bytes_max=len(raw))
     except errors.ContentTypeInvalid as error:
         raise errors.AnswerContentTypeInvalid(public_detail=error.public_detail) from error
+    except errors.TooComplex as error:
+        raise errors.AnswerTooComplex(public_detail=error.public_detail) from error
     except (errors.NotWellFormed, errors.ForbiddenXml):
         return None
 

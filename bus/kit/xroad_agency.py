@@ -15,7 +15,7 @@ from lxml import etree
 
 from bus.core.identifiers import MemberId, ServiceId, SubsystemId
 from bus.core.value_prefixes import bound_prefixes, canonical_element
-from bus.core.xml import parse_xml
+from bus.core.xml import parse_again
 from bus.kit.agency_http import (
     REPLY_BYTES_MAX,
     AgencyHttp,
@@ -177,7 +177,7 @@ def _rename(payload: etree._Element, namespace: str | None, *, qualifies_childre
 def _other_blocks(query: Query) -> Iterator[bytes]:
     """The header blocks of the request that are not written here, without what was for the hub."""
     raw = b"<header>" + query.header_blocks + b"</header>"
-    for block in parse_xml(raw, bytes_max=len(raw)):
+    for block in parse_again(raw):
         if block.tag in _WRITTEN:
             continue
         for name in (WSU_ID, *FOR_RECEIVERS):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from signing.names import SOAP11, SOAP12, WSU
 from tests.attacks.cases import EVIL_NUMBER, OWN_NUMBER, SAME, Group, Stage
+from tests.attacks.shapes import PLACES
 from tests.attacks.source import at_end, at_start, with_attribute
 
 ENTITIES = Group("entities and document types", "SOAP 1.1 §3; XML 1.0 §2.8, §4; CWE-611, CWE-776")
@@ -18,6 +19,7 @@ LEXICAL = Group("comments, CDATA and white space", "Canonical XML 1.0 §2.1, §4
 _FORBIDDEN = "envelope.forbidden-xml"
 _BROKEN = "envelope.not-well-formed"
 _LARGE = "envelope.too-large"
+_COMPLEX = "envelope.too-complex"
 _MISSING = "envelope.header-field-missing"
 _CHANGED = "signature.digest-mismatch"
 
@@ -194,7 +196,8 @@ def _bearers(attribute: bytes, count: int) -> bytes:
 for _name, _text, _code in (
     ("100,000 elements deep", lambda: b"<a>" * 100_000 + b"</a>" * 100_000, _BROKEN),
     ("300 elements deep", lambda: b"<a>" * 300 + b"</a>" * 300, _BROKEN),
-    ("with an unclosed depth", lambda: b"<a>" * 1_000_000, _BROKEN),
+    ("with an unclosed depth", lambda: b"<a>" * 100_000, _BROKEN),
+    ("with a million unclosed elements", lambda: b"<a>" * 1_000_000, _COMPLEX),
     (
         "with an attribute of 11 MB",
         lambda: b"<a b='%s'/>" % (b"x" * 11_000_000),
@@ -209,12 +212,12 @@ for _name, _text, _code in (
     (
         "with 20,000 attributes",
         lambda: b"<a%s/>" % b"".join(b" b%d=''" % number for number in range(20_000)),
-        SAME,
+        _COMPLEX,
     ),
     (
         "with 20,000 namespaces",
         lambda: b"<a%s/>" % b"".join(b" xmlns:b%d='urn:b'" % number for number in range(20_000)),
-        SAME,
+        _COMPLEX,
     ),
     (
         "with 100 namespaces on each of 100 elements",
@@ -225,7 +228,36 @@ for _name, _text, _code in (
             )
             + b"</a>" * 100
         ),
+        _COMPLEX,
+    ),
+    (
+        "with 2,000 attributes on each of 100 elements",
+        lambda: (b"<a%s/>" % b"".join(b" b%d=''" % number for number in range(2_000))) * 100,
+        _COMPLEX,
+    ),
+    (
+        "with 256 attributes on each of 10 elements",
+        lambda: (
+            (b"<a>%s</a>")
+            % ((b"<a%s/>" % b"".join(b" b%d=''" % number for number in range(256))) * 10)
+        ),
         SAME,
+    ),
+    (
+        "with a namespace on each of 100,000 rows",
+        lambda: b"<a>" + b'<Row xmlns="urn:x"><A>1</A><B>2</B></Row>' * 100_000 + b"</a>",
+        SAME,
+    ),
+    ("with 700,000 elements", lambda: b"<a>" + b"<b/>" * 700_000 + b"</a>", _COMPLEX),
+    (
+        "with 400,000 elements with an attribute each",
+        lambda: b"<a>" + b"<b c=''/>" * 400_000 + b"</a>",
+        _COMPLEX,
+    ),
+    (
+        "with 700,000 elements in what looks like CDATA",
+        lambda: b"<a b='<![CDATA['>" + b"<b/>" * 700_000 + b"</a>",
+        _COMPLEX,
     ),
     ("with 200,000 comments", lambda: b"<a>" + b"<!---->" * 200_000 + b"</a>", SAME),
     ("with a comment of 9 MB", lambda: b"<a><!--%s--></a>" % (b"x" * 9_000_000), SAME),
@@ -264,6 +296,25 @@ for _name, _text, _code in (
         _code,
         in_header(_text),
     )
+for _count in (300, 1_000, 10_000, 100_000):
+    for _kind, _form in {
+        "attributes": b" a%d=''",
+        "namespaces": b" xmlns:a%d='urn:a'",
+        "namespaces of their own": b" xmlns:a%d='urn:%d'",
+    }.items():
+        for _place in ("the Envelope", "the signature", "SignedInfo", "the payload"):
+            SIZES.add(
+                f"{_count:,} {_kind} on {_place}",
+                "Whoever sorts, writes or looks for them takes the square of how many there are.",
+                _COMPLEX,
+                lambda stage, count=_count, form=_form, place=_place: stage.source.edited(
+                    with_attribute(
+                        stage.source,
+                        PLACES[place](stage.source),
+                        b"".join(form % ((one,) * form.count(b"%d")) for one in range(count)),
+                    )
+                ),
+            )
 for _name, _text in {
     "11 MB of white space": lambda: b" " * 11_000_000,
     "11 MB behind the end": lambda: b"<x/>" * 2_750_000,

@@ -90,3 +90,18 @@ def test_a_process_ends_though_such_a_thread_never_does() -> None:
     )
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"gave up\n", b"")
+
+
+def test_a_thread_that_is_worn_is_followed_by_another_before_the_next_task() -> None:
+    threads = DaemonThreads(1, "worn", is_worn=lambda: True)
+    at_work: list[threading.Thread] = []
+
+    futures = [threads.submit(lambda: at_work.append(threading.current_thread())) for _ in range(5)]
+
+    for future in futures:
+        future.result(DEADLINE_SECONDS)
+    assert len(set(at_work)) == 5
+    for thread in at_work:
+        thread.join(DEADLINE_SECONDS)
+        assert not thread.is_alive()
+    threads.shutdown()

@@ -9,6 +9,7 @@ from bus.core.envelope import SoapVersion
 from bus.kit.agency_http import AgencyReply
 from bus.kit.soap_reply import FAULT_DETAIL_BYTES_MAX, read_reply
 from signing.names import WSSE, WSU
+from tests.attacks.shapes import ATTRIBUTES
 
 SOAP_1_1, SOAP_1_2 = SoapVersion
 
@@ -23,6 +24,15 @@ def fault_of(
     with pytest.raises(errors.ServiceFault) as caught:
         read_reply(AgencyReply(status, soap(body, version=version), "text/xml"))
     return caught.value
+
+
+@pytest.mark.parametrize("kind", ["attributes", "prefixes"])
+@pytest.mark.parametrize("size", [5_000, 50_000, 1_000_000])
+def test_a_reply_of_more_than_is_read_is_the_agencys_fault(kind: str, size: int) -> None:
+    reply = AgencyReply(200, soap(f"<a{ATTRIBUTES[kind](size).decode()}/>"), "text/xml")
+
+    with pytest.raises(errors.AnswerTooComplex, match="line 1"):
+        read_reply(reply)
 
 
 @pytest.mark.parametrize("version", SoapVersion)

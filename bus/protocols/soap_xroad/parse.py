@@ -51,7 +51,7 @@ _FAULT_STRING_CHARACTERS_MAX = 200
 def parse(raw: bytes, limits: Limits) -> Envelope:
     """Read the bytes of a request. For any bytes whatever: an Envelope or a BusError."""
     # (1)
-    root = parse_xml(raw, bytes_max=limits.envelope_bytes_max)
+    root = parse_xml(raw, bytes_max=limits.envelope_bytes_max, limits=limits)
     # (2)
     soap = _soap_of(root)
     # (3)

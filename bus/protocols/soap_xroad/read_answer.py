@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lxml import etree
 
 from bus.core.envelope import HeaderBlock, SoapVersion
 from bus.core.errors import BusError, FaultSent, NoCanonicalForm, ServiceFault
 from bus.core.faults import Fault, SoapCode
+from bus.core.limits import Limits
 from bus.core.value_prefixes import canonical_element
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad import names
@@ -29,6 +30,14 @@ from signing.names import SECURITY
 
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 """Largest answer that is read."""
+_TAKEN = Limits()
+ANSWER_LIMITS = replace(
+    _TAKEN,
+    nodes_max=2 * _TAKEN.nodes_max,
+    namespaces_in_scope_max=2 * _TAKEN.namespaces_in_scope_max,
+)
+"""More than is taken of an agency: in a canonical form declarations are repeated, and the envelope
+comes to it."""
 
 _FAULT_DETAIL = "faultDetail"
 _CODES_OF_OTHERS = frozenset({ServiceFault.code, FaultSent.code})
@@ -64,7 +73,7 @@ def read_answer(raw: bytes, *, bytes_max: int = ANSWER_BYTES_MAX) -> AnswerEnvel
     """Read an answer's bytes. Raises AnswerRejected."""
     # (1)
     try:
-        root = parse_xml(raw, bytes_max=bytes_max)
+        root = parse_xml(raw, bytes_max=bytes_max, limits=ANSWER_LIMITS)
     except BusError as error:
         raise AnswerRejected(f"the answer cannot be read: {error.detail or error}") from error
     # (2)

@@ -18,7 +18,7 @@ from lxml import etree
 from bus.core.envelope import Envelope, HeaderBlock, SoapVersion
 from bus.core.identifiers import MemberId, ServiceId, SubsystemId
 from bus.core.value_prefixes import CanonicalElement, alone, canonical_element, hidden_prefixes
-from bus.core.xml import parse_xml
+from bus.core.xml import parse_again
 from bus.protocols.soap_xroad import names
 from signing.canonical import Canonicalisation, canonicalise
 from signing.keys import Signer
@@ -183,7 +183,7 @@ def write_fault_message(
 
 def _prefixes(content: bytes, wrapping: _Wrapping) -> tuple[str, ...]:
     whole = wrapping.body_start + content + _BODY_END
-    return hidden_prefixes(parse_xml(whole, bytes_max=len(whole)), all_values=True)
+    return hidden_prefixes(parse_again(whole), all_values=True)
 
 
 def with_receipt(message: bytes, receipt_note: bytes) -> bytes:
@@ -267,7 +267,7 @@ def _in_its_place(
     # A part of the content declares what stands around it already: canonicalise it in its place.
     whole = wrapping.body_start + canonical + _BODY_END
     by = Canonicalisation(EXCLUSIVE_C14N, content.prefixes)
-    body = canonicalise(parse_xml(whole, bytes_max=len(whole)), by)
+    body = canonicalise(parse_again(whole), by)
     return CanonicalElement(body[body.index(b">") + 1 : -len(_BODY_END)], content.prefixes)
 
 
