@@ -77,13 +77,13 @@ def _complete(attachment: Attachment, read_xml: ReadXml) -> Iterator[bytes]:
 
 
 def _content(attachment: Attachment, read_xml: ReadXml) -> Iterator[bytes]:
-    media_type = attachment.media_type.strip().lower()
-    if _XML_TYPE.match(media_type):
+    """What the transform of its type makes of the content."""
+    if is_xml(attachment):
         yield canonicalise(read_xml(attachment))
-    elif _TEXT_TYPE.match(media_type):
-        yield from _with_line_ends(attachment.chunks())
-    else:
+    elif _is_plain(attachment):
         yield from attachment.chunks()
+    else:
+        yield from _with_line_ends(attachment.chunks())
 
 
 def _is_plain(attachment: Attachment) -> bool:

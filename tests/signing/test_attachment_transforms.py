@@ -24,6 +24,13 @@ from signed_parts import POLICY, verify
 from bus.core.xml import parse_xml
 from signing import names
 from signing import policy as uri
+from signing.algorithms import digest_pieces
+from signing.attachment_transforms import (
+    complete_digest,
+    complete_digests,
+    content_digest,
+    content_digests,
+)
 from signing.attachments import Attachment
 from signing.errors import (
     AlgorithmForbidden,
@@ -32,6 +39,8 @@ from signing.errors import (
     SignatureError,
     SignatureMalformed,
 )
+from signing.mime_headers import canonical_headers
+from tests.attachments import attachment as whole_attachment
 from tests.nation import SmallNation
 
 PDF = b"%PDF-1.7 1234567890"
@@ -293,3 +302,24 @@ def test_any_change_to_an_attachment_fails(
     verify(message.raw(), nation, attachments=[attachment(content, piece_bytes=piece_bytes)])
     with pytest.raises(DigestMismatch):
         verify(message.raw(), nation, attachments=[attachment(bytes(changed))])
+
+
+# --- the bytes as they are -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("media_type", ["text/xml", "text/plain", "application/pdf"])
+@pytest.mark.parametrize("algorithm", [uri.DIGEST_SHA256, uri.DIGEST_SHA384])
+def test_a_digest_of_the_very_bytes_is_taken_before_any_other(
+    media_type: str, algorithm: str
+) -> None:
+    one = whole_attachment(b"<a>\n</a>", "a", media_type)
+    one = replace(one, chunks=lambda: iter([b"", b"<a>\n", b"</a>"]))
+    headers = canonical_headers(one.headers)
+
+    content = list(content_digests(one, algorithm, read_xml))
+    complete = list(complete_digests(one, algorithm, read_xml))
+
+    assert content[0] == digest_pieces([b"<a>\n</a>"], algorithm)
+    assert complete[0] == digest_pieces([headers, b"<a>\n</a>"], algorithm)
+    assert content[-1] == content_digest(one, algorithm, read_xml)
+    assert complete[-1] == complete_digest(one, algorithm, read_xml)
