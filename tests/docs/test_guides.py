@@ -68,7 +68,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def leave_a_sandbox(folder: Path) -> None:
     """What a sandbox leaves that was up once and is down."""
-    hub_port, authority_port, *ports = free_ports(2 + len(AGENCIES))
+    hub_port, authority_port, operations_port, *ports = free_ports(3 + len(AGENCIES))
     build_data(folder / "data")
     nation = prepare_nation(
         folder,
@@ -76,6 +76,7 @@ async def leave_a_sandbox(folder: Path) -> None:
         hub_port=hub_port,
         agency_ports=dict(zip(AGENCIES, ports, strict=True)),
         authority_port=authority_port,
+        operations_port=operations_port,
     )
     write_description(folder, describe_nation(nation, {}))
     hub = await open_hub(read_hub_settings(nation.hub_settings))
