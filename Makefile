@@ -25,7 +25,7 @@ fast: system $(VENV)/.development
 coverage: system $(VENV)/.development
 	$(BIN)/python -m pytest -q -n auto --dist loadfile --cov=bus.core --cov=signing --cov-branch \
 		--cov-fail-under=100 tests/core tests/signing tests/protocols \
-		tests/edge/test_log_append.py tests/edge/test_sealing.py tests/hub/test_exchange.py
+		tests/log/test_log_append.py tests/log/test_sealing.py tests/hub/test_exchange.py
 
 # Every message of X-Road's own tests, and every way to get one wrong, to the hub and through an
 # access point: a report, and 0 only if nothing came out otherwise than expected.

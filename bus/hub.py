@@ -12,54 +12,54 @@ from functools import partial
 
 import structlog
 
+from bus.catalogue.metaservices import MetaserviceCalls
+from bus.catalogue.service_descriptions import ServiceDescriptions
 from bus.core import errors
 from bus.core.authorisation import find_service
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
-from bus.core.log_entries import Event, Pseudonyms, build_leaf, read_leaf
+from bus.core.log.leaf import Event, Pseudonyms, build_leaf, read_leaf
+from bus.core.log.receipts import RECEIPT_NAME
 from bus.core.metaservices import METASERVICE_ADAPTER
-from bus.core.nation import Nation
-from bus.core.ports import LogWrite
-from bus.core.receipts import RECEIPT_NAME
-from bus.edge.adapter_calls import AdapterCalls
-from bus.edge.adapter_folder import open_adapter, read_adapter_folder
-from bus.edge.attachment_files import AttachmentFiles
-from bus.edge.body_room import BodyRoom
-from bus.edge.bulkheads import SenderBulkheads
-from bus.edge.clock import now as read_clock
-from bus.edge.exchange_figures import CountedExchange, ExchangeFigures
-from bus.edge.hub_health import HubHealth
-from bus.edge.hub_settings import HubSettings
-from bus.edge.hub_status import HubStatus, StatusSource, named_certificates
-from bus.edge.judge_process import Judges
-from bus.edge.key_store import (
+from bus.core.ports.message_log import LogWrite
+from bus.core.registry import Nation
+from bus.delivery.adapter_calls import AdapterCalls
+from bus.delivery.adapter_folder import open_adapter, read_adapter_folder
+from bus.exchange.query import Equipment, Exchanges
+from bus.exchange.recording import Recorder
+from bus.exchange.replies import Reply, Telling
+from bus.http.body_room import BodyRoom
+from bus.http.spool import Spool, open_spool
+from bus.judging.process import Judges
+from bus.judging.revocation_stage import RevocationStage, recorder
+from bus.judging.rules import RulesText, read_rules
+from bus.kit.contract import Adapter
+from bus.kit.manifest import Manifest
+from bus.log.attachment_files import AttachmentFiles
+from bus.log.message_log import HubLog
+from bus.log.opening import open_log
+from bus.log.sealing import Sealer
+from bus.log.timestamping import LAST_TRY_SECONDS_MAX, Timestamper, read_timestamp_trust
+from bus.operations.exchange_figures import CountedExchange, ExchangeFigures
+from bus.operations.hub_health import HubHealth
+from bus.operations.hub_status import HubStatus, StatusSource, named_certificates
+from bus.protocols.soap_xroad.parse import parse
+from bus.runtime.bulkheads import SenderBulkheads
+from bus.runtime.clock import now as read_clock
+from bus.runtime.recycled_threads import RenewedThreads
+from bus.runtime.resources import Resources, opening
+from bus.runtime.telemetry import report_broken
+from bus.settings.hub import HubSettings
+from bus.trust.key_store import (
     read_ed25519_key,
     read_succession,
     read_symmetric_key,
 )
-from bus.edge.log_opening import open_log
-from bus.edge.metaservice_calls import MetaserviceCalls
-from bus.edge.renewed_threads import RenewedThreads
-from bus.edge.resources import Resources, opening
-from bus.edge.revocation_stage import RevocationStage, recorder
-from bus.edge.sealing import Sealer
-from bus.edge.service_descriptions import ServiceDescriptions
-from bus.edge.sqlite_log import HubLog
-from bus.edge.telemetry import report_broken
-from bus.edge.timestamping import LAST_TRY_SECONDS_MAX, Timestamper, read_timestamp_trust
-from bus.exchange import Equipment, Exchanges
-from bus.kit.contract import Adapter
-from bus.kit.manifest import Manifest
-from bus.kit.spool import Spool, open_spool
-from bus.protocols.soap_xroad.parse import parse
-from bus.recording import Recorder
-from bus.rules import RulesText, read_rules
-from bus.telling import Reply, Telling
 from signing.attachments import Attachment
+from signing.pki.succession import KeySuccession
 from signing.signed_note import SigningKey
-from signing.succession import KeySuccession
 
-JUDGE_MODULE = "bus.judge_program"
+JUDGE_MODULE = "bus.judging.program"
 """What runs in the process beside the hub."""
 LOG_CLOSE_SECONDS_MAX = 30.0
 """How long the log may take to write what is queued, and its last checkpoint."""

@@ -9,10 +9,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from bus.edge.access_point_settings import access_point_json_schema
-from bus.edge.hub_settings import hub_json_schema
-from bus.edge.routes_file import routes_json_schema
+from bus.access_point.settings import access_point_json_schema
 from bus.kit.manifest import ManifestForm
+from bus.settings.hub import hub_json_schema
+from bus.settings.routes import routes_json_schema
 
 PAGE = Path(__file__).with_name("configuration.md")
 SCHEMAS = {

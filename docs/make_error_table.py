@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bus.core.errors import BusError, Recovery, all_errors
 from bus.core.faults import UNVERIFIED_CODE, UNVERIFIED_REASON, UNVERIFIED_XROAD
-from bus.core.nation import FaultSpelling
+from bus.core.registry import FaultSpelling
 from bus.protocols.soap_xroad.faults import spell
 
 PAGE = Path(__file__).with_name("errors.md")

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable
 from datetime import timedelta
 
-from signing.keys import Signer
-from signing.sign import CanonicalPart, security_header
+from signing.pki.keys import Signer
+from signing.wss.sign import CanonicalPart, security_header
 from tests.nation import NOW
 
 HEADER_BLOCKS = ("client", "service", "userId", "id", "issue", "protocolVersion")

@@ -16,12 +16,12 @@ from bus.core.envelope import SoapVersion
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.pipeline import Rules
 from bus.core.xml import parse_xml
-from bus.edge.hub_settings import HubSettings, read_hub_settings
-from bus.edge.key_store import read_signer
+from bus.judging.rules import read_rules
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
-from bus.rules import read_rules
 from bus.sandbox.nation_files import prepare_nation, reference_routes
-from signing.keys import Signer, load_certificate, load_private_key, make_signer
+from bus.settings.hub import HubSettings, read_hub_settings
+from bus.trust.key_store import read_signer
+from signing.pki.keys import Signer, load_certificate, load_private_key, make_signer
 from tests.certificates import Issuer, make_certificate
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
-from signing.revocation import Evidence
+from signing.pki.revocation import Evidence
 from tests.certificates import DAY, Issuer
 
 HOUR = timedelta(hours=1)

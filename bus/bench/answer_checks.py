@@ -11,15 +11,15 @@ from lxml import etree
 
 from bus.bench.load import Exchange
 from bus.bench.signed_requests import body_of
-from bus.core.receipts import parse_receipt
+from bus.core.log.receipts import parse_receipt
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad import names
 from bus.protocols.soap_xroad.write import without_receipt
-from signing.certificates import TrustStore
 from signing.names import SECURITY, SOAP11, TIMESTAMP
+from signing.pki.certificates import TrustStore
 from signing.policy import SignaturePolicy
 from signing.signed_note import VerifyingKey, verify_note
-from signing.verify import SignedPart, verify_signature
+from signing.wss.verify import SignedPart, verify_signature
 
 ANSWER_BYTES_MAX = 1024 * 1024
 _BLOCKS = (

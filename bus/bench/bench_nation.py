@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from cryptography import x509
 
-from bus.edge.clock import now
+from bus.runtime.clock import now
 from bus.sandbox.authority_files import AuthorityFiles
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
 

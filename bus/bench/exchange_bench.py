@@ -21,16 +21,16 @@ from bus.bench.log_bench import fill_log
 from bus.bench.programs import Program, running
 from bus.bench.signed_requests import Client, RequestSigner, body_of, request_signer
 from bus.core.identifiers import ServiceId
-from bus.core.receipts import RECEIPT_NAME
-from bus.edge.clock import now
-from bus.edge.hub_settings import HubSettings, read_hub_settings
-from bus.edge.key_store import read_certificates, read_ed25519_key, read_signer
-from bus.edge.log_opening import open_log
-from bus.edge.routes_file import read_nation
-from bus.edge.signer_settings import SignerFiles
-from bus.edge.sqlite_log import HubLog
+from bus.core.log.receipts import RECEIPT_NAME
+from bus.log.message_log import HubLog
+from bus.log.opening import open_log
+from bus.runtime.clock import now
 from bus.sandbox.nation_files import PreparedNation
-from signing.certificates import TrustStore
+from bus.settings.hub import HubSettings, read_hub_settings
+from bus.settings.routes import read_nation
+from bus.settings.signer import SignerFiles
+from bus.trust.key_store import read_certificates, read_ed25519_key, read_signer
+from signing.pki.certificates import TrustStore
 from signing.signed_note import SigningKey
 
 ROUND_SECONDS_MAX = 5.0

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from lxml import etree
 
 from signing import names
-from signing.keys import Signer
+from signing.pki.keys import Signer
 from signing.policy import DIGEST_SHA256, ECDSA_SHA256
 
 _PKCS1 = padding.PKCS1v15()

@@ -18,9 +18,9 @@ from bus.bench.citizen_answer import CITIZEN_ANSWER
 from bus.bench.floor_exchange import FloorExchange
 from bus.bench.floor_store import FloorStore, Stored
 from bus.bench.programs import listen, say_last_words, say_ready, stop_at_end_of_input
-from bus.edge.clock import now
-from bus.edge.key_store import read_signer
-from bus.edge.signer_settings import SignerFiles
+from bus.runtime.clock import now
+from bus.settings.signer import SignerFiles
+from bus.trust.key_store import read_signer
 
 MODULE = "bus.bench.floor_program"
 SWITCH_SECONDS = 0.0005

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from bus.bench.citizen_answer import FixedCitizen
 from bus.bench.programs import listen, say_last_words, say_ready, stop_at_end_of_input
-from bus.edge.http_door import HttpDoor
-from bus.edge.hub_settings import HubSettings, read_hub_settings
-from bus.edge.routes_file import read_nation
-from bus.edge.serve import run, serve_http
-from bus.edge.telemetry import configure_telemetry
+from bus.doors.soap import HttpDoor
+from bus.http.server import run, serve_http
 from bus.hub import open_hub
+from bus.runtime.telemetry import configure_telemetry
+from bus.settings.hub import HubSettings, read_hub_settings
+from bus.settings.routes import read_nation
 
 MODULE = "bus.bench.hub_program"
 

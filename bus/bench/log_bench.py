@@ -17,12 +17,12 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus.bench.citizen_answer import SERVICE
-from bus.core.exchange_entries import ACCEPTED, DELIVERED
-from bus.core.log_entries import Event, build_leaf
-from bus.core.ports import Claim, InboxState, LogWrite, SealedPayload, Settlement
-from bus.edge.clock import now
-from bus.edge.log_opening import open_log
-from bus.edge.sqlite_log import HubLog
+from bus.core.exchange_leaves import ACCEPTED, DELIVERED
+from bus.core.log.leaf import Event, build_leaf
+from bus.core.ports.message_log import Claim, InboxState, LogWrite, SealedPayload, Settlement
+from bus.log.message_log import HubLog
+from bus.log.opening import open_log
+from bus.runtime.clock import now
 from signing.signed_note import SigningKey
 
 PAYLOAD_BYTES_DEFAULT = 600

@@ -13,13 +13,13 @@ from functools import cache
 from bus.bench.citizen_answer import SERVICE
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.xml import parse_xml
-from bus.edge.clock import now
-from bus.edge.key_store import read_signer
-from bus.edge.signer_settings import SignerFiles
 from bus.protocols.soap_xroad.names import IDENTIFIERS, XROAD
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
-from signing.keys import Signer
+from bus.runtime.clock import now
+from bus.settings.signer import SignerFiles
+from bus.trust.key_store import read_signer
 from signing.names import SOAP11, WSU
+from signing.pki.keys import Signer
 
 _CHUNK = 64
 _ROOT = f'<soap:Envelope xmlns:soap="{SOAP11}"'.encode()

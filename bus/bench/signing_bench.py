@@ -22,15 +22,15 @@ from lxml import etree
 from bus.bench.other_verifiers import other_verifiers
 from bus.bench.signed_requests import as_clients_write
 from bus.core.xml import parse_xml
-from bus.edge.clock import now
+from bus.runtime.clock import now
 from bus.sandbox.authority import Authority, Holder, KeyKind
 from signing import names
-from signing.canonical import canonicalise
-from signing.certificates import TrustStore
-from signing.keys import Signer, load_certificate, load_private_key, make_signer
+from signing.pki.certificates import TrustStore
+from signing.pki.keys import Signer, load_certificate, load_private_key, make_signer
 from signing.policy import SignaturePolicy
-from signing.sign import CanonicalPart, security_header
-from signing.verify import SignedPart, verify_signature
+from signing.wss.canonical import canonicalise
+from signing.wss.sign import CanonicalPart, security_header
+from signing.wss.verify import SignedPart, verify_signature
 
 ROUND_SECONDS = 0.02
 """How long each step is repeated in each round."""

@@ -10,20 +10,20 @@ from typing import Any
 import click
 import structlog
 
-from bus.access_point import open_access_point
-from bus.cli.exit_codes import EXIT_CODES, fail, telling_errors
-from bus.edge.access_point_door import AccessPointDoor
-from bus.edge.access_point_settings import (
+from bus.access_point.door import AccessPointDoor
+from bus.access_point.opening import open_access_point
+from bus.access_point.settings import (
     AccessPointSettings,
     access_point_settings_of,
     read_access_point_settings,
 )
-from bus.edge.access_point_tls import make_tls_context
-from bus.edge.key_store import read_certificates
-from bus.edge.own_hosts import GuardedDoor, OwnHosts
-from bus.edge.resources import Resources, opening
-from bus.edge.serve import DRAIN_SECONDS_MAX, Door, listen, run, serve_doors
-from bus.edge.telemetry import LEVELS, configure_telemetry
+from bus.access_point.tls import make_tls_context
+from bus.cli.exit_codes import EXIT_CODES, fail, telling_errors
+from bus.http.own_hosts import GuardedDoor, OwnHosts
+from bus.http.server import DRAIN_SECONDS_MAX, Door, listen, run, serve_doors
+from bus.runtime.resources import Resources, opening
+from bus.runtime.telemetry import LEVELS, configure_telemetry
+from bus.trust.key_store import read_certificates
 
 _SHORT_FORM = {
     "member": "--member",

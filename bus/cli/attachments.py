@@ -14,8 +14,8 @@ import click
 from lxml import etree
 
 from bus.cli.shown import one_line, tell
-from bus.edge.log_files import NEW
 from bus.kit.contract import Attachment, attachment_of_file
+from bus.log.files import NEW
 
 _UNKNOWN_TYPE = "application/octet-stream"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")

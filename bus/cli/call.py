@@ -15,13 +15,7 @@ from bus.cli.exit_codes import COULD_NOT, EXIT_CODES, FOUND, fail, telling_error
 from bus.cli.options import folder_option
 from bus.cli.plain_call import ask_plainly
 from bus.cli.shown import one_line, tell, tell_bytes
-from bus.core.envelope import SoapVersion
-from bus.core.errors import BusError
-from bus.core.faults import Fault
-from bus.core.identifiers import ServiceId
-from bus.core.receipts import Receipt
-from bus.core.xml import parse_xml
-from bus.edge.hub_client import (
+from bus.client.hub_client import (
     AnswerRejected,
     FaultReceived,
     HubClient,
@@ -30,6 +24,12 @@ from bus.edge.hub_client import (
     RequestUnfit,
     VerifiedAnswer,
 )
+from bus.core.envelope import SoapVersion
+from bus.core.errors import BusError
+from bus.core.faults import Fault
+from bus.core.identifiers import ServiceId
+from bus.core.log.receipts import Receipt
+from bus.core.xml import parse_xml
 from bus.kit.contract import Attachment
 from bus.sandbox.description import NameUnknown, read_description
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
+from bus.access_point.readiness import check_access_point
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND
 from bus.cli.shown import one_line, tell
 from bus.core.errors import Problem
-from bus.edge.access_point_readiness import check_access_point
-from bus.edge.clock import now
-from bus.edge.readiness import Readiness, check_readiness
+from bus.operations.readiness import Readiness, check_readiness
+from bus.runtime.clock import now
 
 
 @click.command(epilog=f"{EXIT_CODES} Warnings alone are 0.")

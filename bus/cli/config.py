@@ -6,10 +6,10 @@ import json
 
 import click
 
+from bus.access_point.settings import access_point_json_schema
 from bus.cli.shown import tell
-from bus.edge.access_point_settings import access_point_json_schema
-from bus.edge.hub_settings import hub_json_schema
-from bus.edge.routes_file import routes_json_schema
+from bus.settings.hub import hub_json_schema
+from bus.settings.routes import routes_json_schema
 
 _SCHEMAS = {
     "routes": routes_json_schema,

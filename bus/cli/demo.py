@@ -11,8 +11,8 @@ import click
 from bus.cli.exit_codes import COULD_NOT, FOUND, fail, telling_errors
 from bus.cli.options import typed
 from bus.cli.shown import tell
-from bus.edge.hub_client import AnswerRejected, HubUnreachable
-from bus.edge.telemetry import configure_telemetry
+from bus.client.hub_client import AnswerRejected, HubUnreachable
+from bus.runtime.telemetry import configure_telemetry
 from bus.sandbox.demo import DemoFailed, tell_story
 from bus.sandbox.programs import NotStarted
 from bus.sandbox.run_state import AlreadyRunning

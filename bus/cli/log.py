@@ -15,17 +15,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bus.audit.audit import Audit, AuditKeys, audit_log
 from bus.cli.exit_codes import DONE, FOUND, fail
 from bus.cli.log_show import show
 from bus.cli.shown import one_line, tell
+from bus.client.hub_client import read_verifying_key
+from bus.core.audit.entry_checks import Finding
 from bus.core.errors import BusError, ConfigurationError
-from bus.core.log_verification import Finding
-from bus.edge.hub_client import read_verifying_key
-from bus.edge.key_store import read_certificates, read_symmetric_key
-from bus.edge.log_audit import Audit, AuditKeys, audit_log
-from bus.edge.log_files import DATABASE
+from bus.log.files import DATABASE
+from bus.trust.key_store import read_certificates, read_symmetric_key
+from signing.pki.timestamps import TimestampTrust
 from signing.signed_note import KeyTextInvalid, VerifyingKey
-from signing.timestamps import TimestampTrust
 
 
 @click.group()

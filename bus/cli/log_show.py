@@ -14,18 +14,18 @@ from typing import Any
 
 import click
 
+from bus.audit.reader import LogReader, open_log_reader
 from bus.cli.attachments import save_attachments
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail
 from bus.cli.shown import one_line, tell
 from bus.core.errors import BusError, ConfigurationError
-from bus.core.log_entries import Event, Leaf, LeafInvalid, Pseudonyms, read_leaf, read_leaf_facts
-from bus.core.ports import StoredEntry
-from bus.edge.attachment_files import open_stored
-from bus.edge.clock import now
-from bus.edge.key_store import read_symmetric_key
-from bus.edge.log_files import ATTACHMENTS, DATABASE
-from bus.edge.log_reader import LogReader, open_log_reader
-from bus.edge.sealing import Sealer
+from bus.core.log.leaf import Event, Leaf, LeafInvalid, Pseudonyms, read_leaf, read_leaf_facts
+from bus.core.ports.message_log import StoredEntry
+from bus.log.attachment_files import open_stored
+from bus.log.files import ATTACHMENTS, DATABASE
+from bus.log.sealing import Sealer
+from bus.runtime.clock import now
+from bus.trust.key_store import read_symmetric_key
 
 LIMIT_DEFAULT = 100
 _MESSAGE_DAYS = 3660

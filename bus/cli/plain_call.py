@@ -10,14 +10,14 @@ from lxml import etree
 
 from bus.cli.exit_codes import COULD_NOT, FOUND
 from bus.cli.shown import one_line, tell
+from bus.client.hub_client import ANSWER_SECONDS_MAX, Labels
 from bus.core.errors import BusError, ServiceFault
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.limits import Limits
-from bus.edge.hub_client import ANSWER_SECONDS_MAX, Labels
-from bus.kit.agency_http import AgencyHttp
+from bus.http.client import AgencyHttp
+from bus.http.spool import Spool
 from bus.kit.clock import Deadline
 from bus.kit.contract import Answer, Attachment, Query
-from bus.kit.spool import Spool
 from bus.kit.xroad_agency import XRoadAgency, XRoadForm
 from bus.protocols.soap_xroad.read_answer import ANSWER_BYTES_MAX
 

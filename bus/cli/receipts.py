@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
+from bus.access_point.settings import read_access_point_settings
+from bus.access_point.store import ExchangeStore, KeptReceipt
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, telling_errors
 from bus.cli.shown import one_line, tell
+from bus.client.hub_client import read_known_hub
 from bus.core.errors import EvidenceUnavailable
-from bus.core.receipts import ReceiptInvalid, parse_receipt
-from bus.edge.access_point_settings import read_access_point_settings
-from bus.edge.exchange_store import ExchangeStore, KeptReceipt
-from bus.edge.hub_client import read_known_hub
+from bus.core.log.receipts import ReceiptInvalid, parse_receipt
 from signing.signed_note import NoteInvalid, VerifyingKey, verify_note
 
 

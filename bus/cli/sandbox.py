@@ -12,9 +12,9 @@ from rich.table import Table
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, telling_errors
 from bus.cli.options import FOLDER_USUAL, folder_option, typed
 from bus.cli.shown import one_line, tell
-from bus.edge.clock import now
-from bus.edge.telemetry import LEVELS
-from bus.sandbox.agency_http_server import FaultMode
+from bus.kit.simulator import FaultMode
+from bus.runtime.clock import now
+from bus.runtime.telemetry import LEVELS
 from bus.sandbox.certificate_desk import issue_again, revoke_certificate
 from bus.sandbox.description import Description, NameUnknown, find_name, read_description
 from bus.sandbox.programs import AUTHORITY, NotStarted, set_fault

@@ -9,13 +9,13 @@ import click
 import structlog
 
 from bus.cli.exit_codes import SERVE_EXIT_CODES, telling_errors
-from bus.edge.http_door import HttpDoor
-from bus.edge.hub_settings import HubSettings, read_hub_settings
-from bus.edge.operations_door import OperationsDoor
-from bus.edge.own_hosts import GuardedDoor, OwnHosts
-from bus.edge.serve import DRAIN_SECONDS_MAX, Door, listen, run, serve_doors
-from bus.edge.telemetry import LEVELS, configure_telemetry
+from bus.doors.operations import OperationsDoor
+from bus.doors.soap import HttpDoor
+from bus.http.own_hosts import GuardedDoor, OwnHosts
+from bus.http.server import DRAIN_SECONDS_MAX, Door, listen, run, serve_doors
 from bus.hub import open_hub
+from bus.runtime.telemetry import LEVELS, configure_telemetry
+from bus.settings.hub import HubSettings, read_hub_settings
 
 _log = structlog.get_logger()
 

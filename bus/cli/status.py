@@ -11,8 +11,8 @@ import click
 
 from bus.cli.exit_codes import DONE, FOUND, fail, telling_errors
 from bus.cli.shown import one_line, tell
-from bus.edge.hub_settings import read_hub_settings
-from bus.edge.status_client import HubNotAsked, operations_url, read_hub_status
+from bus.client.status_client import HubNotAsked, operations_url, read_hub_status
+from bus.settings.hub import read_hub_settings
 
 _EXIT_CODES = (
     "Exit codes: 0 all is well; 1 something needs attention; "

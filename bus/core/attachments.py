@@ -29,7 +29,7 @@ from bus.core.canonical_json import JsonValue, canonical_json
 from bus.core.envelope import Envelope
 from bus.core.errors import AttachmentNotAllowed, AttachmentReferenceInvalid
 from bus.core.limits import Limits
-from bus.core.nation import AttachmentRule
+from bus.core.registry import AttachmentRule
 from bus.core.schema_kinds import Kind
 from signing.attachments import Attachment
 from signing.policy import DIGEST_SHA256

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bus.core import errors
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.metaservices import find_metaservice, is_metaservice, metaservice_grant
-from bus.core.nation import Grant, Nation, Service
+from bus.core.registry import Grant, Nation, Service
 from bus.core.verification import VerifiedEnvelope
 
 

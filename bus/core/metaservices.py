@@ -7,7 +7,7 @@ a grant; they answer under the provider's signature and are recorded like any qu
 from __future__ import annotations
 
 from bus.core.identifiers import ServiceId, SubsystemId
-from bus.core.nation import AttachmentRule, Grant, Mode, Nation, Service
+from bus.core.registry import AttachmentRule, Grant, Mode, Nation, Service
 
 NAMESPACE = "http://x-road.eu/xsd/xroad.xsd"
 LIST_METHODS = "listMethods"

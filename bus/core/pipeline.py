@@ -19,13 +19,13 @@ from bus.core.envelope import Envelope, SoapVersion
 from bus.core.errors import BusError
 from bus.core.identifiers import ServiceId
 from bus.core.limits import Limits
-from bus.core.nation import Nation
+from bus.core.registry import Nation
 from bus.core.revocation import RevocationPolicy, require_not_revoked
 from bus.core.routing import RoutedMessage, route
 from bus.core.validation import PayloadSchema, validate
 from bus.core.verification import VerifiedEnvelope, verify
-from signing.certificates import TrustStore
-from signing.revocation import Status
+from signing.pki.certificates import TrustStore
+from signing.pki.revocation import Status
 
 Parse = Callable[[bytes, Limits], Envelope]
 """A protocol's way from bytes to an envelope."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bus.core.errors import CertificateRevoked, RevocationUnknown
-from signing.revocation import CLOCK_TOLERANCE, Good, Revoked, Status, Unknown
+from signing.pki.revocation import CLOCK_TOLERANCE, Good, Revoked, Status, Unknown
 
 GRACE_SECONDS_DEFAULT = 3600
 

@@ -19,7 +19,7 @@ from bus.core.attachments import check_references, for_schema, included_ids, req
 from bus.core.authorisation import AuthorisedMessage
 from bus.core.identifiers import ServiceId
 from bus.core.metaservices import NAMESPACE, is_metaservice
-from bus.core.nation import Service
+from bus.core.registry import Service
 from bus.core.schema_kinds import Kind
 from bus.core.value_prefixes import (
     XSI_MARK,

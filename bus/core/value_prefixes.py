@@ -17,9 +17,9 @@ from lxml import etree
 
 from bus.core.errors import NoCanonicalForm
 from bus.core.xml import parse_again
-from signing.canonical import DEFAULT_NAMESPACE, Canonicalisation, canonicalise
 from signing.errors import SignatureMalformed
 from signing.names import EXCLUSIVE_C14N, SOAP11, SOAP12
+from signing.wss.canonical import DEFAULT_NAMESPACE, Canonicalisation, canonicalise
 
 VALUE_PREFIXES_MAX = 32
 """Most prefixes that the values of one element may use; a PrefixList holds no more."""

@@ -5,7 +5,7 @@ Only this module makes a VerifiedEnvelope. The checks, in order:
  (1) There is a security header for this hub. WSS 1.1.1 §6.
  (2) One signature reaches the Body, every routing header block, the timestamp, each at its
      position, and every attachment, under a certificate that leads to a trust anchor now and by
-     the policy of the member that has it (signing.verify).
+     the policy of the member that has it (signing.wss.verify).
  (3) The message timestamp is neither too old nor in the future, and Expires is not past. WSS §10.
  (4) The certificate belongs to exactly one member.
  (5) The client header names a registered subsystem of that member.
@@ -24,14 +24,14 @@ from bus.core import errors
 from bus.core.envelope import Envelope
 from bus.core.identifiers import MemberId
 from bus.core.limits import Limits
-from bus.core.nation import Nation
+from bus.core.registry import Nation
 from bus.core.xml import parse_xml
 from signing import errors as signature_errors
 from signing import names
 from signing.attachments import Attachment
-from signing.certificates import TrustStore, ValidatedCertificate
+from signing.pki.certificates import TrustStore, ValidatedCertificate
 from signing.policy import SignaturePolicy
-from signing.verify import SignedPart, VerifiedSignature, verify_signature
+from signing.wss.verify import SignedPart, VerifiedSignature, verify_signature
 
 _XML_SPACE = " \t\r\n"
 _DATE_TIME = re.compile(

@@ -25,8 +25,8 @@ from bus.core.errors import (
 )
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.xml import parse_again, parse_xml
+from bus.http.refused_settings import SettingRefused
 from bus.kit.made_attachments import attachment_of_bytes, attachment_of_file
-from bus.kit.refused_settings import SettingRefused
 from signing.attachments import Attachment
 
 __all__ = [

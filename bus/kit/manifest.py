@@ -15,9 +15,9 @@ from typing import Annotated
 from pydantic import Field
 
 from bus.core.errors import ConfigurationError, Problem
+from bus.http.refused_settings import refused_keys
 from bus.kit.contract import Adapter
-from bus.kit.refused_settings import refused_keys
-from bus.kit.settings_form import (
+from bus.settings.form import (
     IdentifierPartText,
     SettingsForm,
     SettingText,
@@ -26,7 +26,7 @@ from bus.kit.settings_form import (
     in_order,
     section_items,
 )
-from bus.kit.yaml_document import YamlDocument, read_yaml
+from bus.settings.yaml_document import YamlDocument, read_yaml
 
 MANIFEST_NAME = "manifest.yaml"
 CALLS_AT_ONCE_MAX = 1024

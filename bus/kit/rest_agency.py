@@ -18,7 +18,7 @@ from bus.core.errors import (
     RecipientTimeout,
     RecipientUnavailable,
 )
-from bus.kit.agency_http import (
+from bus.http.client import (
     ACCOUNT_STATUSES,
     AgencyHttp,
     AgencyReply,

@@ -18,7 +18,7 @@ from zeep.exceptions import ValidationError
 
 from bus.core.errors import PayloadRejected
 from bus.core.xml import parse_again
-from bus.kit.agency_http import (
+from bus.http.client import (
     REPLY_BYTES_MAX,
     AgencyHttp,
     AgencyReply,

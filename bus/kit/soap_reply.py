@@ -23,7 +23,7 @@ from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.value_prefixes import canonical_element
 from bus.core.xml import parse_xml
-from bus.kit.agency_http import AgencyReply, check_status
+from bus.http.client import AgencyReply, check_status
 from bus.protocols.mime.content_type import XOP
 from bus.protocols.soap_xroad.names import LIENTHONG, SOAP_BY_ENVELOPE, SoapNames
 from bus.protocols.soap_xroad.plain import to_utf8

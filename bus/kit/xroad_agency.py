@@ -16,7 +16,7 @@ from lxml import etree
 from bus.core.identifiers import MemberId, ServiceId, SubsystemId
 from bus.core.value_prefixes import bound_prefixes, canonical_element
 from bus.core.xml import parse_again
-from bus.kit.agency_http import (
+from bus.http.client import (
     REPLY_BYTES_MAX,
     AgencyHttp,
     AgencyReply,

@@ -15,7 +15,7 @@ from lxml import etree
 
 from bus.core import errors
 from bus.core.value_prefixes import XSI_TYPE, alone, bound_prefixes
-from bus.kit.agency_http import AgencyReply
+from bus.http.client import AgencyReply
 from bus.kit.soap_reply import read_reply
 from bus.protocols.soap_xroad.names import XROAD
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bus.core.identifiers import MemberId, SubsystemId
-from bus.edge.key_store import read_ed25519_key
-from bus.edge.routes_file import read_nation
 from bus.sandbox.kept_edits import write_settings
 from bus.sandbox.nation_files import HUB_HOST, LOG_ORIGIN, PreparedNation, revocation_values
 from bus.sandbox.processes import Program
 from bus.sandbox.run_state import run_folder
+from bus.settings.routes import read_nation
+from bus.trust.key_store import read_ed25519_key
 from signing.signed_note import SigningKey
 
 PROGRAM = "access-points"

@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 import uvicorn
 
-from bus.sandbox.agency_http_server import SimulatedAgency
-from bus.sandbox.business_registry_agency import BusinessRegistryAgency, ClientAccount
+from adapters.business_registry.simulator import BusinessRegistryAgency, ClientAccount
+from adapters.population.simulator import SERVICE_PATH, CallerAccount, PopulationAgency
+from bus.kit.simulator import SimulatedAgency
 from bus.sandbox.enterprises import ENTERPRISES_FILE
 from bus.sandbox.people import POPULATION_FILE
-from bus.sandbox.population_agency import SERVICE_PATH, CallerAccount, PopulationAgency
 
 HOST = "127.0.0.1"
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
-from signing.keys import PrivateKey, load_certificate, load_private_key, make_signer
+from signing.pki.keys import PrivateKey, load_certificate, load_private_key, make_signer
 
 ROOT_VALID_DAYS = 3650
 CERTIFICATE_VALID_DAYS = 365

@@ -7,7 +7,7 @@ from pathlib import Path
 from bus.sandbox.authority import Authority, StatusSources
 from bus.sandbox.revocation_register import RevocationRegister
 from bus.sandbox.status_authority import Responder
-from signing.keys import Signer, load_certificate, load_private_key, load_signer
+from signing.pki.keys import Signer, load_certificate, load_private_key, load_signer
 
 HOST = "127.0.0.1"
 OCSP_PATH = "/ocsp"

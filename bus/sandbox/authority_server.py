@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import uvicorn
 
-from bus.sandbox.agency_http_server import (
+from bus.kit.simulator import (
     REQUEST_BYTES_MAX,
     FaultMode,
     FaultSetting,
@@ -28,7 +28,7 @@ from bus.sandbox.agency_http_server import (
 from bus.sandbox.authority_files import CRL_PATH, HOST, OCSP_PATH, TIME_PATH, AuthorityFiles
 from bus.sandbox.status_authority import CRL_TYPE, OCSP_REPLY_TYPE, StatusAuthority
 from bus.sandbox.timestamp_authority import REPLY_TYPE, answer_timestamp_request
-from signing.keys import Signer
+from signing.pki.keys import Signer
 
 HEALTH_PATH = "/_health"
 FAULT_PATH = "/_fault"

@@ -9,11 +9,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from bus.edge.routes_file import read_nation
 from bus.sandbox.authority import Holder, KeyKind
 from bus.sandbox.authority_files import AuthorityFiles
 from bus.sandbox.description import DescribedSubsystem, Description
-from signing.keys import load_certificate
+from bus.settings.routes import read_nation
+from signing.pki.keys import load_certificate
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,12 @@ from pathlib import Path
 
 from lxml import etree
 
+from bus.audit.audit import Audit, AuditKeys, audit_log
+from bus.client.hub_client import FaultReceived, HubClient, Labels, VerifiedAnswer
 from bus.core.identifiers import ServiceId, SubsystemId
-from bus.core.nation import Nation
-from bus.core.receipts import Receipt
+from bus.core.log.receipts import Receipt
+from bus.core.registry import Nation
 from bus.core.xml import parse_xml
-from bus.edge.hub_client import FaultReceived, HubClient, Labels, VerifiedAnswer
-from bus.edge.key_store import read_symmetric_key
-from bus.edge.log_audit import Audit, AuditKeys, audit_log
-from bus.edge.routes_file import read_nation
 from bus.sandbox.demo_answers import citizen_facts, confirmation_facts, enterprise_facts, facts_of
 from bus.sandbox.demo_damage import alter_copy
 from bus.sandbox.demo_pages import DemoPages, ExchangePage, RefusalPage, demo_console
@@ -25,6 +23,8 @@ from bus.sandbox.description import Description
 from bus.sandbox.nation_files import reference_routes
 from bus.sandbox.sandbox_data import Story, story
 from bus.sandbox.up import Wish, running_sandbox
+from bus.settings.routes import read_nation
+from bus.trust.key_store import read_symmetric_key
 
 OFFICE = "VN/GOV/H41/motcua"
 STRANGER = "VN/GOV/G03/tuyensinh"

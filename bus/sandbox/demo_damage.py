@@ -6,8 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from bus.edge.log_files import DATABASE
-from bus.edge.log_reader import open_log_reader
+from bus.audit.reader import open_log_reader
+from bus.log.files import DATABASE
 
 _MARK_BYTES = 48
 """Enough ciphertext to find its one place in the file."""

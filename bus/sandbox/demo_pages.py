@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus.core.identifiers import ServiceId, SubsystemId
-from bus.core.nation import Nation
+from bus.core.registry import Nation
 
 WIDTH_MAX = 100
 _LABEL_WIDTH = 13

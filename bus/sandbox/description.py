@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bus.client.hub_client import HubClient, HubFiles, read_known_hub
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import ServiceId, SubsystemId
-from bus.edge.hub_client import HubClient, HubFiles, read_known_hub
-from bus.edge.key_store import read_signer
-from bus.edge.signer_settings import SignerFiles
-from bus.kit.settings_form import did_you_mean
+from bus.settings.form import did_you_mean
+from bus.settings.signer import SignerFiles
+from bus.trust.key_store import read_signer
 
 FILE = "sandbox.json"
 VERSION = 1

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bus.core.identifiers import SubsystemId
-from bus.edge.routes_file import read_nation
 from bus.sandbox.authority_files import authority_url
 from bus.sandbox.description import (
     VERSION,
@@ -17,6 +16,7 @@ from bus.sandbox.description import (
 )
 from bus.sandbox.nation_files import HUB_HOST, PreparedNation
 from bus.sandbox.sandbox_data import sample_requests
+from bus.settings.routes import read_nation
 
 
 def describe_nation(

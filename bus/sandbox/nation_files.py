@@ -17,15 +17,15 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from adapters.business_registry.simulator import TOKEN_PATH
+from adapters.population.simulator import SERVICE_PATH
 from bus.core.identifiers import MemberId, SubsystemId
-from bus.core.nation import Nation
-from bus.edge.routes_file import read_nation
-from bus.edge.signer_settings import SignerFiles
+from bus.core.registry import Nation
 from bus.sandbox.authority import Authority, Holder, KeyKind, StatusSources
 from bus.sandbox.authority_files import OCSP_PATH, TIME_PATH, AuthorityFiles, authority_url
-from bus.sandbox.business_registry_agency import TOKEN_PATH
 from bus.sandbox.kept_edits import write_settings
-from bus.sandbox.population_agency import SERVICE_PATH
+from bus.settings.routes import read_nation
+from bus.settings.signer import SignerFiles
 
 HUB_HOST = "127.0.0.1"
 LOG_ORIGIN = "lienthong.example/sandbox"

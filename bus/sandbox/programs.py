@@ -16,12 +16,12 @@ from types import MappingProxyType
 from typing import IO
 from urllib.parse import urlsplit
 
-from bus.edge.key_store import read_secret
 from bus.sandbox.access_points import port_names
 from bus.sandbox.authority_files import authority_url
 from bus.sandbox.nation_files import HUB_HOST, PreparedNation
 from bus.sandbox.processes import Program
 from bus.sandbox.run_state import run_folder
+from bus.trust.key_store import read_secret
 
 AUTHORITY = "authority"
 OPERATIONS = "operations"

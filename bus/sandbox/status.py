@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bus import __version__
+from bus.audit.reader import open_log_reader
 from bus.core.errors import BusError, ConfigurationError
-from bus.edge.log_reader import open_log_reader
 from bus.sandbox.access_points import PROGRAM as ACCESS_POINTS
 from bus.sandbox.description import Description, read_description
 from bus.sandbox.processes import is_running

@@ -12,7 +12,7 @@ from cryptography.x509 import ocsp
 
 from bus.sandbox.authority import Authority
 from bus.sandbox.revocation_register import RevocationRegister
-from signing.keys import PrivateKey
+from signing.pki.keys import PrivateKey
 
 OCSP_REQUEST_TYPE = "application/ocsp-request"
 OCSP_REPLY_TYPE = "application/ocsp-response"

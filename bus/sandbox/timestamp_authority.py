@@ -11,7 +11,7 @@ from asn1crypto import x509 as asn1_x509
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from signing import policy as uri
-from signing.keys import Signer
+from signing.pki.keys import Signer
 
 REQUEST_TYPE = "application/timestamp-query"
 REPLY_TYPE = "application/timestamp-reply"

@@ -20,15 +20,15 @@ from urllib.parse import urlsplit
 import uvicorn
 import yaml
 
-from bus.access_point import open_access_point
+from bus.access_point.door import AccessPointDoor
+from bus.access_point.opening import open_access_point
+from bus.access_point.settings import AccessPointSettings, read_access_point_settings
+from bus.access_point.store import ExchangeStore, StoreBounds
 from bus.core.identifiers import ServiceId, SubsystemId
-from bus.edge.access_point_door import AccessPointDoor
-from bus.edge.access_point_settings import AccessPointSettings, read_access_point_settings
-from bus.edge.exchange_store import ExchangeStore, StoreBounds
-from bus.edge.http_door import HttpDoor
-from bus.edge.http_protocol import SeeingProtocol
-from bus.edge.key_store import read_ed25519_key
+from bus.doors.soap import HttpDoor
+from bus.http.server_protocol import SeeingProtocol
 from bus.hub import open_hub
+from bus.trust.key_store import read_ed25519_key
 from signing.names import SOAP11
 from signing.signed_note import SigningKey
 from tests.hang_limits import HANG_SECONDS_MAX

@@ -18,19 +18,19 @@ from urllib.parse import urlsplit
 import pytest
 from lxml import etree
 
-from bus.access_point import open_access_point
+from bus.access_point.opening import open_access_point
+from bus.access_point.store import FILE
+from bus.audit.reader import open_log_reader
+from bus.client.hub_client import read_known_hub
 from bus.core.errors import ConfigurationError
-from bus.core.receipts import parse_receipt
+from bus.core.log.receipts import parse_receipt
 from bus.core.xml import parse_xml
-from bus.edge.exchange_store import FILE
-from bus.edge.hub_client import read_known_hub
-from bus.edge.log_reader import open_log_reader
 from bus.kit.contract import Answer, Query, RecipientRefused
 from bus.protocols.soap_xroad.write import without_receipt
-from signing.canonical import canonicalise
 from signing.errors import KeyUnavailable
 from signing.names import SECURITY
 from signing.signed_note import verify_note
+from signing.wss.canonical import canonicalise
 from tests.access_point.running_access_point import (
     XROAD,
     PlainReply,
@@ -42,7 +42,7 @@ from tests.access_point.running_access_point import (
     served_hub,
     write_settings,
 )
-from tests.edge.hub_stand_in import BROKEN_PARTS, StandIn, listening
+from tests.client.hub_stand_in import BROKEN_PARTS, StandIn, listening
 from tests.hub.running_hub import SetClock, answer_well
 from tests.nation import (
     ANSWER,
@@ -562,7 +562,7 @@ def test_a_key_that_cannot_be_reached_is_x_roads_fault(
     def lost(*_: object, **__: object) -> bytes:
         raise KeyUnavailable("the token is gone")
 
-    monkeypatch.setattr("bus.plain_exchange.sign_plain", lost)
+    monkeypatch.setattr("bus.access_point.exchange.sign_plain", lost)
     with running_access_point(write_settings(nation, tmp_path, hub.url), hub.clock) as point:
         reply = point.post(plain_request("unsigned-1"))
 
@@ -597,7 +597,7 @@ def test_a_mistake_of_ours_is_a_fault_with_an_id_and_not_the_request(
     def broken(*_: object, **__: object) -> bytes:
         raise RuntimeError("VN0117 asked")
 
-    monkeypatch.setattr("bus.plain_exchange.sign_plain", broken)
+    monkeypatch.setattr("bus.access_point.exchange.sign_plain", broken)
     with running_access_point(write_settings(nation, tmp_path, hub.url), hub.clock) as point:
         reply = point.post(plain_request("broken-1"))
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import structlog
 
-import bus.access_point as access_point_module
-from bus.access_point import open_access_point
-from bus.edge.access_point_settings import AccessPointSettings
-from bus.edge.answer_signers import AnswerSigners
-from bus.edge.exchange_store import ExchangeStore
-from bus.edge.hub_link import HubLink
+import bus.access_point.opening as access_point_module
+from bus.access_point.answer_signers import AnswerSigners
+from bus.access_point.hub_link import HubLink
+from bus.access_point.opening import open_access_point
+from bus.access_point.settings import AccessPointSettings
+from bus.access_point.store import ExchangeStore
 from tests.access_point.running_access_point import write_settings
 from tests.hub.running_hub import SetClock
 from tests.nation import SmallNation

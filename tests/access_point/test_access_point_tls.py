@@ -18,10 +18,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from bus.access_point.settings import TlsFiles
+from bus.access_point.tls import make_tls_context
 from bus.core.errors import ConfigurationError
-from bus.edge.access_point_settings import TlsFiles
-from bus.edge.access_point_tls import make_tls_context
-from bus.edge.key_store import read_certificates
+from bus.trust.key_store import read_certificates
 from tests.access_point.running_access_point import (
     RunningAccessPoint,
     ServedHub,

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.access_point import open_access_point
+from bus.access_point.door import Asked
+from bus.access_point.exchange import AccessPoint
+from bus.access_point.opening import open_access_point
 from bus.core.xml import parse_xml
-from bus.edge.access_point_door import Asked
-from bus.plain_exchange import AccessPoint
 from signing.names import SOAP11, SOAP12
 from tests.access_point.running_access_point import plain_request, write_settings
 from tests.hub.running_hub import SetClock

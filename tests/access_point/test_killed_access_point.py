@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bus.edge.access_point_settings import AccessPointSettings
+from bus.access_point.settings import AccessPointSettings
 from bus.kit.contract import Answer, Query
 from tests.access_point.running_access_point import (
     RunningAccessPoint,

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from bus.core.xml import parse_xml
-from bus.edge.payload_schemas import CompiledSchema
-from bus.kit.agency_http import AgencyReply
+from bus.http.client import AgencyReply
 from bus.kit.contract import Answer, Query
 from bus.kit.soap_agency import read_soap_reply, wrapped
-from signing.canonical import canonicalise
+from bus.settings.payload_schemas import CompiledSchema
 from signing.names import SOAP11
+from signing.wss.canonical import canonicalise
 from tests.access_point.running_access_point import (
     RunningAccessPoint,
     ServedHub,

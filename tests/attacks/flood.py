@@ -19,9 +19,9 @@ from itertools import count
 from pathlib import Path
 
 from bus.core.pipeline import Refusal
-from bus.edge.judge_process import Judges
 from bus.hub import JUDGE_MODULE
-from bus.rules import read_rules
+from bus.judging.process import Judges
+from bus.judging.rules import read_rules
 from tests.attacks.shapes import source_of
 from tests.attacks.source import at_end
 from tests.attacks.valid_messages import corpus_nation, valid_messages

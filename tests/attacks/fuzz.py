@@ -25,18 +25,18 @@ from bus.core.identifiers import IdentifierInvalid, MemberId, ServiceId, Subsyst
 from bus.core.limits import Limits
 from bus.core.pipeline import Refusal, judge
 from bus.core.routing import RoutedMessage
-from bus.kit.multipart import MultipartIntake
-from bus.kit.spool import Spool
+from bus.http.multipart import MultipartIntake
+from bus.http.spool import Spool
 from bus.protocols.mime.content_type import parse_content_type
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.read_answer import AnswerRejected, read_answer
 from bus.protocols.soap_xroad.verify_answer import KnownSigners, verify_recorded
 from bus.protocols.soap_xroad.write import SigningTime, write_answer
 from signing import names
-from signing.canonical import canonicalise
-from signing.distinguished_names import parse_name
 from signing.errors import SignatureError
-from signing.x509_tokens import end_entity
+from signing.pki.distinguished_names import parse_name
+from signing.wss.canonical import canonicalise
+from signing.wss.x509_tokens import end_entity
 from tests.attacks.meaning import judged, meaning
 from tests.attacks.mutations import flipped, mutated
 from tests.attacks.valid_messages import corpus_nation, valid_messages

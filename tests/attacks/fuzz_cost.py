@@ -26,7 +26,7 @@ from lxml import etree
 
 from bus.core.errors import BusError
 from bus.core.pipeline import judge
-from bus.kit.agency_http import AgencyReply
+from bus.http.client import AgencyReply
 from bus.kit.soap_agency import read_soap_reply
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.read_answer import AnswerRejected, read_answer

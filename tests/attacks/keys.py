@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from signing.keys import Signer, load_certificate, load_private_key, make_signer
+from signing.pki.keys import Signer, load_certificate, load_private_key, make_signer
 from tests.certificates import Issuer
 from tests.nation import NOW
 

@@ -9,8 +9,8 @@ from lxml import etree
 from bus.core.pipeline import Refusal, judge
 from bus.core.routing import RoutedMessage
 from bus.protocols.soap_xroad.parse import parse
-from signing.canonical import canonicalise
 from signing.names import WSU_ID
+from signing.wss.canonical import canonicalise
 from tests.nation import NOW, SmallNation
 
 

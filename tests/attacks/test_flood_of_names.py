@@ -11,17 +11,17 @@ import sys
 
 import pytest
 
-from bus.edge.adapter_calls import AdapterCalls
-from bus.edge.judge_process import Judges
+from bus.delivery.adapter_calls import AdapterCalls
+from bus.http.client import AgencyReply
+from bus.http.read_replies import count_read
 from bus.hub import JUDGE_MODULE
-from bus.kit.agency_http import AgencyReply
+from bus.judging.process import Judges
+from bus.judging.rules import read_rules
 from bus.kit.contract import Adapter, Answer, Query
-from bus.kit.read_replies import count_read
 from bus.kit.soap_agency import read_soap_reply
-from bus.rules import read_rules
 from signing import names
 from tests.attacks.flood import MIB, SIZES, Flood, held_bytes, judged, processes, signed_message
-from tests.edge.test_adapter_calls import QUERY
+from tests.delivery.test_adapter_calls import QUERY
 from tests.nation import SmallNation
 
 FLOOD_BYTES = 24_000_000
@@ -69,7 +69,7 @@ class Flooding(Adapter):
     def answer(self, query: Query) -> Answer:
         body = self.flood.message(self.size, is_signed=False)
         raw = b'<e:Envelope xmlns:e="%s"><e:Body>%s</e:Body></e:Envelope>' % (SOAP11, body)
-        count_read(len(raw))  # as bus.kit.agency_http does
+        count_read(len(raw))  # as bus.http.client does
         return Answer(read_soap_reply(AgencyReply(200, raw, "text/xml")))
 
 

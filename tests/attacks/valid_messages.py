@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from bus.rules import read_rules
+from bus.judging.rules import read_rules
 from tests.attacks.authorities import SECOND_ROOT, authorities, intermediates
 from tests.attacks.keys import FOLDER, key_file
 from tests.nation import SmallNation, make_small_nation

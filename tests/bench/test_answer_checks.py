@@ -14,15 +14,15 @@ from bus.bench.load import Exchange
 from bus.bench.signed_requests import body_of, http_request
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.xml import parse_xml
-from bus.edge.key_store import read_certificates, read_signer
-from bus.edge.payload_schemas import CompiledSchema
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
+from bus.settings.payload_schemas import CompiledSchema
+from bus.trust.key_store import read_certificates, read_signer
 from schemas import FOLDER
-from signing.canonical import canonicalise
-from signing.certificates import TrustStore
 from signing.errors import DigestMismatch
+from signing.pki.certificates import TrustStore
 from signing.signed_note import SigningKey
+from signing.wss.canonical import canonicalise
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
 CLIENT = SubsystemId.parse("VN/GOV/G22/dichvucong")

@@ -11,7 +11,7 @@ from bus.bench.citizen_answer import SERVICE
 from bus.bench.commands import bench
 from bus.bench.programs import ProgramFailed, running
 from bus.core.identifiers import ServiceId
-from bus.edge.clock import now
+from bus.runtime.clock import now
 from bus.sandbox.nation_files import prepare_nation
 
 

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bus.edge.hub_settings import read_hub_settings
-from bus.edge.status_client import operations_url
+from bus.client.status_client import operations_url
+from bus.settings.hub import read_hub_settings
 from signing.signed_note import SigningKey
 from tests.access_point.running_access_point import plain_request, request_hash
 from tests.cli.running import described, lienthong, lienthong_process, told

@@ -17,7 +17,7 @@ from lxml import etree
 
 from bus.core.xml import parse_xml
 from tests.cli.running import described, lienthong, told
-from tests.edge.hub_stand_in import listening
+from tests.client.hub_stand_in import listening
 from tests.hang_limits import HANG_SECONDS_MAX
 
 LOOK_UP = "TraCuuThongTinCongDan"

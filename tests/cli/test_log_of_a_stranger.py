@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
-from bus.edge import found_files, log_files, log_folder
+from bus.audit.sqlite import folder as log_folder
+from bus.log import files
+from bus.runtime import found_files
 from tests.cli.running import Result, lienthong, told
 
 SECONDS_MAX = 60
@@ -212,7 +214,7 @@ def test_a_link_on_the_way_to_a_file_is_not_followed(copy: Path, tmp_path: Path)
 def test_a_lock_that_somebody_holds_is_waited_for_and_told(
     command: list[str], copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_files.FolderLock.wait_shared, "__defaults__", (0.2,))
+    monkeypatch.setattr(files.FolderLock.wait_shared, "__defaults__", (0.2,))
     with (copy / "fold.lock").open("rb") as held, bounded():
         fcntl.flock(held, fcntl.LOCK_EX)
         result = lienthong("log", *command, copy)
@@ -302,7 +304,7 @@ def test_a_checkpoint_over_any_number_of_entries_does_not_make_us_look_for_them(
     # Whoever writes the folder signs what they like, under the key that lies in it.
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from bus.core.log_checkpoint import Checkpoint
+    from bus.core.log.checkpoint import Checkpoint
     from signing.signed_note import SigningKey
 
     key = SigningKey("lienthong.example/vn", Ed25519PrivateKey.from_private_bytes(bytes(32)))

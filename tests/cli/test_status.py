@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from bus.edge.hub_settings import ListenAddress, read_hub_settings
-from bus.edge.status_client import operations_url
+from bus.client.status_client import operations_url
+from bus.settings.hub import ListenAddress, read_hub_settings
 from tests.cli.running import lienthong, lienthong_process, told
-from tests.edge.test_operations_door import LOG, STATUS
+from tests.doors.test_operations_door import LOG, STATUS
 from tests.hang_limits import HANG_SECONDS_MAX
 
 

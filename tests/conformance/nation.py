@@ -14,20 +14,20 @@ from typing import Any
 import yaml
 
 import schemas
-from bus.access_point import open_access_point
+from bus.access_point.door import AccessPointDoor
+from bus.access_point.opening import open_access_point
+from bus.access_point.settings import read_access_point_settings
+from bus.client.hub_client import HubFiles, read_known_hub
 from bus.core.identifiers import MemberId, SubsystemId
-from bus.edge.access_point_door import AccessPointDoor
-from bus.edge.access_point_settings import read_access_point_settings
-from bus.edge.clock import now as read_clock
-from bus.edge.http_door import HttpDoor
-from bus.edge.hub_client import HubFiles, read_known_hub
-from bus.edge.hub_settings import read_hub_settings
-from bus.edge.key_store import read_signer
+from bus.doors.soap import HttpDoor
+from bus.http.spool import Spool
 from bus.hub import open_hub
-from bus.kit.spool import Spool
 from bus.protocols.soap_xroad.verify_answer import KnownHub
+from bus.runtime.clock import now as read_clock
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
-from signing.keys import Signer
+from bus.settings.hub import read_hub_settings
+from bus.trust.key_store import read_signer
+from signing.pki.keys import Signer
 from tests.access_point.running_access_point import serving
 from tests.conformance.provider import Provider, ProviderAdapter, running_provider
 from tests.conformance.table import VECTORS, read_nation

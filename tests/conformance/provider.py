@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from bus.kit.agency_http import AgencyHttp
+from bus.http.client import AgencyHttp
+from bus.http.spool import Spool
 from bus.kit.clock import Deadline
 from bus.kit.contract import Adapter, Answer, Query
-from bus.kit.spool import Spool
 from bus.kit.xroad_agency import XRoadAgency, XRoadForm
 from tests.conformance.table import ProviderReply
 

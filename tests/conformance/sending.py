@@ -17,9 +17,8 @@ from lxml import etree
 from bus.core.errors import BusError
 from bus.core.limits import Limits
 from bus.core.xml import parse_xml
-from bus.edge.clock import now as read_clock
-from bus.kit.multipart import MultipartIntake
-from bus.kit.spool import Spool
+from bus.http.multipart import MultipartIntake
+from bus.http.spool import Spool
 from bus.protocols.mime.content_type import XOP, parse_content_type
 from bus.protocols.mime.write import write_related
 from bus.protocols.soap_xroad.judging import parse_beside
@@ -28,6 +27,7 @@ from bus.protocols.soap_xroad.plain import PlainRequest, read_plain, sign_plain
 from bus.protocols.soap_xroad.read_answer import AnswerRejected
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, verify_answer
 from bus.protocols.soap_xroad.write import SigningTime
+from bus.runtime.clock import now as read_clock
 from signing.attachments import Attachment
 from tests.conformance.nation import RunningNation
 from tests.conformance.table import ACCESS_POINT, ANSWER, HUB, SNAKE, UNSIGNED, Row

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from bus.core.nation import FaultSpelling
+from bus.core.registry import FaultSpelling
 from bus.protocols.soap_xroad.faults import spell
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "xroad"

@@ -34,14 +34,14 @@ from bus.core.errors import (
     PayloadInvalid,
 )
 from bus.core.limits import Limits
-from bus.core.nation import AttachmentRule
+from bus.core.registry import AttachmentRule
 from bus.core.schema_kinds import Kind
 from bus.core.validation import validate, validate_answer
 from bus.core.verification import BODY, VerifiedEnvelope
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.parse import parse
 from signing.attachments import Attachment
-from signing.canonical import canonicalise
+from signing.wss.canonical import canonicalise
 from tests.attachments import attachment
 from tests.nation import ANSWER, LOOKUP, NOW, SmallNation, payload, request
 

@@ -10,7 +10,7 @@ from bus.core import errors
 from bus.core.authorisation import AuthorisedMessage, authorise
 from bus.core.identifiers import MemberId, SecurityServerId, ServiceId, SubsystemId
 from bus.core.metaservices import METASERVICE_ADAPTER, NAMESPACE
-from bus.core.nation import Nation
+from bus.core.registry import Nation
 from bus.core.verification import verify
 from bus.protocols.soap_xroad.parse import parse
 from tests.nation import (

@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from bus.core.errors import BusError, CertificateRevoked, RevocationUnknown
-from bus.core.exchange_entries import SealedFacts, evidence_leaf
-from bus.core.log_entries import Event, read_leaf
+from bus.core.exchange_leaves import SealedFacts, evidence_leaf
+from bus.core.log.leaf import Event, read_leaf
 from bus.core.pipeline import refuse_revoked
-from bus.core.ports import SealedPayload
+from bus.core.ports.message_log import SealedPayload
 from bus.core.revocation import RevocationCheck, RevocationPolicy, require_not_revoked
 from bus.core.verification import verify
 from bus.protocols.soap_xroad.parse import parse
-from signing.revocation import Evidence, Good, Revoked, Unknown
+from signing.pki.revocation import Evidence, Good, Revoked, Unknown
 from tests.nation import NOW, SmallNation, request
 
 HOUR = timedelta(hours=1)

@@ -10,7 +10,7 @@ from lxml import etree
 import schemas
 from bus.core.schema_kinds import Kind, declared_below, kind_of, kinds_of
 from bus.core.xml import parse_xml
-from bus.edge.payload_schemas import read_schema
+from bus.settings.payload_schemas import read_schema
 from tests.nation import SmallNation
 
 XSD = """<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:t="urn:t"

@@ -11,7 +11,7 @@ import pytest
 
 from bus.core import errors
 from bus.core.limits import Limits
-from bus.core.nation import Nation
+from bus.core.registry import Nation
 from bus.core.verification import VerifiedEnvelope, verify
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
@@ -24,7 +24,7 @@ from signing.policy import (
     PolicyException,
     SignaturePolicy,
 )
-from signing.sign import AttachmentPart
+from signing.wss.sign import AttachmentPart
 from tests.envelopes import timestamp, with_part
 from tests.nation import CLIENT, LOOKUP, NOW, OTHER_CLIENT, SmallNation, payload, request
 

@@ -13,12 +13,12 @@ from bus.core.pipeline import Refusal, Rules, judge
 from bus.core.routing import RoutedMessage
 from bus.core.validation import PayloadSchema
 from bus.core.xml import parse_xml
-from bus.edge.payload_schemas import CompiledSchema
 from bus.protocols.soap_xroad.judging import Judged, judge_request
 from bus.protocols.soap_xroad.names import XROAD
 from bus.protocols.soap_xroad.parse import parse
-from signing.canonical import canonicalise
+from bus.settings.payload_schemas import CompiledSchema
 from signing.names import WSU
+from signing.wss.canonical import canonicalise
 from tests.envelopes import HEADER_BLOCKS, signed_again
 from tests.envelopes import body as body_of
 from tests.nation import CLIENT, LOOKUP, NOW, POPULATION, SmallNation, request

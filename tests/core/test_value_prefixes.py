@@ -18,8 +18,8 @@ from bus.core.value_prefixes import (
     value_uses,
 )
 from bus.core.xml import parse_xml
-from signing.canonical import Canonicalisation, canonicalise
 from signing.names import EXCLUSIVE_C14N, SOAP11
+from signing.wss.canonical import Canonicalisation, canonicalise
 
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _XSI = f'xmlns:xsi="{XSI}"'

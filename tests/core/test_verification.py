@@ -14,7 +14,7 @@ from bus.core import errors
 from bus.core.identifiers import MemberId, SubsystemId
 from bus.core.verification import VerifiedEnvelope, verify
 from bus.protocols.soap_xroad.parse import parse
-from signing.keys import make_signer
+from signing.pki.keys import make_signer
 from signing.policy import ED25519, SignaturePolicy
 from tests.certificates import make_certificate
 from tests.envelopes import HEADER_BLOCKS, body, security, signed_again, timestamp, with_part

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from bus.edge.clock import now
-from bus.edge.hub_settings import read_hub_settings
 from bus.hub import open_hub
+from bus.runtime.clock import now
 from bus.sandbox.description import write_description
 from bus.sandbox.nation_description import describe_nation
 from bus.sandbox.nation_files import prepare_nation
 from bus.sandbox.programs import AGENCIES
 from bus.sandbox.sandbox_data import build_data
 from bus.sandbox.up import down
+from bus.settings.hub import read_hub_settings
 from tests.docs.guide_pages import (
     Block,
     Reader,

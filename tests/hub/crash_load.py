@@ -15,15 +15,15 @@ from pathlib import Path
 
 from killed_hub import OPENING
 
+from bus.audit.verify import verify_log
 from bus.bench.signed_requests import http_request
-from bus.core.exchange_entries import DELIVERED
-from bus.core.log_entries import Event, Leaf
-from bus.core.log_verification import Finding, LogReport
-from bus.core.merkle import hash_leaf
-from bus.core.ports import StoredEntry
-from bus.edge.hub_settings import HubSettings
-from bus.edge.key_store import read_ed25519_key, read_symmetric_key
-from bus.edge.log_verify import verify_log
+from bus.core.audit.entry_checks import Finding, LogReport
+from bus.core.exchange_leaves import DELIVERED
+from bus.core.log.leaf import Event, Leaf
+from bus.core.log.merkle import hash_leaf
+from bus.core.ports.message_log import StoredEntry
+from bus.settings.hub import HubSettings
+from bus.trust.key_store import read_ed25519_key, read_symmetric_key
 from signing.signed_note import SigningKey
 from tests.hang_limits import HANG_SECONDS_MAX
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from bus.core.errors import BusError, NotWellFormed
 from bus.core.pipeline import Refusal, Rules
-from bus.edge.judge_frames import LENGTH, framed
-from bus.edge.judge_serving import Judge, serve_judging
-from bus.judge_program import judge_by
+from bus.judging.frames import LENGTH, framed
+from bus.judging.program import judge_by
+from bus.judging.serving import Judge, serve_judging
 from bus.protocols.soap_xroad.judging import Decision, decisions_to_bytes
 
 MODULE = "tests.hub.hostile_judge"

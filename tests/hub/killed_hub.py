@@ -10,14 +10,15 @@ from pathlib import Path
 
 from bus.bench.citizen_answer import FixedCitizen
 from bus.bench.programs import listen, say_ready, stop_at_end_of_input
-from bus.edge import sqlite_entry_store, sqlite_log
-from bus.edge.http_door import HttpDoor
-from bus.edge.hub_settings import HubSettings, read_hub_settings
-from bus.edge.routes_file import read_nation
-from bus.edge.serve import run, serve_http
-from bus.edge.telemetry import configure_telemetry
+from bus.doors.soap import HttpDoor
+from bus.http.server import run, serve_http
 from bus.hub import open_hub
 from bus.kit.contract import Answer, Query
+from bus.log import message_log
+from bus.log.sqlite import store
+from bus.runtime.telemetry import configure_telemetry
+from bus.settings.hub import HubSettings, read_hub_settings
+from bus.settings.routes import read_nation
 
 OPENING = "opening"
 """Said before the log is opened; the port is said when requests may come."""
@@ -43,8 +44,8 @@ def main(settings_file: str, asked_file: str, *judging: str) -> None:
     """With `beside` as the last word, a process beside the hub judges."""
     configure_telemetry("error")
     # Fold and publish all the time, so that kills hit these, too.
-    sqlite_entry_store.FOLD_BYTES = _FOLD_BYTES
-    sqlite_log.PUBLISH_SECONDS = _PUBLISH_SECONDS
+    store.FOLD_BYTES = _FOLD_BYTES
+    message_log.PUBLISH_SECONDS = _PUBLISH_SECONDS
     asked = os.open(asked_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     agency = RememberingAgency(asked)
     settings = read_hub_settings(Path(settings_file))

@@ -9,16 +9,16 @@ from pathlib import Path
 
 from crash_load import Found, LogWitness, Message, Told, hub_process, load, witness_log
 
+from bus.audit.reader import open_log_reader
 from bus.core.errors import DeliveryInterrupted
-from bus.core.exchange_entries import DELIVERED
+from bus.core.exchange_leaves import DELIVERED
 from bus.core.limits import Limits
-from bus.core.log_entries import Event, read_leaf
-from bus.core.receipts import RECEIPT_NAME, Receipt
-from bus.edge.clock import now
-from bus.edge.key_store import read_ed25519_key
-from bus.edge.log_reader import open_log_reader
+from bus.core.log.leaf import Event, read_leaf
+from bus.core.log.receipts import RECEIPT_NAME, Receipt
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.verify_answer import KnownHub, VerifiedAnswer, verify_answer
+from bus.runtime.clock import now
+from bus.trust.key_store import read_ed25519_key
 from signing.signed_note import SigningKey
 from tests.nation import HUB, SmallNation, make_small_nation, request
 

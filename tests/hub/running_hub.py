@@ -10,12 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bus.audit.reader import open_log_reader
 from bus.core.limits import Limits
-from bus.core.log_entries import Leaf, read_leaf
-from bus.edge.http_door import HttpDoor
-from bus.edge.key_store import read_ed25519_key
-from bus.edge.log_reader import open_log_reader
-from bus.edge.revocation_settings import RevocationSettings
+from bus.core.log.leaf import Leaf, read_leaf
+from bus.doors.soap import HttpDoor
 from bus.hub import Hub, open_hub
 from bus.kit.contract import Adapter, Answer, Query
 from bus.protocols.soap_xroad.parse import parse
@@ -25,6 +23,8 @@ from bus.protocols.soap_xroad.verify_answer import (
     VerifiedFault,
     verify_answer,
 )
+from bus.settings.revocation import RevocationSettings
+from bus.trust.key_store import read_ed25519_key
 from signing.signed_note import SigningKey
 from tests.nation import ANSWER, HUB, LOOKUP, NOW, SLOW_ANSWER, SmallNation, payload
 

@@ -8,21 +8,21 @@ from pathlib import Path
 
 from running_hub import HttpReply, RunningHub
 
+from bus.audit.audit import AuditKeys, audit_log
 from bus.core.attachments import beside
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
-from bus.edge.key_store import read_symmetric_key
-from bus.edge.log_audit import AuditKeys, audit_log
+from bus.http.multipart import MultipartIntake, WholeMessage
+from bus.http.spool import Spool
+from bus.judging.rules import read_rules
 from bus.kit.contract import attachment_of_bytes
-from bus.kit.multipart import MultipartIntake, WholeMessage
-from bus.kit.spool import Spool
 from bus.protocols.mime.content_type import parse_content_type
 from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.mime.write import RelatedMessage, write_related
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault, verify_answer
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
-from bus.rules import read_rules
+from bus.trust.key_store import read_symmetric_key
 from signing.attachments import Attachment
 from tests.nation import CLIENT, LOOKUP, NOW, SAMPLE, SmallNation, payload
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from running_hub import RunningHub
 
-from bus.edge.serve import Door, _server
+from bus.http.server import Door, _server
 
 LOOPBACK = "127.0.0.1"
 DRAIN_SECONDS_MAX = 60

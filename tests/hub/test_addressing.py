@@ -14,9 +14,9 @@ from bus.protocols.soap_xroad.addressing import WSA, WSA_2004
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer
 from bus.protocols.soap_xroad.write import SigningTime, repeated_blocks, write_with_blocks
-from signing.canonical import canonicalise
 from signing.names import SOAP11, SOAP12, WSU
-from signing.sign import CanonicalPart, CanonicalParts, together
+from signing.wss.canonical import canonicalise
+from signing.wss.sign import CanonicalPart, CanonicalParts, together
 from tests.nation import CLIENT, NOW, SmallNation, payload, request
 
 ANONYMOUS = {WSA: f"{WSA}/anonymous", WSA_2004: f"{WSA_2004}/role/anonymous"}

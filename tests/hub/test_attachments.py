@@ -24,9 +24,9 @@ from sending_attachments import (
 
 from bus.core import errors
 from bus.core.envelope import SoapVersion
-from bus.core.log_entries import Event
-from bus.edge.log_files import ATTACHMENTS
+from bus.core.log.leaf import Event
 from bus.kit.contract import Answer, Query, attachment_of_bytes
+from bus.log.files import ATTACHMENTS
 from bus.protocols.mime.write import write_related
 from bus.protocols.soap_xroad.read_answer import AnswerRejected
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault

@@ -10,8 +10,8 @@ from running_hub import RunningHub, opened
 from sending_attachments import audit, nation_with_attachments, pdf, post, proved, send, signed
 from small_disks import mounted
 
-from bus.core.log_entries import Event
-from bus.edge.log_files import ATTACHMENTS
+from bus.core.log.leaf import Event
+from bus.log.files import ATTACHMENTS
 from bus.protocols.mime.write import write_related
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from tests.nation import SmallNation

@@ -9,7 +9,7 @@ import pytest
 from running_hub import RunningHub, opened
 from sending_attachments import audit, nation_with_attachments, pdf, send, signed
 
-from bus.edge.log_files import ATTACHMENTS
+from bus.log.files import ATTACHMENTS
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer
 from tests.nation import SmallNation
 

@@ -14,11 +14,11 @@ import pytest
 from running_hub import RunningHub, in_hub
 from served_door import LOOPBACK, served
 
+from bus.audit.audit import AuditKeys, audit_log
 from bus.core.errors import MessageIdConflict
-from bus.core.log_entries import Event
-from bus.edge.key_store import read_ed25519_key, read_symmetric_key
-from bus.edge.log_audit import AuditKeys, audit_log
+from bus.core.log.leaf import Event
 from bus.protocols.soap_xroad.read_answer import read_answer
+from bus.trust.key_store import read_ed25519_key, read_symmetric_key
 from signing.signed_note import SigningKey
 from tests.attacks.cases import NEW, OWN_NUMBER, SAME, Case, Stage
 from tests.attacks.corpus import CASES

@@ -11,14 +11,14 @@ from running_hub import XML, HttpReply, OpenHub, RunningHub, opened
 
 from bus.core import errors
 from bus.core.identifiers import ServiceId, SubsystemId
-from bus.core.log_entries import Event
-from bus.core.receipts import parse_receipt
+from bus.core.log.leaf import Event
+from bus.core.log.receipts import parse_receipt
 from bus.protocols.soap_xroad.read_answer import read_answer
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from signing.names import TIMESTAMP
 from signing.policy import SignaturePolicy
 from signing.signed_note import verify_note
-from signing.verify import SignedPart, verify_signature
+from signing.wss.verify import SignedPart, verify_signature
 from tests.envelopes import block, body, security, signed_again, timestamp, with_header
 from tests.nation import (
     CLIENT,

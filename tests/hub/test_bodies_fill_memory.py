@@ -15,8 +15,8 @@ import pytest
 from served_process import await_ready, hanging_hub
 
 from bus.core.limits import Limits
-from bus.edge.body_room import BodyRoom
-from bus.edge.clock import now as read_clock
+from bus.http.body_room import BodyRoom
+from bus.runtime.clock import now as read_clock
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import make_small_nation
 

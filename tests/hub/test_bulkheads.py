@@ -14,7 +14,7 @@ from running_hub import OpenHub, RunningHub, answer_well, opened
 
 from bus.core import errors
 from bus.core.identifiers import ServiceId
-from bus.core.log_entries import Event
+from bus.core.log.leaf import Event
 from bus.kit.contract import Answer, Query
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from tests.nation import CLIENT, OTHER_CLIENT, SmallNation, request

@@ -14,13 +14,13 @@ from bus.core.errors import BusError
 from bus.core.limits import Limits
 from bus.core.pipeline import Refusal
 from bus.core.xml import parse_xml
-from bus.kit.multipart import MultipartIntake, WholeMessage
-from bus.kit.spool import Spool
+from bus.http.multipart import MultipartIntake, WholeMessage
+from bus.http.spool import Spool
 from bus.protocols.mime.content_type import parse_content_type
 from bus.protocols.mime.write import write_related
 from bus.protocols.soap_xroad.judging import judge_request
 from signing.attachments import Attachment
-from signing.canonical import canonicalise
+from signing.wss.canonical import canonicalise
 from tests.attachments import attachment
 from tests.nation import NOW, SmallNation
 

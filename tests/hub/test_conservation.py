@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 from running_hub import HttpReply, RunningHub, answer_well, in_hub
 
+from bus.audit.verify import verify_log
 from bus.core import errors
-from bus.core.exchange_entries import DELIVERED
-from bus.core.log_entries import Event, Leaf
-from bus.core.log_verification import Finding, LogReport
-from bus.core.ports import StoredEntry
-from bus.core.receipts import parse_receipt
-from bus.edge.key_store import read_ed25519_key, read_symmetric_key
-from bus.edge.log_verify import verify_log
+from bus.core.audit.entry_checks import Finding, LogReport
+from bus.core.exchange_leaves import DELIVERED
+from bus.core.log.leaf import Event, Leaf
+from bus.core.log.receipts import parse_receipt
+from bus.core.ports.message_log import StoredEntry
 from bus.kit.contract import Answer, Query
 from bus.protocols.soap_xroad.read_answer import read_answer
+from bus.trust.key_store import read_ed25519_key, read_symmetric_key
 from signing.signed_note import SigningKey, verify_note
 from tests.nation import CLIENT_WITHOUT_GRANT, SmallNation, request
 

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from running_hub import RunningHub, opened
 
-from bus.core.log_entries import Event
-from bus.edge import judge_lane, judge_process
-from bus.edge.key_store import read_symmetric_key
-from bus.edge.log_audit import AuditKeys, audit_log
+from bus.audit.audit import AuditKeys, audit_log
+from bus.core.log.leaf import Event
+from bus.judging import lane, process
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer
+from bus.trust.key_store import read_symmetric_key
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub import hostile_judge
 from tests.hub.hostile_judge import order
 from tests.nation import SmallNation, request
 
-LARGE_BYTES = 2 * judge_process.SMALL_BYTES_MAX
+LARGE_BYTES = 2 * process.SMALL_BYTES_MAX
 ATTACKERS = 16
 
 
@@ -27,9 +27,9 @@ ATTACKERS = 16
 def _hostile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bus.hub.JUDGE_MODULE", hostile_judge.MODULE)
     for name in ("SMALL", "LARGE"):
-        bounds = getattr(judge_process, name)
-        monkeypatch.setattr(judge_process, name, replace(bounds, processor_seconds_max=0.3))
-    monkeypatch.setattr(judge_lane, "RESTART_SECONDS", 0.01)
+        bounds = getattr(process, name)
+        monkeypatch.setattr(process, name, replace(bounds, processor_seconds_max=0.3))
+    monkeypatch.setattr(lane, "RESTART_SECONDS", 0.01)
 
 
 @pytest.mark.parametrize("bytes_count", [0, LARGE_BYTES], ids=["small", "large"])
@@ -62,7 +62,7 @@ def test_a_message_that_costs_too_much_gets_a_signed_fault_and_an_entry(
 def test_an_honest_sender_is_answered_beside_sixteen_large_messages_that_never_end(
     nation: SmallNation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge_lane, "CHECK_SECONDS", 600)
+    monkeypatch.setattr(lane, "CHECK_SECONDS", 600)
 
     async def story(running: RunningHub) -> None:
         async with asyncio.timeout(HANG_SECONDS_MAX):
@@ -83,8 +83,8 @@ def test_an_honest_sender_is_answered_beside_sixteen_large_messages_that_never_e
 def test_a_sender_that_finds_no_room_is_asked_to_come_again(
     nation: SmallNation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge_process, "LARGE", replace(judge_process.LARGE, waiting_max=1))
-    monkeypatch.setattr(judge_lane, "CHECK_SECONDS", 600)
+    monkeypatch.setattr(process, "LARGE", replace(process.LARGE, waiting_max=1))
+    monkeypatch.setattr(lane, "CHECK_SECONDS", 600)
 
     async def story(running: RunningHub) -> None:
         async with asyncio.timeout(HANG_SECONDS_MAX):

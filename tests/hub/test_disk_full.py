@@ -12,14 +12,14 @@ import pytest
 from running_hub import HttpReply, RunningHub, in_hub
 from small_disks import DISK_BYTES, made_image, mounted
 
+from bus.audit.reader import open_log_reader
+from bus.audit.verify import verify_log
 from bus.core import errors
-from bus.core.exchange_entries import DELIVERED
-from bus.core.log_entries import Event, read_leaf
-from bus.core.log_verification import LogReport
-from bus.edge.key_store import read_ed25519_key, read_symmetric_key
-from bus.edge.log_reader import open_log_reader
-from bus.edge.log_verify import verify_log
+from bus.core.audit.entry_checks import LogReport
+from bus.core.exchange_leaves import DELIVERED
+from bus.core.log.leaf import Event, read_leaf
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
+from bus.trust.key_store import read_ed25519_key, read_symmetric_key
 from signing.signed_note import SigningKey
 from tests.nation import SAMPLE, SmallNation, request
 

@@ -13,9 +13,9 @@ from small_disks import made_image, mounted, take_away
 
 from bus.core.errors import LogUnavailable
 from bus.core.limits import Limits
-from bus.edge.clock import now
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.verify_answer import VerifiedFault, verify_answer
+from bus.runtime.clock import now
 
 ANSWERS_MAX = 120
 MESSAGES_AFTER = 60

@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 
-from bus.edge import hub_health, judge_lane, judge_process, sqlite_entry_store
-from bus.edge.http_door import HttpDoor
-from bus.edge.hub_settings import HubSettings
-from bus.edge.operations_door import OperationsDoor
+from bus.doors.operations import OperationsDoor
+from bus.doors.soap import HttpDoor
 from bus.hub import Hub, open_hub
+from bus.judging import lane as judge_lane
+from bus.judging import process as judge_process
+from bus.log.sqlite import store
+from bus.operations import hub_health
+from bus.settings.hub import HubSettings
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub import hostile_judge
 from tests.hub.hostile_judge import order
@@ -89,13 +92,13 @@ def test_whoever_asks_often_costs_one_look(
 ) -> None:
     monkeypatch.setattr(hub_health, "FRESH_SECONDS", 60.0)
     proofs: list[int] = []
-    real = sqlite_entry_store.rewrite_epoch
+    real = store.rewrite_epoch
 
     def counted(connection: sqlite3.Connection, epoch: int) -> None:
         proofs.append(epoch)
         real(connection, epoch)
 
-    monkeypatch.setattr(sqlite_entry_store, "rewrite_epoch", counted)
+    monkeypatch.setattr(store, "rewrite_epoch", counted)
 
     async def story() -> None:
         async with opened(settings) as hub:
@@ -159,13 +162,13 @@ def test_a_log_that_hangs_is_told_until_it_goes_on(
     nation: SmallNation, settings: HubSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes_on = threading.Event()
-    real = sqlite_entry_store.rewrite_epoch
+    real = store.rewrite_epoch
 
     def hang(connection: sqlite3.Connection, epoch: int) -> None:
         goes_on.wait(HANG_SECONDS_MAX)
         real(connection, epoch)
 
-    monkeypatch.setattr(sqlite_entry_store, "rewrite_epoch", hang)
+    monkeypatch.setattr(store, "rewrite_epoch", hang)
 
     async def story() -> None:
         async with opened(settings) as hub:
@@ -185,19 +188,19 @@ def test_a_log_that_hangs_is_told_until_it_goes_on(
 def test_a_log_that_cannot_be_written_is_told_although_nobody_sent_anything(
     settings: HubSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = sqlite_entry_store.rewrite_epoch
+    real = store.rewrite_epoch
 
     def fail(connection: sqlite3.Connection, epoch: int) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     async def story() -> None:
         async with opened(settings) as hub:
-            monkeypatch.setattr(sqlite_entry_store, "rewrite_epoch", fail)
+            monkeypatch.setattr(store, "rewrite_epoch", fail)
             stranger, operator = await health(hub)
             assert (stranger.status, stranger.body) == (503, b"not ready\n")
             assert operator.body.startswith(b"not ready: the message log is in trouble: ")
             assert b"disk is full" in operator.body
-            monkeypatch.setattr(sqlite_entry_store, "rewrite_epoch", real)
+            monkeypatch.setattr(store, "rewrite_epoch", real)
             assert [reply.status for reply in await health(hub)] == [200, 200]
 
     told(story)
@@ -212,7 +215,7 @@ def test_a_hub_closes_while_its_log_hangs_in_a_probe(
     def hang(connection: sqlite3.Connection, epoch: int) -> None:
         goes_on.wait(HANG_SECONDS_MAX)
 
-    monkeypatch.setattr(sqlite_entry_store, "rewrite_epoch", hang)
+    monkeypatch.setattr(store, "rewrite_epoch", hang)
 
     async def story() -> None:
         async with opened(settings) as hub:

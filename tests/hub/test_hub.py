@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from running_hub import RunningHub, ScriptedAgency, in_hub
 
+from bus.audit.reader import open_log_reader
 from bus.core import errors
 from bus.core.canonical_json import canonical_json
-from bus.core.log_entries import Event
-from bus.edge.log_reader import open_log_reader
+from bus.core.log.leaf import Event
 from bus.hub import open_hub
+from bus.judging.rules import read_rules
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer
-from bus.rules import read_rules
 from tests.nation import LOOKUP, NOW, SmallNation, request
 
 

@@ -16,12 +16,13 @@ from structlog.testing import capture_logs
 
 from bus.core import errors
 from bus.core.pipeline import Refusal
-from bus.edge import judge_lane, judge_process
-from bus.edge.judge_lane import LaneState
-from bus.edge.judge_process import LARGE, SMALL, SMALL_BYTES_MAX, Judges
 from bus.hub import JUDGE_MODULE
+from bus.judging import lane as judge_lane
+from bus.judging import process
+from bus.judging.lane import LaneState
+from bus.judging.process import LARGE, SMALL, SMALL_BYTES_MAX, Judges
+from bus.judging.rules import read_rules
 from bus.protocols.soap_xroad.judging import Decision, Judged
-from bus.rules import read_rules
 from tests.attachments import attachment
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub import hostile_judge
@@ -83,17 +84,17 @@ def told(story: Callable[[], Awaitable[None]]) -> None:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds that a test can wait for."""
-    monkeypatch.setattr(judge_process, "SMALL", replace(SMALL, processor_seconds_max=0.3))
-    monkeypatch.setattr(judge_process, "LARGE", replace(LARGE, processor_seconds_max=0.3))
+    monkeypatch.setattr(process, "SMALL", replace(SMALL, processor_seconds_max=0.3))
+    monkeypatch.setattr(process, "LARGE", replace(LARGE, processor_seconds_max=0.3))
     monkeypatch.setattr(judge_lane, "CHECK_SECONDS", 0.05)
     monkeypatch.setattr(judge_lane, "RESTART_SECONDS", 0.01)
-    monkeypatch.setattr(judge_process, "PROBE_SECONDS_MAX", 1.0)
+    monkeypatch.setattr(process, "PROBE_SECONDS_MAX", 1.0)
 
 
 def test_the_process_takes_its_share_and_the_hub_the_rest(
     nation: SmallNation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge_process, "SMALL", replace(SMALL, waiting_max=48))
+    monkeypatch.setattr(process, "SMALL", replace(SMALL, waiting_max=48))
 
     async def story() -> None:
         async with judging(nation) as judges:
@@ -136,7 +137,7 @@ def test_requests_and_decisions_of_any_size_cross(nation: SmallNation) -> None:
 def test_a_large_message_has_a_process_of_its_own_which_is_there_only_when_needed(
     nation: SmallNation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge_process, "LARGE", replace(LARGE, idle_seconds_max=0.05))
+    monkeypatch.setattr(process, "LARGE", replace(LARGE, idle_seconds_max=0.05))
 
     async def story() -> None:
         async with judging(nation) as judges:
@@ -174,7 +175,7 @@ def test_large_messages_wait_within_bounds_and_the_next_is_to_come_again(
     bound: str, nation: SmallNation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most = {"waiting_max": 3, "waiting_bytes_max": 3 * LARGE_BYTES}[bound]
-    monkeypatch.setattr(judge_process, "LARGE", replace(LARGE, **{bound: most}))  # type: ignore[arg-type]
+    monkeypatch.setattr(process, "LARGE", replace(LARGE, **{bound: most}))  # type: ignore[arg-type]
 
     async def story() -> None:
         async with judging(nation) as judges:
@@ -193,7 +194,7 @@ def test_large_messages_wait_within_bounds_and_the_next_is_to_come_again(
 def test_a_message_of_any_size_finds_room_in_a_lane_that_has_nothing(
     nation: SmallNation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge_process, "LARGE", replace(LARGE, waiting_bytes_max=1))
+    monkeypatch.setattr(process, "LARGE", replace(LARGE, waiting_bytes_max=1))
 
     async def story() -> None:
         async with judging(nation) as judges:
@@ -206,7 +207,7 @@ def test_a_message_of_any_size_finds_room_in_a_lane_that_has_nothing(
 def test_what_the_hub_judges_by_itself_is_bounded_too(
     nation: SmallNation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge_process, "HERE_WAITING_MAX", 2)
+    monkeypatch.setattr(process, "HERE_WAITING_MAX", 2)
 
     async def story() -> None:
         judges = Judges(nation.rules, unreported)
@@ -292,7 +293,7 @@ def test_a_process_that_works_is_not_lost_however_long_that_takes(
     nation: SmallNation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a busy machine it gets little; what it gets is progress."""
-    monkeypatch.setattr(judge_process, "SMALL", replace(SMALL, processor_seconds_max=1.5))
+    monkeypatch.setattr(process, "SMALL", replace(SMALL, processor_seconds_max=1.5))
     monkeypatch.setattr(judge_lane, "STANDING_CHECKS_MAX", 8)
 
     async def story() -> None:
@@ -553,7 +554,7 @@ def test_an_edit_of_the_rules_reaches_no_process_of_a_hub_that_runs(nation: Smal
 def test_a_message_cannot_fill_the_memory_of_the_machine(
     nation: SmallNation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge_process, "SMALL", replace(SMALL, processor_seconds_max=20))
+    monkeypatch.setattr(process, "SMALL", replace(SMALL, processor_seconds_max=20))
 
     async def story() -> None:
         async with judging(nation, hostile_judge.MODULE) as judges:

@@ -17,14 +17,14 @@ from crash_load import HubProcess, hub_process
 from remembering_sender import made_sender
 from sending_attachments import allow_attachments
 
-from bus.edge.hub_client import FaultReceived, HubClient, HubUnreachable, KnownHub
-from bus.edge.key_store import read_symmetric_key
-from bus.edge.log_audit import AuditKeys, audit_log
-from bus.edge.log_files import ATTACHMENTS
-from bus.edge.routes_form import TIMEOUT_SECONDS_MAX
+from bus.audit.audit import AuditKeys, audit_log
+from bus.client.hub_client import FaultReceived, HubClient, HubUnreachable, KnownHub
+from bus.http.spool import Spool
 from bus.kit.contract import attachment_of_file
-from bus.kit.spool import Spool
+from bus.log.files import ATTACHMENTS
 from bus.protocols.mime.write import write_related
+from bus.settings.routes_form import TIMEOUT_SECONDS_MAX
+from bus.trust.key_store import read_symmetric_key
 from signing.attachments import Attachment
 from signing.policy import DIGEST_SHA256
 from tests.hang_limits import HANG_SECONDS_MAX

@@ -11,9 +11,9 @@ import pytest
 from running_hub import OpenHub, RunningHub, opened
 
 from bus.core import errors
-from bus.core.ports import LogWrite
+from bus.core.ports.message_log import LogWrite
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
-from tests.edge.small_database import SmallDisk
+from tests.log.small_database import SmallDisk
 from tests.nation import SAMPLE, SmallNation, request
 
 

@@ -12,7 +12,7 @@ from running_hub import OpenHub, RunningHub, opened
 from sending_attachments import content, proved
 
 from bus.core.identifiers import ServiceId, SubsystemId
-from bus.core.log_entries import Event
+from bus.core.log.leaf import Event
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from tests.nation import (

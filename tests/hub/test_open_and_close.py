@@ -24,19 +24,19 @@ from running_hub import ScriptedAgency
 from served_process import await_ready, hanging_hub
 
 import bus.hub as hub_module
+from bus.audit.reader import open_log_reader
 from bus.core import errors
-from bus.core.log_entries import Event, read_leaf
-from bus.edge import resources
-from bus.edge.adapter_calls import AdapterCalls
-from bus.edge.attachment_files import AttachmentFiles
-from bus.edge.clock import now as read_clock
-from bus.edge.hub_settings import HubSettings
-from bus.edge.judge_process import Judges
-from bus.edge.log_files import CHECKPOINT
-from bus.edge.log_reader import open_log_reader
-from bus.edge.revocation_stage import RevocationStage
-from bus.edge.sqlite_log import HubLog
+from bus.core.log.leaf import Event, read_leaf
+from bus.delivery.adapter_calls import AdapterCalls
 from bus.hub import Hub, open_hub
+from bus.judging.process import Judges
+from bus.judging.revocation_stage import RevocationStage
+from bus.log.attachment_files import AttachmentFiles
+from bus.log.files import CHECKPOINT
+from bus.log.message_log import HubLog
+from bus.runtime import resources
+from bus.runtime.clock import now as read_clock
+from bus.settings.hub import HubSettings
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import NOW, SmallNation, make_small_nation, request
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from running_hub import RunningHub, in_hub
 
+from bus.audit.audit import AuditKeys, audit_log
 from bus.core.envelope import SoapVersion
 from bus.core.identifiers import ServiceId
-from bus.edge.key_store import read_ed25519_key, read_symmetric_key
-from bus.edge.log_audit import AuditKeys, audit_log
 from bus.kit.contract import Answer, Query, ServiceFault
+from bus.trust.key_store import read_ed25519_key, read_symmetric_key
 from signing.names import SOAP11
 from signing.signed_note import SigningKey
 from tests.nation import CLIENT_WITHOUT_GRANT, SmallNation, request

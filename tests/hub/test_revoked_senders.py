@@ -15,17 +15,17 @@ from cryptography.x509.ocsp import load_der_ocsp_response
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from running_hub import OpenHub, RunningHub, opened
 
+from bus.audit.audit import AuditKeys, audit_log
+from bus.audit.reader import open_log_reader
 from bus.core import errors
-from bus.core.log_entries import Event
+from bus.core.log.leaf import Event
 from bus.core.revocation import RevocationCheck, RevocationPolicy
-from bus.edge.key_store import read_symmetric_key
-from bus.edge.log_audit import AuditKeys, audit_log
-from bus.edge.log_reader import open_log_reader
-from bus.edge.revocation_settings import RevocationSettings
-from bus.edge.revocation_sources import CRL_BYTES_MAX, OCSP_BYTES_MAX
-from bus.edge.sealing import Sealer
+from bus.log.sealing import Sealer
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
-from signing.keys import Signer, make_signer
+from bus.settings.revocation import RevocationSettings
+from bus.trust.key_store import read_symmetric_key
+from bus.trust.revocation_sources import CRL_BYTES_MAX, OCSP_BYTES_MAX
+from signing.pki.keys import Signer, make_signer
 from tests.certificates import make_certificate, make_root
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import (
@@ -655,7 +655,7 @@ def test_an_auditor_finds_a_message_that_was_taken_against_the_evidence(
     authority.revoked[revoked.certificate] = NOW - HOUR
 
     async def story(running: RunningHub) -> None:
-        monkeypatch.setattr("bus.edge.revocation_stage.refuse_revoked", lambda *_: None)
+        monkeypatch.setattr("bus.judging.revocation_stage.refuse_revoked", lambda *_: None)
         assert await verdict(running, revoked.request("m-1")) == SOUND
         authority.answer, authority.serves_lists = breaking_off, False
         assert await verdict(running, unknown.request("m-2")) == SOUND
@@ -697,7 +697,7 @@ def test_a_mistake_of_ours_lets_nobody_pass(
     def broken(*_: object, **__: object) -> object:
         raise RuntimeError
 
-    monkeypatch.setattr("bus.edge.revocation_inquiry.revocation_status", broken)
+    monkeypatch.setattr("bus.trust.revocation_inquiry.revocation_status", broken)
 
     async def story(running: RunningHub) -> None:
         assert await verdict(running, sender(nation, authority).request("m-1")) == UNKNOWN

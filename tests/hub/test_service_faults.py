@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from running_hub import OpenHub, RunningHub, opened
 
-from bus.core.log_entries import Event
+from bus.core.log.leaf import Event
 from bus.core.xml import parse_xml
 from bus.kit.contract import Answer, Query, ServiceFault
 from bus.protocols.soap_xroad.verify_answer import VerifiedFault

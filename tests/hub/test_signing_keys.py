@@ -16,18 +16,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from running_hub import OpenHub, RunningHub, opened
 
-from bus.core.log_entries import Event
-from bus.edge import key_store, signing_threads, token_keys
-from bus.edge.key_store import read_symmetric_key
-from bus.edge.log_audit import AuditKeys, audit_log
-from bus.edge.signer_settings import SignerFiles, SignerSource, TokenKeyPlace
+from bus.audit.audit import AuditKeys, audit_log
+from bus.core.log.leaf import Event
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
+from bus.runtime import signing_threads
+from bus.settings.signer import SignerFiles, SignerSource, TokenKeyPlace
+from bus.trust import key_store, token_keys
+from bus.trust.key_store import read_symmetric_key
 from signing.errors import KeyUnavailable
-from signing.keys import Signer, make_signer
+from signing.pki.keys import Signer, make_signer
 from tests.certificates import DAY, make_certificate
-from tests.edge.soft_token import SoftToken, soft_tokens
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import CLIENT_WITHOUT_GRANT, HUB, NOW, PROVIDER, SmallNation, request
+from tests.trust.soft_token import SoftToken, soft_tokens
 
 
 def files_of(source: SignerSource) -> SignerFiles:

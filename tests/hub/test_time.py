@@ -13,16 +13,16 @@ import pytest
 from running_hub import RunningHub, opened
 
 from bus import hub as hub_module
-from bus.core.log_entries import Event
-from bus.edge.key_store import read_symmetric_key
-from bus.edge.log_audit import AuditKeys, audit_log
-from bus.edge.log_verify import verify_log
-from bus.edge.timestamp_files import find_tokens
-from bus.edge.timestamp_settings import TimestampSettings
-from bus.edge.timestamping import Timestamper
+from bus.audit.audit import AuditKeys, audit_log
+from bus.audit.verify import verify_log
+from bus.core.log.leaf import Event
+from bus.log.timestamp_files import find_tokens
+from bus.log.timestamping import Timestamper
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
-from tests.edge.time_authority import ROOT, TimeAuthority
+from bus.settings.timestamp import TimestampSettings
+from bus.trust.key_store import read_symmetric_key
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.log.time_authority import ROOT, TimeAuthority
 from tests.nation import NOW, SmallNation, request
 
 HOURS_4 = timedelta(hours=4)

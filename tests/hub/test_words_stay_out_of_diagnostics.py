@@ -15,7 +15,7 @@ from lxml import etree
 
 from bus.core import errors
 from bus.core.xml import parse_xml
-from bus.kit.agency_http import AgencyReply
+from bus.http.client import AgencyReply
 from bus.kit.contract import Answer, Query
 from bus.kit.soap_reply import read_reply
 from tests.access_point.running_access_point import (

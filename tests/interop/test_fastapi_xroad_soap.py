@@ -16,10 +16,10 @@ from lxml import etree
 
 from bus.core import errors
 from bus.core.identifiers import ServiceId
+from bus.http.spool import open_spool
 from bus.kit.agency_http import AgencyHttp
 from bus.kit.clock import Deadline
 from bus.kit.contract import Answer, Attachment, Query, attachment_of_bytes
-from bus.kit.spool import open_spool
 from bus.kit.xroad_agency import XRoadAgency, XRoadForm
 from tests.docs.test_guides import free_ports
 from tests.hang_limits import HANG_SECONDS_MAX

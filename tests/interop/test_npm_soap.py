@@ -13,9 +13,9 @@ from foreign_stacks import npm_soap_modules
 from judges import JOIN, program, run
 
 import schemas
-from bus.edge.payload_schemas import read_schema
 from bus.protocols.soap_xroad.wsdl import write_wsdl
 from bus.sandbox.description import Description
+from bus.settings.payload_schemas import read_schema
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import CLIENT, HUB, OTHER_CLIENT, PROVIDER, SmallNation, request
 

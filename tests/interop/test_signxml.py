@@ -17,7 +17,7 @@ from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.parse import parse
 from signing import names
 from signing import policy as uri
-from signing.keys import Signer
+from signing.pki.keys import Signer
 from tests.envelopes import HEADER_BLOCKS, body, security, timestamp
 from tests.nation import CLIENT, NOW, SmallNation, request
 

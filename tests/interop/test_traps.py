@@ -19,8 +19,8 @@ from bus.core import errors
 from bus.core.pipeline import Refusal, judge
 from bus.core.routing import RoutedMessage
 from bus.core.xml import parse_xml
-from bus.edge.clock import now
 from bus.protocols.soap_xroad.parse import parse
+from bus.runtime.clock import now
 from signing import names
 from tests.envelopes import HEADER_BLOCKS, security, timestamp
 from tests.hang_limits import HANG_SECONDS_MAX

@@ -10,7 +10,7 @@ from asking import HAND_IN, citizen_fields, journal_number, signing_arguments
 from foreign_stacks import wss4j_classes
 from judges import program, run
 
-from bus.edge.clock import now
+from bus.runtime.clock import now
 from bus.sandbox.description import Description
 from tests.nation import CLIENT, HUB, OTHER_CLIENT, PROVIDER, SmallNation, request
 

@@ -19,7 +19,7 @@ from bus.core.routing import RoutedMessage
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.write import SigningTime, write_answer
 from signing import policy as uri
-from signing.keys import Signer
+from signing.pki.keys import Signer
 from tests.envelopes import body, security, with_header
 from tests.nation import (
     ANSWER,

@@ -20,7 +20,7 @@ from bus.core.errors import (
     RecipientTimeout,
     RecipientUnavailable,
 )
-from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest, agency_address, check_status
+from bus.http.client import AgencyHttp, AgencyReply, AgencyRequest, agency_address, check_status
 from bus.kit.clock import Deadline
 from bus.kit.rest_agency import read_json_object
 from bus.kit.soap_agency import read_soap_reply

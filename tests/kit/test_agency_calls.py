@@ -16,7 +16,7 @@ from bus.core.errors import (
     RecipientTimeout,
     RecipientUnavailable,
 )
-from bus.kit.agency_http import AgencyHttp, AgencyReply, AgencyRequest
+from bus.http.client import AgencyHttp, AgencyReply, AgencyRequest
 from bus.kit.clock import Deadline, epoch_milliseconds
 from bus.kit.contract import attachment_of_bytes
 from bus.kit.rest_agency import ClientCredentials, RestAgency

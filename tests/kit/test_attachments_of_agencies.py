@@ -25,18 +25,18 @@ from bus.core.errors import (
 )
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.limits import Limits
-from bus.kit.agency_http import (
+from bus.http.client import (
     UNASKED_BYTES_MAX,
     AgencyHttp,
     AgencyReply,
     AgencyRequest,
     AttachmentBody,
 )
+from bus.http.multipart import MultipartIntake
+from bus.http.spool import MEMORY_BYTES_MAX, Spool, open_spool
 from bus.kit.clock import Deadline
 from bus.kit.contract import Attachment, Query, attachment_of_bytes, attachment_of_file
-from bus.kit.multipart import MultipartIntake
 from bus.kit.soap_agency import SoapAgency
-from bus.kit.spool import MEMORY_BYTES_MAX, Spool, open_spool
 from bus.kit.xroad_agency import XRoadAgency, XRoadForm
 from bus.protocols.mime.content_type import ContentType, parse_content_type
 from bus.protocols.mime.read import PartHead

@@ -6,7 +6,7 @@ import pytest
 
 from bus.core import errors
 from bus.core.envelope import SoapVersion
-from bus.kit.agency_http import AgencyReply
+from bus.http.client import AgencyReply
 from bus.kit.soap_reply import FAULT_DETAIL_BYTES_MAX, read_reply
 from signing.names import WSSE, WSU
 from tests.attacks.shapes import ATTRIBUTES

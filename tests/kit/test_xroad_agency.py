@@ -14,7 +14,7 @@ from lxml import etree
 from bus.core import errors
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.xml import parse_xml
-from bus.kit.agency_http import AgencyHttp
+from bus.http.client import AgencyHttp
 from bus.kit.clock import Deadline
 from bus.kit.contract import Answer, Query, attachment_of_bytes
 from bus.kit.xroad_agency import XRoadAgency, XRoadForm

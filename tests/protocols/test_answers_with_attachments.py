@@ -10,7 +10,7 @@ from test_soap_xroad_verify_answer import KEY, ORIGIN
 from bus.core.attachments import message_digest
 from bus.core.envelope import Envelope
 from bus.core.limits import Limits
-from bus.core.receipts import Receipt
+from bus.core.log.receipts import Receipt
 from bus.core.value_prefixes import canonical_element
 from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.soap_xroad.parse import parse

@@ -13,7 +13,7 @@ from lxml import etree
 from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.faults import Fault, SoapCode, fault_of
-from bus.core.nation import FaultSpelling
+from bus.core.registry import FaultSpelling
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.faults import fault_element, fault_header, spell
 from bus.protocols.soap_xroad.names import likely_version

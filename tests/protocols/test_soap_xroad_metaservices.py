@@ -9,7 +9,7 @@ from lxml import etree
 
 from bus.core.errors import MetaserviceRequestInvalid
 from bus.core.identifiers import ServiceId
-from bus.core.nation import Mode, Nation, Service
+from bus.core.registry import Mode, Nation, Service
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.metaservices import (
     WsdlRequest,

@@ -16,7 +16,7 @@ from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.faults import Fault
 from bus.core.limits import Limits
-from bus.core.nation import FaultSpelling
+from bus.core.registry import FaultSpelling
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.plain import (
@@ -31,8 +31,8 @@ from bus.protocols.soap_xroad.plain import (
 from bus.protocols.soap_xroad.read_identifiers import FREE_TEXT_CHARACTERS_MAX
 from bus.protocols.soap_xroad.relocate import relocate_wsdl
 from bus.protocols.soap_xroad.write import SigningTime
-from signing.canonical import canonicalise
 from signing.names import SOAP11, SOAP12
+from signing.wss.canonical import canonicalise
 from tests.access_point.running_access_point import XROAD, plain_request, request_hash
 from tests.nation import ANSWER, CLIENT, NOW, SmallNation, payload
 

@@ -18,8 +18,8 @@ from bus.core.envelope import Envelope, SoapVersion
 from bus.core.faults import Fault, SoapCode, fault_of
 from bus.core.identifiers import MemberId, SubsystemId
 from bus.core.limits import Limits
-from bus.core.nation import FaultSpelling
-from bus.core.receipts import Receipt
+from bus.core.log.receipts import Receipt
+from bus.core.registry import FaultSpelling
 from bus.protocols.soap_xroad.faults import fault_element
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.read_answer import AnswerRejected, read_answer

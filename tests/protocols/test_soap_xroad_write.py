@@ -28,11 +28,11 @@ from bus.protocols.soap_xroad.write import (
     write_fault_message,
     write_request,
 )
-from signing.canonical import canonicalise
-from signing.certificates import TrustStore
 from signing.names import DS, SECURITY, SOAP11, SOAP12, TIMESTAMP, WSU, WSU_ID
+from signing.pki.certificates import TrustStore
 from signing.policy import SignaturePolicy
-from signing.verify import SignedPart, VerifiedSignature, verify_signature
+from signing.wss.canonical import canonicalise
+from signing.wss.verify import SignedPart, VerifiedSignature, verify_signature
 from tests.envelopes import with_header
 from tests.nation import (
     ANSWER,

@@ -13,10 +13,10 @@ from lxml import etree
 import schemas
 from bus.core.envelope import SoapVersion
 from bus.core.identifiers import ServiceId
-from bus.core.nation import AttachmentRule, Service
-from bus.edge.payload_schemas import read_schema
+from bus.core.registry import AttachmentRule, Service
 from bus.protocols.soap_xroad.read_identifiers import FREE_TEXT_CHARACTERS_MAX
 from bus.protocols.soap_xroad.wsdl import write_wsdl
+from bus.settings.payload_schemas import read_schema
 from tests.nation import LOOKUP, SmallNation
 
 LOCATION = "http://127.0.0.1:8080/services/x"

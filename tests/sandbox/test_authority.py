@@ -12,9 +12,9 @@ from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from bus.sandbox.authority import Authority, Holder, Issued, KeyKind
-from signing.certificates import TrustStore
 from signing.errors import CertificateRejected
-from signing.keys import load_certificate, load_signer
+from signing.pki.certificates import TrustStore
+from signing.pki.keys import load_certificate, load_signer
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 HOLDER = Holder("Ủy ban nhân dân tỉnh Nghệ An", "VN/GOV/H41", "VN/GOV/H41/motcua")

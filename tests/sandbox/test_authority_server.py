@@ -22,10 +22,10 @@ from bus.sandbox.authority_files import CRL_PATH, OCSP_PATH, AuthorityFiles
 from bus.sandbox.authority_server import AuthorityServer, make_server
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
 from bus.sandbox.revocation_register import REASONS
-from signing.certificate_paths import Link, ocsp_request, path_links
-from signing.certificates import TrustStore
-from signing.keys import load_certificate
-from signing.revocation import Evidence, Good, Revoked, Status, revocation_status
+from signing.pki.certificate_paths import Link, ocsp_request, path_links
+from signing.pki.certificates import TrustStore
+from signing.pki.keys import load_certificate
+from signing.pki.revocation import Evidence, Good, Revoked, Status, revocation_status
 from tests.hang_limits import HANG_SECONDS_MAX
 
 NOW = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)

@@ -10,10 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bus.core.identifiers import SubsystemId
-from bus.edge.hub_settings import read_hub_settings
-from bus.edge.key_store import read_secret, read_signer
-from bus.edge.routes_file import read_nation
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
+from bus.settings.hub import read_hub_settings
+from bus.settings.routes import read_nation
+from bus.trust.key_store import read_secret, read_signer
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 PORTS = {"population": 9001, "business_registry": 9002}

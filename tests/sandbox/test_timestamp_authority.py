@@ -9,12 +9,12 @@ import pytest
 from asn1crypto import tsp
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from bus.edge.hub_settings import read_hub_settings
-from bus.edge.timestamping import read_timestamp_trust
+from bus.log.timestamping import read_timestamp_trust
 from bus.sandbox.authority_files import TIME_PATH, AuthorityFiles
 from bus.sandbox.authority_server import AuthorityServer, make_server
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
-from signing.timestamps import (
+from bus.settings.hub import read_hub_settings
+from signing.pki.timestamps import (
     TimestampInvalid,
     TimestampTrust,
     timestamp_request,

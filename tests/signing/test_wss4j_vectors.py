@@ -12,10 +12,10 @@ from bus.core.xml import parse_xml
 from bus.protocols.mime.signed_part import read_xml_attachment
 from signing import names
 from signing.attachments import Attachment
-from signing.certificates import TrustStore
 from signing.errors import CoverageInsufficient, DigestMismatch, SignatureError
+from signing.pki.certificates import TrustStore
 from signing.policy import SignaturePolicy
-from signing.verify import SignedPart, VerifiedSignature, verify_signature
+from signing.wss.verify import SignedPart, VerifiedSignature, verify_signature
 from tests.nation import NOW
 
 VECTORS = Path(__file__).parent / "wss4j"

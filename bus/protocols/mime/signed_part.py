@@ -6,11 +6,11 @@ from lxml import etree
 
 from bus.core.errors import BusError
 from bus.core.xml import parse_xml
-from signing.attachment_transforms import content_digest, content_digests, is_xml
 from signing.attachments import Attachment
 from signing.errors import SignatureMalformed
 from signing.policy import DIGEST_SHA256
-from signing.sign import AttachmentPart
+from signing.wss.attachment_transforms import content_digest, content_digests, is_xml
+from signing.wss.sign import AttachmentPart
 
 XML_BYTES_MAX = 10 * 1024 * 1024
 """Largest attachment of an XML type: it is canonicalised in memory. SwA Profile 1.1.1 §5.4.4."""

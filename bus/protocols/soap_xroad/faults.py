@@ -10,7 +10,7 @@ from lxml import etree
 from bus.core.envelope import SoapVersion
 from bus.core.errors import FaultSent, ServiceFault
 from bus.core.faults import Fault, SoapCode
-from bus.core.nation import FaultSpelling
+from bus.core.registry import FaultSpelling
 from bus.protocols.soap_xroad import names
 from bus.protocols.soap_xroad.write import escape
 

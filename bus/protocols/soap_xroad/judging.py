@@ -28,7 +28,7 @@ from bus.core.verification import VerifiedEnvelope
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.write import answer_blocks
 from signing.attachments import Attachment
-from signing.sign import CanonicalParts
+from signing.wss.sign import CanonicalParts
 
 _LEFT_BEHIND = etree.Element("left-behind")
 """Stands where a node was, in a message that was judged in another process."""

@@ -14,7 +14,7 @@ from lxml import etree
 
 from bus.core.errors import MetaserviceRequestInvalid
 from bus.core.identifiers import ServiceId, SubsystemId
-from bus.core.nation import Nation, Service
+from bus.core.registry import Nation, Service
 from bus.protocols.soap_xroad import names
 
 _PREFIXES = {"xrd": names.XROAD, "id": names.IDENTIFIERS}

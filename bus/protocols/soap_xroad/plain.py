@@ -23,7 +23,7 @@ from bus.core.attachments import message_digest
 from bus.core.envelope import Envelope, HeaderBlock, SoapVersion
 from bus.core.faults import UNVERIFIED_CODE, UNVERIFIED_XROAD, Fault
 from bus.core.limits import Limits
-from bus.core.nation import FaultSpelling
+from bus.core.registry import FaultSpelling
 from bus.core.value_prefixes import alone, canonical_element
 from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.soap_xroad import names
@@ -31,8 +31,8 @@ from bus.protocols.soap_xroad.faults import fault_element, fault_header, spell
 from bus.protocols.soap_xroad.judging import parse_beside
 from bus.protocols.soap_xroad.write import SigningTime, repeated_blocks, write_with_blocks
 from signing.attachments import Attachment
-from signing.keys import Signer
 from signing.names import SECURITY
+from signing.pki.keys import Signer
 
 _CODECS = {
     "utf-8": "utf-8",

@@ -4,7 +4,7 @@ The checks, in order (WSS = WS-Security 1.1.1, MESS = X-Road Message Protocol 4.
 
  (1) One signature reaches the Body, the timestamp, every routing header block and every
      attachment, each at its position, under a certificate that leads to a trust anchor now
-     (signing.verify). WSS §8.
+     (signing.wss.verify). WSS §8.
  (2) The certificate belongs to the provider of the service; that of a fault to the hub.
  (3) An answer repeats every routing header of the request, in order, and nothing else but the
      request's hash. MESS §2.2.
@@ -31,18 +31,18 @@ from bus.core.envelope import Envelope, HeaderBlock
 from bus.core.errors import BusError, LogUnavailable
 from bus.core.faults import Fault
 from bus.core.identifiers import MemberId
-from bus.core.receipts import Receipt, ReceiptInvalid, parse_receipt
+from bus.core.log.receipts import Receipt, ReceiptInvalid, parse_receipt
 from bus.protocols.mime.signed_part import read_xml_attachment
 from bus.protocols.soap_xroad import names
 from bus.protocols.soap_xroad.read_answer import AnswerEnvelope, AnswerRejected, read_answer
 from bus.protocols.soap_xroad.write import without_receipt
 from signing.attachments import Attachment
-from signing.certificates import TrustStore, ValidatedCertificate
 from signing.errors import SignatureError
 from signing.names import TIMESTAMP
+from signing.pki.certificates import TrustStore, ValidatedCertificate
 from signing.policy import SignaturePolicy
 from signing.signed_note import NoteInvalid, VerifyingKey, verify_note
-from signing.verify import SignedPart, VerifiedSignature, verify_signature
+from signing.wss.verify import SignedPart, VerifiedSignature, verify_signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

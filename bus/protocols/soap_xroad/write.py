@@ -20,10 +20,10 @@ from bus.core.identifiers import MemberId, ServiceId, SubsystemId
 from bus.core.value_prefixes import CanonicalElement, alone, canonical_element, hidden_prefixes
 from bus.core.xml import parse_again
 from bus.protocols.soap_xroad import names
-from signing.canonical import Canonicalisation, canonicalise
-from signing.keys import Signer
 from signing.names import EXCLUSIVE_C14N, WSU, WSU_ID, XML_ID
-from signing.sign import (
+from signing.pki.keys import Signer
+from signing.wss.canonical import Canonicalisation, canonicalise
+from signing.wss.sign import (
     AttachmentPart,
     CanonicalPart,
     CanonicalParts,

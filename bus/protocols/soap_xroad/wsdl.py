@@ -16,7 +16,7 @@ from lxml import etree
 
 from bus.core.attachments import OCTETS
 from bus.core.envelope import SoapVersion
-from bus.core.nation import Service
+from bus.core.registry import Service
 from bus.core.schema_kinds import Kind, declared_below, kind_of
 from bus.protocols.soap_xroad import names
 

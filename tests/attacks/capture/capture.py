@@ -29,8 +29,8 @@ from lxml import etree
 from signxml import CanonicalizationMethod, SignatureConstructionMethod, SignatureReference
 
 import schemas
-from bus.edge.payload_schemas import read_schema
 from bus.protocols.soap_xroad.wsdl import write_wsdl
+from bus.settings.payload_schemas import read_schema
 from signing import names
 from tests.attacks.keys import CAPTURED_AT, FOLDER, KEYS, corpus_signer
 from tests.attacks.valid_messages import corpus_nation

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bus.protocols.mime.signed_part import XML_BYTES_MAX, signed_part
-from signing.sign import AttachmentPart
+from signing.wss.sign import AttachmentPart
 from tests.attachments import attachment
 
 

@@ -1,0 +1,1 @@
+"""Verify a message log without its operator, and look into it."""

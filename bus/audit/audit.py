@@ -1,0 +1,97 @@
+"""Audit a log's folder whole: its bytes, its contents, and its decisions made again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from bus.audit.past_rules import PastRules
+from bus.audit.verify import Progress, verify_log
+from bus.core.attachments import beside
+from bus.core.audit.entry_checks import LogReport
+from bus.core.audit.replay import OutcomeUnproved, Recorded, Replay
+from bus.core.exchange_leaves import DELIVERED
+from bus.core.log.leaf import Leaf
+from bus.core.pipeline import Rules
+from bus.log.attachment_files import AttachmentFiles
+from bus.log.sealing import Sealer
+from bus.protocols.soap_xroad.parse import parse
+from bus.protocols.soap_xroad.read_answer import AnswerRejected
+from bus.protocols.soap_xroad.verify_answer import KnownSigners, verify_recorded
+from signing.attachments import Attachment
+from signing.pki.timestamps import TimestampTrust
+from signing.signed_note import VerifyingKey
+
+
+@dataclass(frozen=True, slots=True)
+class AuditKeys:
+    """What the auditor holds."""
+
+    checkpoint_key: VerifyingKey | None = None
+    """None: the key that lies in the folder is believed."""
+    read_key: bytes | None = None
+    """None: payloads stay sealed, and decisions cannot be made again."""
+    timestamp_trust: TimestampTrust | None = None
+    """None: the anchors of time authorities that lie in the folder are believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was seen."""
+
+    report: LogReport
+    replay: Replay | None
+    """None: no decision was to be made again."""
+
+
+def audit_log(
+    folder: Path, keys: AuditKeys, *, is_quick: bool = False, progress: Progress | None = None
+) -> Audit:
+    """Verify the log in `folder`; quickly: bytes and tree only, payloads stay sealed.
+
+    Raises LogUnavailable: it could not be checked.
+    """
+    if is_quick or keys.read_key is None:
+        report = verify_log(
+            folder,
+            checkpoint_key=keys.checkpoint_key,
+            timestamp_trust=keys.timestamp_trust,
+            progress=progress,
+        )
+        return Audit(report, None)
+    with PastRules(folder) as past:
+        store = AttachmentFiles(folder, Sealer(keys.read_key))
+
+        def attachments_of(leaf: Leaf) -> tuple[Attachment, ...]:
+            return store.open(leaf.stored) if leaf.stored is not None else ()
+
+        replay = Replay(parse, past.rules, judge_outcome, attachments_of)
+        report = verify_log(
+            folder,
+            checkpoint_key=keys.checkpoint_key,
+            read_key=keys.read_key,
+            timestamp_trust=keys.timestamp_trust,
+            progress=progress,
+            examine=replay.examine,
+        )
+    return Audit(report, replay)
+
+
+def judge_outcome(answer: Recorded, request: Recorded, rules: Rules, time: datetime) -> str:
+    """The verdict that a recorded answer to `request` tells. Raises OutcomeUnproved."""
+    nation = rules.nation
+    known = KnownSigners(
+        trust=rules.trust,
+        member=nation.hub.member,
+        policy=nation.policy,
+        certificate_subjects={
+            member.id: member.certificate_subject for member in nation.members.values()
+        },
+    )
+    try:
+        envelope = beside(parse, request.attachments)(request.raw, nation.limits)
+        fault = verify_recorded(answer.raw, envelope, known, time, answer.attachments)
+    except AnswerRejected as error:
+        raise OutcomeUnproved(error.reason) from error
+    return DELIVERED if fault is None else fault.code

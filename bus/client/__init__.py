@@ -1,0 +1,1 @@
+"""Ask a hub as its senders and its operators do."""

@@ -1,0 +1,1 @@
+"""The message log as values: leaves, tree, tiles, checkpoint, receipts."""

@@ -1,0 +1,1 @@
+"""What the hub needs of the outside world, as interfaces."""

@@ -1,0 +1,1 @@
+"""Carry queries to agencies through their adapters."""

@@ -1,0 +1,150 @@
+"""Call adapters: each agency on threads of its own, in bounded number and for a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import structlog
+
+from bus.core.errors import (
+    AdapterBroken,
+    AgencyBusy,
+    AnswerInvalid,
+    BusError,
+    PayloadRejected,
+    RecipientRefused,
+    RecipientTimeout,
+    RecipientUnavailable,
+)
+from bus.core.limits import Limits
+from bus.http.read_replies import bytes_read_here
+from bus.kit.contract import Adapter, Answer, Query
+from bus.runtime.bulkheads import Bulkhead
+from bus.runtime.daemon_threads import DaemonThreads
+
+_ALLOWED = (
+    AnswerInvalid,
+    PayloadRejected,
+    RecipientRefused,
+    RecipientTimeout,
+    RecipientUnavailable,
+)
+Made = TypeVar("Made")
+AT_ONCE_MAX = Limits().exchanges_at_once_per_agency_max
+REPLIES_BYTES_MAX = 16 * 1024 * 1024
+"""So many bytes of an agency's replies are read on one thread; the next call goes to its successor.
+More than for strangers: a new thread connects anew and reads a WSDL again."""
+_log = structlog.get_logger()
+
+
+def _has_read_much() -> bool:
+    return bytes_read_here() >= REPLIES_BYTES_MAX
+
+
+class AdapterCalls:
+    """Calls one adapter. A slow agency holds its own threads and nobody else's.
+
+    Owns the threads; used from the event loop's thread.
+    """
+
+    def __init__(
+        self,
+        adapter_id: str,
+        adapter: Adapter,
+        *,
+        concurrency: int,
+        at_once_max: int = AT_ONCE_MAX,
+    ) -> None:
+        """`concurrency` calls are made at one time; `at_once_max` may be made or wait."""
+        self._adapter_id = adapter_id
+        self._adapter = adapter
+        self._concurrency = concurrency
+        self._places = Bulkhead(at_once_max, AgencyBusy)
+        self._hanging = 0
+        """Calls that nobody waits for any more, and that still hold their thread."""
+        self._threads = DaemonThreads(concurrency, f"adapter-{adapter_id}", is_worn=_has_read_much)
+
+    def place(self) -> Bulkhead:
+        """Room for one query, to be held while it is in work.
+
+        It is refused when entered, or here when hanging calls hold every thread. Raises AgencyBusy.
+        """
+        if self._hanging >= self._concurrency:
+            self._places.refuse(f"{self._hanging} calls hang and hold every thread")
+        return self._places
+
+    def figures(self) -> dict[str, int]:
+        """For operators, by names that start with the adapter's id."""
+        figures = {
+            "in_work": self._places.in_work,
+            "hanging": self._hanging,
+            "refused": self._places.refused,
+        }
+        return {f"{self._adapter_id}_{name}": value for name, value in figures.items()}
+
+    async def call(self, query: Query, finish: Callable[[Answer], Made]) -> Made:
+        """What `finish` makes of the adapter's answer, on the thread that called it.
+
+        Within `query.timeout_seconds`, waiting for a thread included. What an agency sends is
+        nothing for the event loop, however large it is.
+        Raises what `finish` raises, the errors of the adapter contract, and AdapterBroken for
+        anything else that the adapter raises.
+        """
+        if self._adapter.answers_at_once:
+            answer = self._answer(query)
+            return await asyncio.to_thread(finish, answer) if answer.attachments else finish(answer)
+        work = self._threads.submit(lambda: finish(self._answer(query)))
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(work), query.timeout_seconds)
+        except TimeoutError as error:
+            # The thread goes on until the adapter's own time is up; what it brings is dropped.
+            if not work.done():  # one that only waited was cancelled
+                self._await_hanging(work)
+            raise RecipientTimeout(
+                public_detail=f"no answer within {query.timeout_seconds:g} s"
+            ) from error
+
+    def _await_hanging(self, work: Future[Any]) -> None:
+        loop = asyncio.get_running_loop()
+        self._hanging += 1
+
+        def has_ended(_: Future[Any]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, too
+                loop.call_soon_threadsafe(self._free_thread)
+
+        work.add_done_callback(has_ended)
+
+    def _free_thread(self) -> None:
+        self._hanging -= 1
+
+    def _answer(self, query: Query) -> Answer:
+        try:
+            answer = self._adapter.answer(query)
+            if not isinstance(answer, Answer):
+                raise TypeError("an adapter's answer must be an Answer")
+            return answer
+        except _ALLOWED:
+            raise
+        except BusError as error:
+            raise AdapterBroken(f"raised {type(error).__name__}") from error
+        except Exception as error:
+            # An exception's text may hold the payload: places only.
+            frames = traceback.extract_tb(error.__traceback__)
+            _log.error(
+                "adapter.broken",
+                adapter=self._adapter_id,
+                message_key=query.idempotency_key,
+                error=type(error).__name__,
+                places=[f"{frame.filename}:{frame.lineno}" for frame in frames[-4:]],
+            )
+            raise AdapterBroken(f"raised {type(error).__name__}") from error
+
+    def close(self) -> None:
+        """Let no new call in, drop the waiting ones, close the adapter; as long as it takes."""
+        self._threads.shutdown()
+        self._adapter.close()

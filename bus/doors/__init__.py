@@ -1,0 +1,1 @@
+"""Where messages and questions come in over HTTP, one module each."""

@@ -1,0 +1,76 @@
+"""Tell operators how the hub is, at a door of their own: an ASGI application."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from bus.operations.exchange_figures import ExchangeFigures
+from bus.operations.hub_status import HubStatus
+from bus.operations.metrics import CONTENT_TYPE, metrics_text
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_TEXT = "text/plain; charset=utf-8"
+_JSON = "application/json"
+
+
+class Hub(Protocol):
+    """What this door needs of the hub."""
+
+    figures: ExchangeFigures
+
+    async def troubles(self) -> tuple[str, ...]:
+        """Why the hub can take no message now; empty: a probe went through just now."""
+        ...
+
+    def status(self) -> HubStatus:
+        """How the hub is now, with the troubles that were found last."""
+        ...
+
+
+class OperationsDoor:
+    """`/status` for `lienthong status`, `/metrics` for Prometheus, `/health` for a supervisor.
+
+    It changes nothing and shows no message, key or secret; but what it shows is not for strangers.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request (ASGI 3)."""
+        if scope["type"] != "http":
+            return
+        code, content_type, text = await self._told(scope["method"], scope["path"])
+        body = b"" if scope["method"] == "HEAD" else text.encode()
+        headers = [
+            (b"content-type", content_type.encode("ascii")),
+            (b"content-length", str(len(text.encode())).encode("ascii")),
+            (b"cache-control", b"no-store"),
+        ]
+        await send({"type": "http.response.start", "status": code, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _told(self, method: str, path: str) -> tuple[int, str, str]:
+        if method not in ("GET", "HEAD"):
+            return 405, _TEXT, "Only GET is served here.\n"
+        match path:
+            case "/status":
+                await self._hub.troubles()
+                values = self._hub.status().as_json()
+                return 200, _JSON, json.dumps(values, ensure_ascii=False) + "\n"
+            case "/metrics":
+                await self._hub.troubles()
+                return 200, CONTENT_TYPE, metrics_text(self._hub.status(), self._hub.figures)
+            case "/health":
+                # 503 while the hub can take no message, and why.
+                troubles = await self._hub.troubles()
+                words = "".join(f"not ready: {trouble}\n" for trouble in troubles)
+                return (503, _TEXT, words) if troubles else (200, _TEXT, "ready\n")
+            case _:
+                return 404, _TEXT, "There are /status, /metrics and /health.\n"

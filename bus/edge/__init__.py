@@ -1,1 +1,0 @@
-"""One module for each outside thing that the hub talks to."""

@@ -1,0 +1,1 @@
+"""Carry exchanges through: decide, record, deliver, record, answer."""

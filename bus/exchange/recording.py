@@ -1,0 +1,215 @@
+"""Write what happens in exchanges into the log: entries, payloads, and what stands beside them.
+
+Attachments are on disk first, then the entry that names them, then their file gets its name for
+good. Stopped in between, the next start finds a file without a known entry and looks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from bus.core.envelope import Envelope
+from bus.core.errors import BusError, Recovery
+from bus.core.exchange_leaves import (
+    Entry,
+    SealedFacts,
+    answered_again_leaf,
+    interrupted_leaf,
+    outcome_leaf,
+    received_leaf,
+    refused_leaf,
+)
+from bus.core.log.leaf import Leaf, Pseudonyms, read_leaf
+from bus.core.pipeline import Refusal
+from bus.core.ports.message_log import (
+    AlreadyTaken,
+    Appended,
+    AttachmentStore,
+    Claim,
+    InboxState,
+    KeptAttachments,
+    LogWrite,
+    MessageLog,
+    PayloadSealer,
+    Settlement,
+)
+from bus.core.routing import RoutedMessage
+from bus.runtime.off_loop import off_loop
+from signing.attachments import Attachment
+
+REFUSED_PAYLOAD_BYTES_MAX = 64 * 1024
+"""Of a sender that was not proved, at most this much is kept as evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a message, as it is told to its sender."""
+
+    body: bytes = field(repr=False)
+    """The signed answer or fault, without receipt."""
+    attachments: tuple[Attachment, ...] = ()
+    error: BusError | None = None
+    """None: it was delivered."""
+    fault_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAnswer:
+    """What a message was told when it came first."""
+
+    received: Entry
+    outcome: Entry
+    facts: Leaf
+    """Of the outcome."""
+    body: bytes = field(repr=False)
+    attachments: tuple[Attachment, ...]
+
+
+_MakeWrite = Callable[[KeptAttachments | None], LogWrite]
+"""Makes the entry, once it is known what lies beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Appends the entries of exchanges; every method returns when its entry is on disk and synced.
+
+    Each raises LogUnavailable: nothing was appended, or nobody can tell.
+    """
+
+    log: MessageLog
+    store: AttachmentStore
+    sealer: PayloadSealer
+    pseudonyms: Pseudonyms
+    rules_digest: bytes
+    """Names the rules that messages are judged by."""
+
+    def claim_of(self, envelope: Envelope) -> Claim:
+        """What takes the id of a message, for this very message."""
+        key = self.pseudonyms.claim_key(str(envelope.client), envelope.message_id)
+        return Claim(key, envelope.digest)
+
+    async def received(
+        self, message: RoutedMessage, claim: Claim, now: datetime
+    ) -> Entry | AlreadyTaken:
+        """A message passed every check; nothing of it has left the hub."""
+        envelope = message.valid.authorised.verified.envelope
+        payload = await self._seal(envelope.raw)
+
+        def make_write(kept: KeptAttachments | None) -> LogWrite:
+            leaf = received_leaf(message, payload, self.pseudonyms, self.rules_digest, now, kept)
+            return LogWrite(leaf, payload.sealed, claim=claim)
+
+        return await self._append(make_write, envelope.attachments)
+
+    async def refused(
+        self,
+        refusal: Refusal,
+        raw: bytes,
+        attachments: tuple[Attachment, ...],
+        fault_id: str,
+        now: datetime,
+    ) -> Entry:
+        """A message may not pass. Of its attachments only what they are is kept."""
+        is_kept = refusal.verified is not None or len(raw) <= REFUSED_PAYLOAD_BYTES_MAX
+        payload = await self._seal(raw) if raw and is_kept else None
+
+        def make_write(kept: KeptAttachments | None) -> LogWrite:
+            leaf = refused_leaf(
+                refusal,
+                len(raw),
+                payload,
+                self.pseudonyms,
+                self.rules_digest,
+                fault_id,
+                now,
+                kept,
+            )
+            return LogWrite(leaf, payload.sealed if payload else None)
+
+        return _new(await self._append(make_write, attachments, is_content_kept=False))
+
+    async def outcome(
+        self, message: RoutedMessage, received: Entry, claim: Claim, told: Outcome, now: datetime
+    ) -> Entry:
+        """What came of a received message."""
+        is_final = told.error is None or told.error.recovery is Recovery.NEVER
+        state = InboxState.ANSWERED if is_final else InboxState.RETRYABLE
+        settlement = Settlement(claim.key, state)
+        payload = await self._seal(told.body)
+
+        def make_write(kept: KeptAttachments | None) -> LogWrite:
+            leaf = outcome_leaf(
+                message, received.index, payload, told.error, told.fault_id, now, kept
+            )
+            return LogWrite(leaf, payload.sealed, settlement=settlement)
+
+        return _new(await self._append(make_write, told.attachments))
+
+    async def interrupted(self, key: bytes, received_index: int, now: datetime) -> None:
+        """A message of an earlier run was interrupted; its bytes may come again."""
+        leaf = interrupted_leaf(received_index, now)
+        settlement = Settlement(key, InboxState.RETRYABLE)
+        await self.log.append(LogWrite(leaf, settlement=settlement))
+
+    async def answered_again(
+        self, message: RoutedMessage, taken: AlreadyTaken, now: datetime
+    ) -> FirstAnswer:
+        """A copy of an answered message gets the first answer. Raises LogCorrupt, too."""
+        assert taken.outcome_index is not None
+        received = await self.log.read(taken.received_index)
+        outcome = await self.log.read(taken.outcome_index)
+        assert outcome.sealed is not None
+        leaf = answered_again_leaf(message, taken.received_index, self.rules_digest, now)
+        await self.log.append(LogWrite(leaf))
+        sealed = outcome.sealed
+        open_sealed = partial(self.sealer.open_sealed, sealed)
+        _, body = await off_loop(len(sealed.ciphertext), open_sealed)
+        facts = read_leaf(outcome.leaf)
+        attachments: tuple[Attachment, ...] = ()
+        if facts.stored is not None:
+            attachments = await asyncio.to_thread(self.store.open, facts.stored)
+        return FirstAnswer(
+            Entry(received.leaf, received.index),
+            Entry(outcome.leaf, outcome.index),
+            facts,
+            body,
+            attachments,
+        )
+
+    async def _seal(self, raw: bytes) -> SealedFacts:
+        sealed = await off_loop(len(raw), partial(self.sealer.seal, raw))
+        return SealedFacts(*sealed, raw_bytes=len(raw))
+
+    async def _append(
+        self,
+        make_write: _MakeWrite,
+        attachments: tuple[Attachment, ...],
+        *,
+        is_content_kept: bool = True,
+    ) -> Entry | AlreadyTaken:
+        if not attachments:
+            write = make_write(None)
+            return _entry(write, await self.log.append(write))
+        kept = await asyncio.to_thread(
+            lambda: self.store.keep(attachments, is_content_kept=is_content_kept)
+        )
+        write = make_write(kept)
+        # If we stop here, or if only the confirmation of the commit is lost, the next start looks
+        # whether the entry is in the log.
+        result = await self.log.append(write)
+        settle = self.store.confirm if isinstance(result, Appended) else self.store.drop
+        await asyncio.to_thread(settle, kept)
+        return _entry(write, result)
+
+
+def _entry(write: LogWrite, result: Appended | AlreadyTaken) -> Entry | AlreadyTaken:
+    return Entry(write.leaf, result.index) if isinstance(result, Appended) else result
+
+
+def _new(entry: Entry | AlreadyTaken) -> Entry:
+    assert isinstance(entry, Entry)  # only a claim can have been taken already
+    return entry

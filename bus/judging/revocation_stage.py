@@ -1,0 +1,111 @@
+"""Judge requests as before, and then ask whether the sender's certificate is revoked.
+
+The stage stands after judging, because only a proved sender is asked about: a stranger makes the
+hub ask nobody. What it decides goes before whatever else was decided about a proved sender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from bus.core.errors import LogUnavailable
+from bus.core.exchange_leaves import SealedFacts, evidence_leaf
+from bus.core.pipeline import Refusal, Rules, refuse_revoked
+from bus.core.ports.message_log import LogWrite, MessageLog, PayloadSealer
+from bus.core.verification import VerifiedEnvelope
+from bus.protocols.soap_xroad.judging import Decision, Judged
+from bus.runtime.daemon_threads import run_aside
+from bus.runtime.off_loop import off_loop
+from bus.settings.revocation import RevocationSettings
+from bus.trust.revocation_inquiry import EvidenceInquiry
+from bus.trust.revocation_watch import Record, RevocationWatch
+from signing.attachments import Attachment
+from signing.pki.revocation import Evidence, Status, Unknown
+
+_log = structlog.get_logger()
+
+
+class Judge(Protocol):
+    """Takes a request through every stage before delivery."""
+
+    def __call__(
+        self, raw: bytes, now: datetime, attachments: tuple[Attachment, ...] = ...
+    ) -> Awaitable[Decision]: ...
+
+
+class RevocationStage:
+    """Owns what is known of revocation; used from one event loop."""
+
+    def __init__(
+        self,
+        judge: Judge,
+        rules: Rules,
+        settings: RevocationSettings,
+        record: Record,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """`record` puts evidence into the log: `recorder` makes it."""
+        self._judge = judge
+        self._rules = rules
+        self._inquiry = EvidenceInquiry(rules.trust, settings)
+        self.watch = RevocationWatch(
+            self._inquiry, record, clock, refresh_seconds=settings.refresh_seconds
+        )
+        if not rules.revocation.is_off:
+            self.watch.start()
+
+    async def judge(
+        self, raw: bytes, now: datetime, attachments: tuple[Attachment, ...] = ()
+    ) -> Decision:
+        """The decision about a request. For any bytes: a decision."""
+        decision = await self._judge(raw, now, attachments)
+        verified = _verified_in(decision)
+        if verified is None:
+            return decision
+        status = self.watch.known(verified.certificate_digest, now)
+        if status is None:
+            try:
+                status = await self._find(verified, now)
+            except LogUnavailable as error:
+                return Refusal(error, verified.envelope, verified)
+        return refuse_revoked(verified, status, self._rules, now) or decision
+
+    async def _find(self, verified: VerifiedEnvelope, now: datetime) -> Status:
+        try:
+            return await self.watch.find(verified.certificate_digest, verified.certificate, now)
+        except LogUnavailable:
+            raise
+        except Exception as error:  # a mistake of ours must not let anybody pass
+            _log.error("revocation.broken", error=type(error).__name__)
+            return Unknown(f"asking failed: {type(error).__name__}")
+
+    async def close(self) -> None:
+        """Ask nobody any more."""
+        try:
+            await self.watch.close()
+        finally:
+            await run_aside(self._inquiry.close, "revocation-close")  # it waits for its thread
+
+
+def _verified_in(decision: Decision) -> VerifiedEnvelope | None:
+    if isinstance(decision, Judged):
+        return decision.message.valid.authorised.verified
+    return decision.verified
+
+
+def recorder(log: MessageLog, sealer: PayloadSealer, clock: Callable[[], datetime]) -> Record:
+    """What puts evidence into the log, sealed as payloads are."""
+
+    async def record(evidence: Evidence) -> None:
+        # A list of what is revoked may have megabytes.
+        sealed = await off_loop(len(evidence.der), partial(sealer.seal, evidence.der))
+        payload = SealedFacts(*sealed, raw_bytes=len(evidence.der))
+        leaf = evidence_leaf(evidence, payload, clock())
+        await log.append(LogWrite(leaf, payload.sealed))
+
+    return record

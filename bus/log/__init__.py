@@ -1,0 +1,1 @@
+"""Keep the message log: group commit, publishing, sealing, timestamps."""

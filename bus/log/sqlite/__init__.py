@@ -1,0 +1,1 @@
+"""Keep the entries of a log in SQLite."""

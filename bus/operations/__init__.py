@@ -1,0 +1,1 @@
+"""Tell operators how a hub is: before the start, and while it runs."""

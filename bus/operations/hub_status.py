@@ -1,0 +1,263 @@
+"""Say how a hub is: its log, time, certificates, agencies; and what needs somebody's attention."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from cryptography import x509
+
+from bus import __version__
+from bus.judging.lane import LaneState
+from bus.judging.process import Judges
+from bus.log.message_log import HubLog
+from bus.log.timestamping import Timestamper
+from bus.operations.exchange_figures import ExchangeFigures
+from bus.operations.hub_health import HubHealth
+from bus.settings.hub import HubSettings
+from bus.trust.certificate_checks import EXPIRY_WARNING_DAYS, authorities
+from bus.trust.key_store import read_certificates
+from signing.pki.succession import KeySuccession
+
+Figure = int | float | str | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogStatus:
+    """The message log."""
+
+    entries: int
+    signed_entries: int
+    checkpoint_age_seconds: float
+    bytes: int
+    """Of the database and its write-ahead log."""
+    trouble: str
+    """Why it cannot commit or publish at the moment; empty while it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimestampStatus:
+    """The time authority."""
+
+    stamped_entries: int
+    last_time: str
+    """When the authority made the last timestamp of this run; empty: none yet."""
+    pending_seconds: float
+    """How long the oldest entry without a timestamp has waited; 0: all have one."""
+    is_overdue: bool
+    """For so long that the hub takes no message."""
+    failure: str
+    clock_offset_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateStatus:
+    """A certificate that this hub needs."""
+
+    used_for: str
+    """Where it stands in hub.yaml: `hub_signer`, `signers.VN/GOV/G01.next`."""
+    not_after: str
+    days_left: int
+    """Full days; negative when it has expired."""
+    signs_now: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStatus:
+    """A process that judges beside the hub."""
+
+    name: str
+    """Of the messages that it judges: small, large."""
+    state: str
+    """absent (started when needed), starting, working, resting (lost; started again soon)."""
+    waiting: int
+    waiting_bytes: int
+    lost: int
+    """How often it was lost."""
+    refused: int
+    """Messages that were refused because of what judging them did to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeStatus:
+    """The processes that judge beside the hub."""
+
+    is_wanted: bool
+    is_running: bool
+    """None of them was lost and is still to be started again."""
+    judged: int
+    lanes: tuple[LaneStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HubStatus:
+    """A hub at one moment. Names, sizes, counts and times only."""
+
+    version: str
+    uptime_seconds: float
+    log: LogStatus
+    timestamps: TimestampStatus | None
+    """None: this hub has no time authority."""
+    certificates: tuple[CertificateStatus, ...]
+    agencies: tuple[str, ...]
+    """The adapters that are open."""
+    judge: JudgeStatus
+    in_work: int
+    outcomes: Mapping[str, int]
+    more: Mapping[str, Mapping[str, Figure]]
+    """What other parts of the hub say of themselves, by part."""
+    troubles: tuple[str, ...] = ()
+    """Why the hub can take no message, as it was found last; empty: it can."""
+
+    def attention(self) -> Iterator[str]:
+        """What somebody should see to now, each in a sentence."""
+        if self.log.trouble:
+            yield f"the message log is in trouble: {self.log.trouble}"
+        for trouble in self.troubles:
+            yield f"the hub can take no message: {trouble}"
+        if self.timestamps is not None:
+            yield from _timestamp_attention(self.timestamps)
+        if self.judge.is_wanted and not self.judge.is_running:
+            yield "a judging process was lost: it is started again, and large messages wait"
+        for one in self.certificates:
+            if one.days_left < min(EXPIRY_WARNING_DAYS):
+                what = "has expired" if one.days_left < 0 else f"expires in {one.days_left} days"
+                yield f"the certificate of {one.used_for} {what}"
+
+    def notices(self) -> Iterator[str]:
+        """What can wait some weeks."""
+        for one in self.certificates:
+            if min(EXPIRY_WARNING_DAYS) <= one.days_left < max(EXPIRY_WARNING_DAYS):
+                yield f"the certificate of {one.used_for} expires in {one.days_left} days"
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {**asdict(self), "attention": [*self.attention()], "notices": [*self.notices()]}
+
+
+def _timestamp_attention(timestamps: TimestampStatus) -> Iterator[str]:
+    if timestamps.is_overdue:
+        yield "no timestamp for too long: the hub takes no message until one comes"
+    if timestamps.failure:
+        yield f"timestamps are pending: {timestamps.failure}"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCertificate:
+    """A certificate, where it stands in hub.yaml, and what it belongs to."""
+
+    used_for: str
+    certificate: x509.Certificate
+    succession: KeySuccession | None
+    """None: it signs nothing here."""
+
+    def status(self, now: datetime) -> CertificateStatus:
+        """How long it is still valid at `now`."""
+        last = self.certificate.not_valid_after_utc
+        signs = self.succession is not None and (
+            self.succession.at(now).certificate == self.certificate
+        )
+        return CertificateStatus(self.used_for, last.isoformat(), (last - now).days, signs)
+
+
+def named_certificates(
+    settings: HubSettings, hub: KeySuccession, signers: Mapping[str, KeySuccession]
+) -> tuple[NamedCertificate, ...]:
+    """Every certificate that this hub needs. Raises ConfigurationError."""
+    successions = {"hub_signer": hub, **{f"signers.{one}": of for one, of in signers.items()}}
+    named = [
+        NamedCertificate(name + ".next" * place, signer.certificate, succession)
+        for name, succession in successions.items()
+        for place, signer in enumerate(succession.signers)
+    ]
+    named += [
+        NamedCertificate(f"trust ({path.name})", certificate, None)
+        for path, certificate in authorities(settings.trust)
+    ]
+    if settings.timestamps is not None:
+        named += [
+            NamedCertificate(f"timestamps ({path.name})", certificate, None)
+            for path in (*settings.timestamps.anchors, *settings.timestamps.intermediates)
+            for certificate in read_certificates([path])
+        ]
+    return tuple(named)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSource:
+    """Everything that a hub's status is read from; put together by bus.hub."""
+
+    settings: HubSettings
+    log: HubLog
+    timestamper: Timestamper | None
+    certificates: tuple[NamedCertificate, ...]
+    agencies: tuple[str, ...]
+    judges: Judges
+    health: HubHealth
+    figures: ExchangeFigures
+    clock: Callable[[], datetime]
+    more: Mapping[str, Callable[[], Mapping[str, Figure]]]
+    started_at: float
+    """`time.monotonic` at the start."""
+
+    def read(self) -> HubStatus:
+        """The status now. Costs a few calls to the file system."""
+        now = self.clock()
+        return HubStatus(
+            version=__version__,
+            uptime_seconds=round(time.monotonic() - self.started_at, 1),
+            log=self._log_status(),
+            timestamps=self._timestamp_status(now),
+            certificates=tuple(one.status(now) for one in self.certificates),
+            agencies=self.agencies,
+            judge=_judge_status(self.judges),
+            in_work=self.figures.in_work,
+            outcomes=dict(self.figures.by_outcome),
+            more={part: dict(read()) for part, read in self.more.items()},
+            troubles=self.health.troubles,
+        )
+
+    def _log_status(self) -> LogStatus:
+        log = self.log
+        return LogStatus(
+            entries=log.size,
+            signed_entries=log.published_size,
+            checkpoint_age_seconds=round(log.checkpoint_age_seconds, 1),
+            bytes=log.stored_bytes,
+            trouble=log.trouble,
+        )
+
+    def _timestamp_status(self, now: datetime) -> TimestampStatus | None:
+        if self.timestamper is None:
+            return None
+        state = self.timestamper.state
+        since = state.pending_since
+        return TimestampStatus(
+            stamped_entries=state.last_size,
+            last_time=state.last_time.isoformat() if state.last_time else "",
+            pending_seconds=max((now - since).total_seconds(), 0.0) if since else 0.0,
+            is_overdue=self.timestamper.is_overdue(now),
+            failure=state.failure,
+            clock_offset_seconds=state.clock_offset_seconds,
+        )
+
+
+def _judge_status(judges: Judges) -> JudgeStatus:
+    lanes = tuple(
+        LaneStatus(
+            name=lane.bounds.name,
+            state=lane.state.value,
+            waiting=lane.waiting,
+            waiting_bytes=lane.waiting_bytes,
+            lost=lane.lost,
+            refused=lane.refused,
+        )
+        for lane in judges.lanes
+    )
+    is_running = judges.process_id is not None and all(
+        lane.state is not LaneState.RESTING for lane in judges.lanes
+    )
+    return JudgeStatus(judges.was_started, is_running, judges.judged_beside, lanes)

@@ -1,0 +1,280 @@
+"""Check everything that a hub needs before it starts: what `lienthong check` tells."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from bus.access_point.settings import is_loopback
+from bus.core.errors import ConfigurationError, Problem
+from bus.core.identifiers import MemberId
+from bus.core.registry import Nation, Service
+from bus.delivery.adapter_folder import adapter_names, open_adapter, read_adapter_folder
+from bus.kit.manifest import Manifest
+from bus.log.timestamping import read_timestamp_trust
+from bus.settings.form import did_you_mean
+from bus.settings.hub import HubSettings, TrustSettings, read_hub_settings
+from bus.settings.payload_schemas import CompiledSchema
+from bus.settings.routes import read_nation
+from bus.settings.routes_policies import exception_warnings
+from bus.settings.signer import SignerSource
+from bus.settings.yaml_document import YamlDocument, read_yaml
+from bus.trust.certificate_checks import (
+    anchor_problems,
+    anchor_warnings,
+    known_certificates,
+    known_warnings,
+    read_trust_store,
+    signer_findings,
+)
+from bus.trust.key_store import read_ed25519_key, read_symmetric_key, why_not_private
+from bus.trust.revocation_checks import revocation_problems, revocation_warnings
+from signing.pki.certificates import TrustStore
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What was found. A hub starts when there is no problem; warnings can wait."""
+
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        """No problem stands in the way."""
+        return not self.problems
+
+
+def check_readiness(settings_path: Path, *, now: datetime) -> Readiness:
+    """Check a deployment whole, without starting anything.
+
+    Files that cannot be read stop only the checks that need them, so that one run tells as much
+    as can be known.
+    """
+    try:
+        settings = read_hub_settings(settings_path)
+    except ConfigurationError as error:
+        return Readiness(tuple(error.problems), ())
+    check = _Check(settings, now)
+    check.run()
+    return Readiness(tuple(check.problems), tuple(check.warnings))
+
+
+class _Check:
+    """One run over one deployment; gathers what it finds."""
+
+    def __init__(self, settings: HubSettings, now: datetime) -> None:
+        self.settings = settings
+        self.now = now
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.settings_document = read_yaml(settings.file.read_bytes(), file=str(settings.file))
+
+    def run(self) -> None:
+        settings = self.settings
+        nation = self._made(lambda: read_nation(settings.routes))
+        names = self._made(lambda: adapter_names(settings.adapters))
+        store = self._made(lambda: read_trust_store(settings.trust))
+        if nation is not None and names is not None:
+            self._check_adapters(nation, names)
+        if nation is not None:
+            self._check_schemas(nation)
+            self._check_signers(nation, store)
+            self.warnings += exception_warnings(nation, str(settings.routes), self.now)
+        if store is not None:
+            self.problems += anchor_problems(settings.trust, self.now)
+            self.warnings += anchor_warnings(settings.trust, self.now)
+            self._check_revocation(store)
+        if store is not None and nation is not None:
+            self.warnings += known_warnings(settings.trust, store, nation, self.now)
+        self._check_time_authority()
+        self._check_log()
+        self._check_exposure()
+
+    def _made(self, make: Callable[[], Made]) -> Made | None:
+        try:
+            return make()
+        except ConfigurationError as error:
+            self.problems += error.problems
+            return None
+
+    # --- services, adapters, schemas -----------------------------------------------------------
+
+    def _check_adapters(self, nation: Nation, names: list[str]) -> None:
+        routes = read_yaml(nation.text, file=str(self.settings.routes))
+        used = {service.adapter for service in nation.services.values()}
+        manifests = {name: self._manifest(name) for name in names if name in used}
+        for place, service in enumerate(nation.services.values()):
+            self.problems += _adapter_problems(routes, place, service, manifests, names)
+        for adapter in self.settings.agencies:
+            if adapter not in names:
+                message = "there is no such adapter." + did_you_mean(adapter, names)
+                self._hub_problem(("agencies", adapter), message)
+        for manifest in manifests.values():
+            if manifest is not None:
+                self._open(manifest)
+        self._check_unused([name for name in names if name not in used])
+
+    def _check_unused(self, names: list[str]) -> None:
+        """What no service names cannot stop the hub: everything about it is a warning."""
+        problems, self.problems = self.problems, []
+        for name in names:
+            manifest = self._manifest(name)
+            if name in self.settings.agencies:
+                message = "no service in routes.yaml names this adapter: it is not used"
+                place = ("agencies", name)
+                self.warnings.append(self.settings_document.problem(place, message))
+                if manifest is not None:
+                    self._open(manifest)
+        self.warnings += self.problems
+        self.problems = problems
+
+    def _manifest(self, name: str) -> Manifest | None:
+        return self._made(lambda: read_adapter_folder(self.settings.adapters, {name})[name])
+
+    def _open(self, manifest: Manifest) -> None:
+        given = self.settings.agencies.get(manifest.id, {})
+        self._check_inline_secrets(manifest, given)
+        adapter = self._made(
+            lambda: open_adapter(manifest, given, settings_file=self.settings.file)
+        )
+        if adapter is not None:
+            adapter.close()
+
+    def _check_inline_secrets(self, manifest: Manifest, given: Mapping[str, str]) -> None:
+        reason = why_not_private(self.settings.file)
+        for key in given:
+            if reason and key in manifest.settings and manifest.settings[key].is_secret:
+                message = f"a secret stands here and {reason}, or give {key}_file"
+                path = ("agencies", manifest.id, key)
+                self.warnings.append(self.settings_document.problem(path, message))
+
+    def _check_schemas(self, nation: Nation) -> None:
+        routes = read_yaml(nation.text, file=str(self.settings.routes))
+        schemas = {
+            path: self._made(lambda path=path: _compiled(self.settings.schemas / path))  # type: ignore[misc]
+            for path in sorted({service.schema for service in nation.services.values()})
+        }
+        for place, service in enumerate(nation.services.values()):
+            schema = schemas[service.schema]
+            if schema is None:
+                continue
+            for element in (service.id.service_code, f"{service.id.service_code}Response"):
+                if not schema.has_element(element):
+                    message = f"{service.schema} has no element {element}"
+                    self.problems.append(routes.problem(("services", place, "schema"), message))
+
+    # --- keys and certificates -------------------------------------------------------------------
+
+    def _check_signers(self, nation: Nation, store: TrustStore | None) -> None:
+        self._check_signer(nation, nation.hub.member, self.settings.hub_signer, store)
+        for member, files in self.settings.signers.items():
+            if member in nation.members:
+                self._check_signer(nation, member, files, store)
+            else:
+                known = [str(name) for name in nation.members]
+                message = "this member is not registered." + did_you_mean(str(member), known)
+                self._hub_problem(("signers", str(member)), message)
+        for member in sorted({service.provider.member for service in nation.services}):
+            if member not in self.settings.signers:
+                message = f"no key to sign the answers of {member} with"
+                self._hub_problem(("signers", str(member)), message)
+
+    def _check_signer(
+        self, nation: Nation, member: MemberId, files: SignerSource, store: TrustStore | None
+    ) -> None:
+        problems, warnings = signer_findings(files, nation.members[member], store, self.now)
+        self.problems += problems
+        self.warnings += warnings
+
+    def _check_revocation(self, store: TrustStore) -> None:
+        settings, document = self.settings, self.settings_document
+        self.problems += revocation_problems(settings.revocation, document)
+        signers = (settings.hub_signer, *settings.signers.values())
+        known = known_certificates([one.certificate for one in signers])
+        self.warnings += revocation_warnings(settings.revocation, document, known, store, self.now)
+        reason = why_not_writable(settings.revocation.cache)
+        if reason and not settings.revocation.policy.is_off:
+            message = f"{settings.revocation.cache} cannot be written: {reason}"
+            self._hub_problem(("revocation", "cache"), message)
+
+    # --- log and doors --------------------------------------------------------------------------
+
+    def _check_log(self) -> None:
+        log = self.settings.log
+        self._made(lambda: read_ed25519_key(log.signing_key))
+        self._made(lambda: read_symmetric_key(log.read_key))
+        self._made(lambda: read_symmetric_key(log.pseudonym_key))
+        for folder, key in ((log.folder, "folder"), (log.guard.parent, "guard")):
+            reason = why_not_writable(folder)
+            if reason:
+                self._hub_problem(("log", key), f"{folder} cannot be written: {reason}")
+
+    def _check_time_authority(self) -> None:
+        timestamps = self.settings.timestamps
+        if timestamps is None:
+            return
+        self._made(lambda: read_timestamp_trust(timestamps))
+        trust = TrustSettings(timestamps.anchors, timestamps.intermediates)
+        try:
+            self.problems += anchor_problems(trust, self.now)
+            self.warnings += anchor_warnings(trust, self.now)
+        except ConfigurationError:
+            return  # told above
+
+    def _check_exposure(self) -> None:
+        operations = self.settings.operations
+        if operations is not None and not is_loopback(operations.host):
+            message = "who reaches this address sees the hub's status: keep strangers from it"
+            place = ("operations", "host")
+            self.warnings.append(self.settings_document.problem(place, message))
+        if self.settings.show_precise_faults and not is_loopback(self.settings.listen.host):
+            message = "strangers are told why they were refused: for a sandbox only"
+            self.warnings.append(self.settings_document.problem(("show_precise_faults",), message))
+
+    def _hub_problem(self, path: tuple[str, ...], message: str) -> None:
+        self.problems.append(self.settings_document.problem(path, message))
+
+
+def _adapter_problems(
+    routes: YamlDocument,
+    place: int,
+    service: Service,
+    manifests: Mapping[str, Manifest | None],
+    names: Iterable[str],
+) -> Iterable[Problem]:
+    """A manifest that is None was told of already."""
+    path = ("services", place, "adapter")
+    manifest = manifests.get(service.adapter)
+    if service.adapter not in manifests:
+        message = f"there is no adapter {service.adapter}."
+        yield routes.problem(path, message + did_you_mean(service.adapter, names))
+    elif manifest is not None and not manifest.carries(
+        service.id.service_code, service.id.service_version
+    ):
+        named = f"{service.id.service_code}/{service.id.service_version}"
+        yield routes.problem(path, f"the adapter {service.adapter} does not carry {named}")
+
+
+def why_not_writable(folder: Path) -> str:
+    """Why no file can be made in a folder (or in the nearest one that exists); empty if it can."""
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return error.strerror or type(error).__name__
+
+
+def _compiled(path: Path) -> CompiledSchema:
+    """A schema that both validators understand. Raises ConfigurationError."""
+    schema = CompiledSchema(path)
+    schema.compile_precise()
+    return schema

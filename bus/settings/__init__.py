@@ -1,0 +1,1 @@
+"""Read settings files whole: every mistake at once, each with its path and line."""

@@ -1,0 +1,1 @@
+"""Keys, certificates, and what is known of their revocation."""

@@ -1,0 +1,1 @@
+"""Keys, certificates, their revocation, and timestamps."""

@@ -1,0 +1,1 @@
+"""WS-Security signatures of XML messages: make them, verify them."""

@@ -1,0 +1,118 @@
+"""A hub that answers as a test wants: real signatures and receipts, over real HTTP."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bus.client.hub_client import HubClient
+from bus.core import errors
+from bus.core.exchange_leaves import Entry
+from bus.core.identifiers import SubsystemId
+from bus.core.limits import Limits
+from bus.core.log.receipts import RECEIPT_NAME
+from bus.core.pipeline import Refusal
+from bus.core.registry import FaultStyle
+from bus.exchange.replies import Telling
+from bus.protocols.soap_xroad.parse import parse
+from bus.protocols.soap_xroad.verify_answer import KnownHub
+from bus.protocols.soap_xroad.write import SigningTime, write_answer
+from signing.pki.certificates import TrustStore
+from signing.pki.keys import Signer
+from signing.signed_note import SigningKey
+from tests.hang_limits import HANG_SECONDS_MAX
+from tests.nation import ANSWER, CLIENT, HUB, NOW, PROVIDER, SmallNation, payload
+
+LOG_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+RECEIPT_KEY = SigningKey(f"lienthong.example/test{RECEIPT_NAME}", LOG_KEY)
+BROKEN_PARTS = (
+    "multipart/related; boundary=b; type=text/xml",
+    "multipart/related; boundary=other",
+    "multipart/related",
+    'multipart/related; boundary=""',
+    "Multipart/Related; boundary=b; start=nobody",
+)
+"""Content-Types of replies that begin `--b` and hold no parts."""
+Post = Callable[[bytes], tuple[int, bytes]]
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """Answers one request; what a test replaces is what is wrong with the answer."""
+
+    nation: SmallNation
+    answerer: SubsystemId = PROVIDER
+    fault_signer: SubsystemId = HUB
+    receipt_key: SigningKey = RECEIPT_KEY
+
+    def telling(self) -> Telling:
+        return Telling(self.nation.signers[self.fault_signer], self.receipt_key, FaultStyle(), True)
+
+    def answer(self, request: bytes, *, about: bytes | None = None) -> bytes:
+        """The signed answer with its receipt; `about`: whose headers and hash it has."""
+        envelope = parse(about or request, Limits())
+        signer: Signer = self.nation.signers[self.answerer]
+        time = NOW.astimezone(UTC)
+        body = write_answer(envelope, payload(ANSWER), signer, SigningTime(time))
+        return self.receipted(body, request)
+
+    def receipted(self, body: bytes, request: bytes) -> bytes:
+        digest = parse(request, Limits()).digest
+        entries = Entry(b"{}", 7), Entry(b"[]", 8)
+        return self.telling().receipted(body, *entries, digest, NOW.astimezone(UTC))
+
+    def fault(self, request: bytes, error: errors.BusError) -> bytes:
+        """The signed fault, without receipt."""
+        refusal = Refusal(error, parse(request, Limits()), None)
+        return self.telling().fault(refusal, request, "fault-1", NOW)
+
+    def but(self, **changes: object) -> StandIn:
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+def client_of(nation: SmallNation, url: str) -> HubClient:
+    """A client that knows the stand-in's keys."""
+    known = KnownHub(
+        trust=TrustStore([nation.anchor]),
+        member=HUB.member,
+        receipt_key=RECEIPT_KEY.verifying_key,
+    )
+    signer = nation.signers[CLIENT]
+    return HubClient(
+        url, signer, CLIENT, known, clock=lambda: NOW, answer_seconds_max=HANG_SECONDS_MAX
+    )
+
+
+@contextmanager
+def listening(post: Post, *, content_type: str = "") -> Iterator[str]:
+    """Serve POST on a free loopback port; gives the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            status, body = post(self.rfile.read(length))
+            self.send_response(status)
+            if content_type:
+                self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
