@@ -24,7 +24,7 @@ fast: system $(VENV)/.development
 # Every branch of what decides and of what signs.
 coverage: system $(VENV)/.development
 	$(BIN)/python -m pytest -q -n auto --dist loadfile --cov=bus.core --cov=signing --cov-branch \
-		--cov-fail-under=100 tests/core tests/signing tests/protocols \
+		--cov-fail-under=100 tests/core tests/signing tests/protocols tests/judging \
 		tests/log/test_log_append.py tests/log/test_sealing.py tests/hub/test_exchange.py
 
 # Every message of X-Road's own tests, and every way to get one wrong, to the hub and through an

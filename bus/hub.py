@@ -18,23 +18,22 @@ from bus.core import errors
 from bus.core.authorisation import find_service
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
-from bus.core.log.leaf import Event, Pseudonyms, build_leaf, read_leaf
+from bus.core.log.leaf import Event, build_leaf, read_leaf
+from bus.core.log.pseudonyms import Pseudonyms
 from bus.core.log.receipts import RECEIPT_NAME
 from bus.core.metaservices import METASERVICE_ADAPTER
 from bus.core.ports.message_log import LogWrite
-from bus.core.registry import Nation
 from bus.delivery.adapter_calls import AdapterCalls
-from bus.delivery.adapter_folder import open_adapter, read_adapter_folder
+from bus.delivery.opening import open_agencies, require_signers
 from bus.exchange.query import Equipment, Exchanges
 from bus.exchange.recording import Recorder
-from bus.exchange.replies import Reply, Telling
+from bus.exchange.replies import Telling
 from bus.http.body_room import BodyRoom
 from bus.http.spool import Spool, open_spool
 from bus.judging.process import Judges
 from bus.judging.revocation_stage import RevocationStage, recorder
 from bus.judging.rules import RulesText, read_rules
 from bus.kit.contract import Adapter
-from bus.kit.manifest import Manifest
 from bus.log.attachment_files import AttachmentFiles
 from bus.log.message_log import HubLog
 from bus.log.opening import open_log
@@ -43,6 +42,7 @@ from bus.log.timestamping import LAST_TRY_SECONDS_MAX, Timestamper, read_timesta
 from bus.operations.exchange_figures import CountedExchange, ExchangeFigures
 from bus.operations.hub_health import HubHealth
 from bus.operations.hub_status import HubStatus, StatusSource, named_certificates
+from bus.protocols.reply import Reply
 from bus.protocols.soap_xroad.parse import parse
 from bus.runtime.bulkheads import SenderBulkheads
 from bus.runtime.clock import now as read_clock
@@ -56,15 +56,12 @@ from bus.trust.key_store import (
     read_symmetric_key,
 )
 from signing.attachments import Attachment
-from signing.pki.succession import KeySuccession
 from signing.signed_note import SigningKey
 
 JUDGE_MODULE = "bus.judging.program"
 """What runs in the process beside the hub."""
 LOG_CLOSE_SECONDS_MAX = 30.0
 """How long the log may take to write what is queued, and its last checkpoint."""
-ADAPTERS_CLOSE_SECONDS_MAX = 3.0
-"""How long adapters may take to let go of their connections, all at the same time."""
 JUDGES_CLOSE_SECONDS_MAX = 10.0
 """How long the judging process may take to end."""
 
@@ -213,7 +210,7 @@ async def open_hub(
     """
     ruled = read_rules(settings)
     async with opening() as resources:
-        agencies = _open_agencies(settings, ruled.rules.nation, adapters, resources)
+        agencies = open_agencies(settings, ruled.rules.nation, adapters, resources)
         parts = _put_together(settings, ruled, agencies, clock, resources)
         await parts.store.recover(parts.log.names_attachments)
         interrupted = await _begin(parts, resources)
@@ -239,7 +236,7 @@ def _put_together(
     pseudonyms = Pseudonyms(read_symmetric_key(settings.log.pseudonym_key))
     hub_signer = read_succession(settings.hub_signer)
     signers = {str(member): read_succession(of) for member, of in settings.signers.items()}
-    _require_signers(settings, nation, signers)
+    require_signers(settings, nation, signers)
     spool = open_spool(settings.spool, bytes_max=nation.limits.spool_bytes_max)
     descriptions = ServiceDescriptions(
         rules, schemas=settings.schemas, public_url=settings.public_url
@@ -364,58 +361,3 @@ async def _begin(parts: HubParts, resources: Resources) -> int:
     for one in interrupted:
         await parts.exchanges.settle_interrupted(one.key, one.received_index)
     return len(interrupted)
-
-
-def _open_agencies(
-    settings: HubSettings,
-    nation: Nation,
-    given: Mapping[str, Adapter] | None,
-    resources: Resources,
-) -> dict[str, AdapterCalls]:
-    """Every adapter that a service names. Raises ConfigurationError."""
-    agencies: dict[str, AdapterCalls] = {}
-    closings: dict[str, Callable[[], None]] = {}
-    # Opened first and closed last: what others wrote cannot keep the log from being closed.
-    resources.own_together(closings, seconds_max=ADAPTERS_CLOSE_SECONDS_MAX)
-    wanted = sorted({service.adapter for service in nation.services.values()})
-    manifests = {} if given is not None else read_adapter_folder(settings.adapters, wanted)
-    calls_max = nation.limits.adapter_calls_at_once_max
-    for adapter_id in wanted:
-        if given is not None:
-            adapter, concurrency = given[adapter_id], calls_max
-        else:
-            adapter, concurrency = _open_adapter(adapter_id, settings, manifests)
-        concurrency = min(concurrency, calls_max)
-        agencies[adapter_id] = AdapterCalls(
-            adapter_id,
-            adapter,
-            concurrency=concurrency,
-            at_once_max=nation.limits.exchanges_at_once_per_agency_max,
-        )
-        closings[f"adapter-{adapter_id}"] = agencies[adapter_id].close
-    return agencies
-
-
-def _open_adapter(
-    adapter_id: str, settings: HubSettings, manifests: Mapping[str, Manifest]
-) -> tuple[Adapter, int]:
-    """An adapter, and how many calls of it may be made at once. Raises ConfigurationError."""
-    manifest = manifests.get(adapter_id)
-    if manifest is None:
-        place = str(settings.adapters / adapter_id)
-        raise errors.ConfigurationError([errors.Problem(place, "", "expected an adapter")])
-    given = settings.agencies.get(adapter_id, {})
-    return open_adapter(manifest, given, settings_file=settings.file), manifest.concurrency
-
-
-def _require_signers(
-    settings: HubSettings, nation: Nation, signers: Mapping[str, KeySuccession]
-) -> None:
-    """Every service is answered under its agency's signature: its key must be here."""
-    answering = {str(service.provider.member) for service in nation.services}
-    problems = [
-        errors.Problem(str(settings.file), f"signers.{member}", "expected the key that answers")
-        for member in sorted(answering - signers.keys())
-    ]
-    if problems:
-        raise errors.ConfigurationError(problems)

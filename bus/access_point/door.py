@@ -13,23 +13,15 @@ from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
 from bus.doors.descriptions import READY, Description
-from bus.doors.soap import (
-    RETRY_AFTER,
-    TEXT,
-    Receive,
-    Scope,
-    Send,
-    Told,
-    send_described,
-    send_told,
-    send_whole,
-)
-from bus.http.body import claimed_bytes, multipart_type, read_body, read_multipart
+from bus.doors.soap import send_described
+from bus.http.asgi import RETRY_AFTER, TEXT, Receive, Scope, Send, send_whole
+from bus.http.body import claimed_bytes, multipart_type, read_body, read_multipart, send_told
 from bus.http.body_room import BodyRoom, HeldBody, NoRoom
 from bus.http.head import check_head, soap_action_of_head, version_of_head
 from bus.http.server_protocol import PEER_CERTIFICATE
 from bus.http.spool import Spool
 from bus.protocols.mime.content_type import parse_content_type
+from bus.protocols.reply import Told
 from bus.runtime.recycled_threads import RenewedThreads
 from signing.attachments import Attachment
 

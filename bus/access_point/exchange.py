@@ -29,10 +29,10 @@ from bus.core.limits import Limits
 from bus.core.log.receipts import Receipt
 from bus.core.registry import FaultStyle
 from bus.doors.descriptions import Description
-from bus.exchange.replies import HTTP_OK, XML_CONTENT_TYPE, Reply, reply_beside
 from bus.http.body_room import BodyRoom
 from bus.http.client import AgencyReply
 from bus.http.spool import Spool
+from bus.protocols.reply import HTTP_OK, XML_CONTENT_TYPE, Reply, reply_beside
 from bus.protocols.soap_xroad.judging import parse_beside
 from bus.protocols.soap_xroad.names import CONTENT_TYPES, likely_version
 from bus.protocols.soap_xroad.plain import (

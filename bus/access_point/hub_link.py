@@ -15,10 +15,10 @@ from bus.core.errors import (
 )
 from bus.http.client import AgencyHttp, AgencyReply, AgencyRequest
 from bus.http.spool import Spool
-from bus.kit.clock import Deadline
 from bus.protocols.mime.write import XOP_NAMESPACE, RelatedMessage, write_related
 from bus.protocols.soap_xroad.names import CONTENT_TYPES
 from bus.protocols.soap_xroad.read_answer import ANSWER_BYTES_MAX
+from bus.runtime.deadline import Deadline
 from signing.attachments import Attachment
 
 _DESCRIPTION_SECONDS_MAX = 10.0

@@ -16,7 +16,7 @@ from bus.access_point.tls import make_tls_context
 from bus.client.hub_client import read_known_hub
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.registry import Member
-from bus.operations.readiness import Readiness, why_not_writable
+from bus.operations.readiness_report import Readiness, why_not_writable
 from bus.settings.yaml_document import read_yaml
 from bus.trust.certificate_checks import (
     anchor_problems,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from bus.client.hub_client import HubFiles
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import IdentifierInvalid, MemberId, SubsystemId, subsystem_id
 from bus.core.limits import Limits
 from bus.core.registry import FaultStyle
-from bus.http.own_hosts import HostTexts
 from bus.settings.faults import FaultsForm
 from bus.settings.form import (
     IdentifierPartText,
@@ -24,13 +21,7 @@ from bus.settings.form import (
     check_form,
     in_order,
 )
-from bus.settings.hub import (
-    HttpUrlText,
-    ListenAddress,
-    ListenForm,
-    TrustForm,
-    TrustSettings,
-)
+from bus.settings.listen import HostTexts, HttpUrlText, ListenAddress, ListenForm, is_loopback
 from bus.settings.revocation import (
     RevocationForm,
     RevocationSettings,
@@ -38,6 +29,7 @@ from bus.settings.revocation import (
 )
 from bus.settings.settings_kinds import SettingsKind, check_kind
 from bus.settings.signer import SignerForm, SignerSource, signer_files, signer_problems
+from bus.settings.trust import HubFiles, TrustForm, TrustSettings
 from bus.settings.yaml_document import YamlDocument, read_yaml
 
 PORT_USUAL = 8081
@@ -250,14 +242,6 @@ def access_point_json_schema() -> dict[str, Any]:
     """The JSON Schema of an access point's settings (draft 2020-12), for editors."""
     schema = AccessPointForm.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is one of this machine, which nobody else reaches."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _cross_problems(document: YamlDocument, form: AccessPointForm) -> Iterator[Problem]:

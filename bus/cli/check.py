@@ -13,7 +13,8 @@ from bus.access_point.readiness import check_access_point
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND
 from bus.cli.shown import one_line, tell
 from bus.core.errors import Problem
-from bus.operations.readiness import Readiness, check_readiness
+from bus.operations.readiness import check_readiness
+from bus.operations.readiness_report import Readiness
 from bus.runtime.clock import now
 
 

@@ -19,7 +19,8 @@ from bus.cli.attachments import save_attachments
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail
 from bus.cli.shown import one_line, tell
 from bus.core.errors import BusError, ConfigurationError
-from bus.core.log.leaf import Event, Leaf, LeafInvalid, Pseudonyms, read_leaf, read_leaf_facts
+from bus.core.log.leaf import Event, Leaf, LeafInvalid, read_leaf, read_leaf_facts
+from bus.core.log.pseudonyms import Pseudonyms
 from bus.core.ports.message_log import StoredEntry
 from bus.log.attachment_files import open_stored
 from bus.log.files import ATTACHMENTS, DATABASE

@@ -16,10 +16,10 @@ from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.limits import Limits
 from bus.http.client import AgencyHttp
 from bus.http.spool import Spool
-from bus.kit.clock import Deadline
 from bus.kit.contract import Answer, Attachment, Query
 from bus.kit.xroad_agency import XRoadAgency, XRoadForm
 from bus.protocols.soap_xroad.read_answer import ANSWER_BYTES_MAX
+from bus.runtime.deadline import Deadline
 
 
 def ask_plainly(

@@ -26,7 +26,6 @@ from bus.core.limits import Limits
 from bus.core.log.receipts import receipt_key_of
 from bus.http.client import AgencyHttp, AgencyReply, AgencyRequest
 from bus.http.spool import Spool
-from bus.kit.clock import Deadline
 from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.mime.write import XOP_NAMESPACE, RelatedMessage, write_related
 from bus.protocols.soap_xroad.judging import parse_beside
@@ -40,7 +39,8 @@ from bus.protocols.soap_xroad.verify_answer import (
 )
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
 from bus.runtime.clock import now as read_clock
-from bus.settings.hub import TrustSettings
+from bus.runtime.deadline import Deadline
+from bus.settings.trust import HubFiles, TrustSettings
 from bus.trust.certificate_checks import read_trust_store
 from bus.trust.key_file_kinds import why_not_expected
 from signing.attachments import Attachment
@@ -233,16 +233,6 @@ def _read_own(request: bytes, attachments: Attachments) -> Envelope:
         return parse_beside(attachments)(request, limits)
     except BusError as error:
         raise RequestUnfit(f"{error.public_reason} {error.public_detail}".strip()) from error
-
-
-@dataclass(frozen=True, slots=True)
-class HubFiles:
-    """The files by which a client knows a hub."""
-
-    anchors: tuple[Path, ...]
-    checkpoint_key: Path
-    """`checkpoint.vkey` of the hub's log."""
-    intermediates: tuple[Path, ...] = ()
 
 
 def read_known_hub(files: HubFiles, member: MemberId) -> KnownHub:

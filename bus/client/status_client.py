@@ -8,7 +8,7 @@ from typing import Any
 import requests
 
 from bus.operations.hub_status import HubStatus
-from bus.settings.hub import ListenAddress
+from bus.settings.listen import ListenAddress
 
 STATUS_BYTES_MAX = 1024 * 1024
 _PARTS = {field.name for field in fields(HubStatus)}

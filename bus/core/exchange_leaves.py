@@ -7,7 +7,8 @@ from datetime import datetime
 
 from bus.core.envelope import Envelope
 from bus.core.errors import BusError, DeliveryInterrupted
-from bus.core.log.leaf import Event, Pseudonyms, build_leaf
+from bus.core.log.leaf import Event, build_leaf
+from bus.core.log.pseudonyms import Pseudonyms
 from bus.core.pipeline import Refusal
 from bus.core.ports.message_log import KeptAttachments, SealedPayload
 from bus.core.routing import RoutedMessage

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from typing import Protocol
 
+from bus.http.asgi import Receive, Scope, Send
 from bus.operations.exchange_figures import ExchangeFigures
 from bus.operations.hub_status import HubStatus
 from bus.operations.metrics import CONTENT_TYPE, metrics_text
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"

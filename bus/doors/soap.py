@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
 from bus.doors.descriptions import DescribedHub, Description, description_of
+from bus.http.asgi import RETRY_AFTER, TEXT, Receive, Scope, Send, send_whole
 from bus.http.body import (
     claimed_bytes,
     multipart_type,
     read_body,
     read_multipart,
-    send_related,
+    send_told,
 )
 from bus.http.body_room import BodyRoom, HeldBody, NoRoom
 from bus.http.head import check_head, require_utf8, soap_action_of_head, version_of_head
 from bus.http.multipart import WholeMessage
 from bus.http.spool import Spool
-from bus.protocols.mime.write import RelatedMessage
+from bus.protocols.reply import Told
 from signing.attachments import Attachment
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
-
-RETRY_AFTER = (b"retry-after", b"2")
-TEXT = (b"content-type", b"text/plain; charset=utf-8")
-
-
-class Told(Protocol):
-    """What is said to a request, by a hub or an access point."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def body(self) -> bytes: ...
-    @property
-    def is_retryable(self) -> bool: ...
-    @property
-    def content_type(self) -> str: ...
-    @property
-    def related(self) -> RelatedMessage | None: ...
 
 
 class Hub(DescribedHub, Protocol):
@@ -163,18 +140,6 @@ class HttpDoor:
         )
 
 
-async def send_told(send: Send, told: Told) -> None:
-    """Send what was said to a request, with what goes beside it."""
-    content_type = (b"content-type", told.content_type.encode("latin-1"))
-    headers: Headers = [content_type, (b"soapaction", b'""')]
-    if told.is_retryable:
-        headers.append(RETRY_AFTER)
-    if told.related is None:
-        await send_whole(send, told.status, told.body, headers)
-    else:
-        await send_related(send, told.status, told.related, headers)
-
-
 async def send_described(send: Send, described: Description, method: str) -> None:
     """Send what was asked for by GET; by HEAD, everything but the body. RFC 9110 §9.3.2."""
     length = str(len(described.body)).encode("ascii")
@@ -182,11 +147,4 @@ async def send_described(send: Send, described: Description, method: str) -> Non
     headers = [(b"content-type", content_type), (b"content-length", length)]
     await send({"type": "http.response.start", "status": described.status, "headers": headers})
     body = b"" if method == "HEAD" else described.body
-    await send({"type": "http.response.body", "body": body})
-
-
-async def send_whole(send: Send, status: int, body: bytes, headers: Headers) -> None:
-    """Send a reply whose bytes are all there."""
-    length = (b"content-length", str(len(body)).encode("ascii"))
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})

@@ -18,6 +18,7 @@ import structlog
 
 from bus.core import errors
 from bus.core.attachments import message_digest
+from bus.core.decision import Decision, Judged
 from bus.core.envelope import SoapVersion
 from bus.core.exchange_leaves import DELIVERED, Entry
 from bus.core.pipeline import Refusal
@@ -25,11 +26,11 @@ from bus.core.ports.message_log import AlreadyTaken, Claim, InboxState
 from bus.core.routing import RoutedMessage
 from bus.core.validation import validate_answer
 from bus.exchange.recording import Outcome, Recorder
-from bus.exchange.replies import HTTP_OK, Reply, Telling, reply_beside
+from bus.exchange.replies import Telling
 from bus.kit.contract import Answer, Query
 from bus.kit.made_attachments import is_whole
 from bus.protocols.mime.signed_part import signed_part
-from bus.protocols.soap_xroad.judging import Decision, Judged
+from bus.protocols.reply import HTTP_OK, Reply, reply_beside
 from bus.protocols.soap_xroad.names import CONTENT_TYPES
 from bus.protocols.soap_xroad.write import SigningTime, write_with_blocks
 from bus.runtime.bulkheads import SenderBulkheads

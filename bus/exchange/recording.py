@@ -23,7 +23,8 @@ from bus.core.exchange_leaves import (
     received_leaf,
     refused_leaf,
 )
-from bus.core.log.leaf import Leaf, Pseudonyms, read_leaf
+from bus.core.log.leaf import Leaf, read_leaf
+from bus.core.log.pseudonyms import Pseudonyms
 from bus.core.pipeline import Refusal
 from bus.core.ports.message_log import (
     AlreadyTaken,

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from bus.core.attachments import message_digest
 from bus.core.envelope import SoapVersion
 from bus.core.errors import Blame, BusError, Recovery, SenderBusy
-from bus.core.exchange_leaves import DELIVERED, Entry
+from bus.core.exchange_leaves import Entry
 from bus.core.faults import fault_of
 from bus.core.log.merkle import hash_leaf
 from bus.core.log.receipts import Receipt
 from bus.core.pipeline import Refusal
 from bus.core.registry import FaultStyle
-from bus.protocols.mime.write import XOP_NAMESPACE, RelatedMessage, write_related
+from bus.protocols.reply import HTTP_UNAVAILABLE, Reply
 from bus.protocols.soap_xroad.faults import fault_element, fault_header
 from bus.protocols.soap_xroad.names import CONTENT_TYPES, likely_version
 from bus.protocols.soap_xroad.write import SigningTime, with_receipt, write_fault_message
@@ -22,25 +22,8 @@ from signing.attachments import Attachment
 from signing.pki.keys import SignerInTime
 from signing.signed_note import SigningKey, sign_note
 
-HTTP_OK = 200
 HTTP_TOO_MANY = 429
-HTTP_UNAVAILABLE = 503
-XML_CONTENT_TYPE = CONTENT_TYPES[SoapVersion.SOAP_1_1]
 _TEXT_CONTENT_TYPE = "text/plain; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What goes back to the sender."""
-
-    status: int
-    body: bytes = field(repr=False)
-    is_retryable: bool = False
-    content_type: str = XML_CONTENT_TYPE
-    outcome: str = DELIVERED
-    """`delivered`, `answered-again`, or the code of an error: for the operator's figures."""
-    related: RelatedMessage | None = field(default=None, repr=False)
-    """Body and attachments, to be sent in place of the body; None: there are no attachments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +110,6 @@ class Telling:
             content_type=_TEXT_CONTENT_TYPE,
             outcome=error.code,
         )
-
-
-def reply_beside(reply: Reply, attachments: tuple[Attachment, ...]) -> Reply:
-    """The reply with attachments beside its body; the very reply if there are none."""
-    if not attachments:
-        return reply
-    soap_type = reply.content_type.partition(";")[0]
-    is_xop = XOP_NAMESPACE in reply.body
-    related = write_related(reply.body, attachments, soap_type=soap_type, is_xop=is_xop)
-    return replace(reply, content_type=related.content_type, related=related)
 
 
 def version_of(refusal: Refusal, raw: bytes) -> SoapVersion:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any
 
 from bus.core import errors
 from bus.core.limits import Limits
+from bus.http.asgi import RETRY_AFTER, Headers, Receive, Send, send_whole
 from bus.http.body_room import HeldBody
 from bus.http.multipart import MultipartIntake, WholeMessage
 from bus.http.spool import Spool
 from bus.protocols.mime.content_type import MULTIPART_RELATED, ContentType, parse_content_type
 from bus.protocols.mime.write import RelatedMessage
+from bus.protocols.reply import Told
 from bus.runtime.off_loop import off_loop
 
 PIECE_BYTES = 256 * 1024
@@ -32,11 +33,6 @@ BODY_GRACE_SECONDS = 10.0
 """After so long a body must have come as fast as the limits say, or is cut off."""
 DIGITS_MAX = 19
 _MULTIPART = b"multipart/"
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 
 async def read_body(receive: Receive, limits: Limits, held: HeldBody) -> bytes:
@@ -243,3 +239,15 @@ async def send_related(send: Send, status: int, message: RelatedMessage, headers
 def _next_chunk(chunks: Iterator[bytes]) -> bytes:
     """The next chunk that is not empty; empty at the end."""
     return next((chunk for chunk in chunks if chunk), b"")
+
+
+async def send_told(send: Send, told: Told) -> None:
+    """Send what was said to a request, with what goes beside it."""
+    content_type = (b"content-type", told.content_type.encode("latin-1"))
+    headers: Headers = [content_type, (b"soapaction", b'""')]
+    if told.is_retryable:
+        headers.append(RETRY_AFTER)
+    if told.related is None:
+        await send_whole(send, told.status, told.body, headers)
+    else:
+        await send_related(send, told.status, told.related, headers)

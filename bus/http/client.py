@@ -46,8 +46,8 @@ from bus.http.multipart import MultipartIntake, WholeMessage
 from bus.http.read_replies import count_read
 from bus.http.refused_settings import SettingRefused
 from bus.http.spool import Spool
-from bus.kit.clock import Deadline
 from bus.protocols.mime.content_type import MULTIPART_RELATED, parse_content_type
+from bus.runtime.deadline import Deadline
 from signing.attachments import Attachment
 
 REPLY_BYTES_MAX = 4 * 1024 * 1024

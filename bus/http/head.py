@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
 from functools import lru_cache
-from typing import Any
 
 from bus.core import errors
 from bus.core.envelope import SoapVersion
+from bus.http.asgi import Scope
 from bus.protocols.mime.content_type import ContentType, parse_content_type
-
-Scope = MutableMapping[str, Any]
 
 _VERSIONS = {
     # SOAP 1.1 §6; SOAP 1.2 Part 2 §7.1.4.

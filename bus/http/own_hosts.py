@@ -16,33 +16,19 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import urlsplit
 
 import structlog
-from pydantic import Field
 
-from bus.settings.form import matching, pattern_schema
+from bus.http.asgi import Receive, Scope, Send
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?\Z")
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_.-]{1,254})(?::[0-9]{0,5})?\Z")
 _LOOKING = frozenset({"GET", "HEAD"})
 
 _log = structlog.get_logger()
-
-HostText = Annotated[
-    str,
-    matching(_NAME, "a name or an IPv4 address, without port"),
-    pattern_schema(_NAME),
-]
-HostTexts = Annotated[list[HostText], Field(default_factory=list)]
 
 
 class OwnHosts:

@@ -18,7 +18,7 @@ import uvicorn
 from bus.core.errors import ConfigurationError
 from bus.http.server_protocol import SeeingProtocol
 from bus.runtime.memory import settle_memory
-from bus.settings.hub import ListenAddress
+from bus.settings.listen import ListenAddress
 from bus.settings.yaml_document import problem_in_file
 
 BACKLOG_CONNECTIONS = 2048

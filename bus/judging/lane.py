@@ -25,17 +25,12 @@ from typing import Any
 
 import structlog
 
+from bus.core.decision import Decision
 from bus.core.errors import BusError, HubInternal, JudgingUnavailable, TooCostly
 from bus.core.pipeline import Refusal, Rules
 from bus.judging.frames import Board, FrameProtocol, framed, make_board
+from bus.judging.plain_values import decision_of, decisions_from_bytes, task_of, tasks_to_bytes
 from bus.judging.serving import rules_to_bytes
-from bus.protocols.soap_xroad.judging import (
-    Decision,
-    decision_of,
-    decisions_from_bytes,
-    task_of,
-    tasks_to_bytes,
-)
 from bus.runtime.daemon_threads import run_aside
 
 HAND_OVER_TASKS = 16

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from bus.core.decision import Decision
 from bus.core.errors import HubInternal, JudgingUnavailable, TooCostly
 from bus.core.pipeline import Refusal, Rules
 from bus.judging.lane import Lane, LaneBounds, LaneState
 from bus.judging.threads import JudgeThread
-from bus.protocols.soap_xroad.judging import Decision
 from signing.attachments import Attachment
 
 SMALL_BYTES_MAX = 64 * 1024

@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 
+from bus.core.decision import Decision
 from bus.core.pipeline import Rules
 from bus.judging.serving import Judge, serve_judging
-from bus.protocols.soap_xroad.judging import Decision, judge_request
+from bus.protocols.soap_xroad.judging import judge_request
 from bus.runtime.telemetry import configure_telemetry, report_broken
 
 MODULE = "bus.judging.program"

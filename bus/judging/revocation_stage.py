@@ -13,12 +13,12 @@ from typing import Protocol
 
 import structlog
 
+from bus.core.decision import Decision, Judged
 from bus.core.errors import LogUnavailable
 from bus.core.exchange_leaves import SealedFacts, evidence_leaf
 from bus.core.pipeline import Refusal, Rules, refuse_revoked
 from bus.core.ports.message_log import LogWrite, MessageLog, PayloadSealer
 from bus.core.verification import VerifiedEnvelope
-from bus.protocols.soap_xroad.judging import Decision, Judged
 from bus.runtime.daemon_threads import run_aside
 from bus.runtime.off_loop import off_loop
 from bus.settings.revocation import RevocationSettings

@@ -13,8 +13,9 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from bus.core.decision import Decision
 from bus.core.pipeline import Rules
-from bus.protocols.soap_xroad.judging import Decision, judge_request
+from bus.protocols.soap_xroad.judging import judge_request
 from bus.runtime.recycled_threads import RenewedThreads
 from signing.attachments import Attachment
 

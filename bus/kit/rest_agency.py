@@ -28,7 +28,7 @@ from bus.http.client import (
     check_status,
     public_message,
 )
-from bus.kit.clock import Deadline
+from bus.runtime.deadline import Deadline
 from signing.attachments import Attachment
 
 JsonObject = Mapping[str, object]

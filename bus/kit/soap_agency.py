@@ -25,11 +25,11 @@ from bus.http.client import (
     AgencyRequest,
     agency_address,
 )
-from bus.kit.clock import Deadline
 from bus.kit.contract import Answer
 from bus.kit.inlined_content import with_inlined_content
 from bus.kit.soap_reply import read_reply
 from bus.protocols.mime.write import XOP_NAMESPACE, write_related
+from bus.runtime.deadline import Deadline
 from signing.attachments import Attachment
 
 

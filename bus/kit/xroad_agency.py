@@ -23,12 +23,12 @@ from bus.http.client import (
     AgencyRequest,
     agency_address,
 )
-from bus.kit.clock import Deadline
 from bus.kit.contract import Answer, Query
 from bus.kit.inlined_content import with_inlined_content
 from bus.kit.xroad_reply import ReplyForm, read_xroad_reply, rename
 from bus.protocols.mime.write import XOP_NAMESPACE, RelatedMessage, write_related
 from bus.protocols.soap_xroad.names import FOR_RECEIVERS, IDENTIFIERS, OBJECT_TYPE, PROTOCOL, XROAD
+from bus.runtime.deadline import Deadline
 from signing.names import SOAP11, WSU_ID
 
 HEADER_BLOCKS = ("client", "service", "userId", "id", "issue", "protocolVersion")

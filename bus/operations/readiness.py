@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
-from bus.access_point.settings import is_loopback
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import MemberId
 from bus.core.registry import Nation, Service
 from bus.delivery.adapter_folder import adapter_names, open_adapter, read_adapter_folder
 from bus.kit.manifest import Manifest
 from bus.log.timestamping import read_timestamp_trust
+from bus.operations.readiness_report import Made, Readiness, why_not_writable
 from bus.settings.form import did_you_mean
-from bus.settings.hub import HubSettings, TrustSettings, read_hub_settings
+from bus.settings.hub import HubSettings, read_hub_settings
+from bus.settings.listen import is_loopback
 from bus.settings.payload_schemas import CompiledSchema
 from bus.settings.routes import read_nation
 from bus.settings.routes_policies import exception_warnings
 from bus.settings.signer import SignerSource
+from bus.settings.trust import TrustSettings
 from bus.settings.yaml_document import YamlDocument, read_yaml
 from bus.trust.certificate_checks import (
     anchor_problems,
@@ -34,21 +33,6 @@ from bus.trust.certificate_checks import (
 from bus.trust.key_store import read_ed25519_key, read_symmetric_key, why_not_private
 from bus.trust.revocation_checks import revocation_problems, revocation_warnings
 from signing.pki.certificates import TrustStore
-
-Made = TypeVar("Made")
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """What was found. A hub starts when there is no problem; warnings can wait."""
-
-    problems: tuple[Problem, ...]
-    warnings: tuple[Problem, ...]
-
-    @property
-    def is_ready(self) -> bool:
-        """No problem stands in the way."""
-        return not self.problems
 
 
 def check_readiness(settings_path: Path, *, now: datetime) -> Readiness:
@@ -260,17 +244,6 @@ def _adapter_problems(
     ):
         named = f"{service.id.service_code}/{service.id.service_version}"
         yield routes.problem(path, f"the adapter {service.adapter} does not carry {named}")
-
-
-def why_not_writable(folder: Path) -> str:
-    """Why no file can be made in a folder (or in the nearest one that exists); empty if it can."""
-    while not folder.exists():
-        folder = folder.parent
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return ""
-    except OSError as error:
-        return error.strerror or type(error).__name__
 
 
 def _compiled(path: Path) -> CompiledSchema:

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bus.client.hub_client import HubClient, HubFiles, read_known_hub
+from bus.client.hub_client import HubClient, read_known_hub
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.settings.form import did_you_mean
 from bus.settings.signer import SignerFiles
+from bus.settings.trust import HubFiles
 from bus.trust.key_store import read_signer
 
 FILE = "sandbox.json"

@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from types import MappingProxyType
 
-from bus.core.citizen_identifiers import enterprise_check_digit
+from bus.kit.identifiers import enterprise_check_digit
 from bus.sandbox.people import ADULT_YEARS, SNAPSHOT_DAY
 from bus.sandbox.places import NGHE_AN, Place, draw_place
 

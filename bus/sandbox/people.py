@@ -14,7 +14,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from random import Random
 
-from bus.core.citizen_identifiers import PersonalNumber, Sex
+from bus.kit.identifiers import PersonalNumber, Sex
 from bus.sandbox.personal_names import draw_family_name, draw_given_names
 from bus.sandbox.places import PROVINCES, Place, draw_place, draw_province
 

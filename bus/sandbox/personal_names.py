@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from types import MappingProxyType
 
-from bus.core.citizen_identifiers import Sex
+from bus.kit.identifiers import Sex
 
 _FAMILY_NAMES = MappingProxyType(
     {

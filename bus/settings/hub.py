@@ -13,7 +13,6 @@ from pydantic import Field
 
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import IdentifierInvalid, MemberId
-from bus.http.own_hosts import HostTexts
 from bus.settings.form import (
     SettingsForm,
     SettingText,
@@ -22,6 +21,7 @@ from bus.settings.form import (
     matching,
     pattern_schema,
 )
+from bus.settings.listen import HostTexts, HttpUrlText, ListenAddress, ListenForm
 from bus.settings.revocation import (
     RevocationForm,
     RevocationSettings,
@@ -39,21 +39,13 @@ from bus.settings.timestamp import (
     TimestampSettings,
     timestamp_settings,
 )
+from bus.settings.trust import TrustForm, TrustSettings
 from bus.settings.yaml_document import YamlDocument, read_yaml
 
-_HTTP_URL = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+(:[0-9]{1,5})?(/[^\s?#]*)?\Z")
 _ORIGIN = re.compile(r"[^\s+]{1,255}\Z")
 
 
 # --- values ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ListenAddress:
-    """Where the doors are."""
-
-    host: str
-    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +58,6 @@ class LogSettings:
     signing_key: Path
     read_key: Path
     pseudonym_key: Path
-
-
-@dataclass(frozen=True, slots=True)
-class TrustSettings:
-    """Files of certificates: the anchors, what may stand between, and what is only named."""
-
-    anchors: tuple[Path, ...]
-    intermediates: tuple[Path, ...]
-    certificates: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,23 +92,11 @@ class HubSettings:
 # --- the form ----------------------------------------------------------------------------------
 
 
-HttpUrlText = Annotated[
-    str, matching(_HTTP_URL, "an address as http://host:port/path"), pattern_schema(_HTTP_URL)
-]
 OriginText = Annotated[
     str,
     matching(_ORIGIN, "a name as lienthong.example/vn, without blanks and plus signs"),
     pattern_schema(_ORIGIN),
 ]
-
-
-class ListenForm(SettingsForm):
-    """Where the doors are."""
-
-    host: SettingText = "127.0.0.1"
-    """The address to listen on."""
-    port: Annotated[int, Field(ge=1, le=65535)] = 8080
-    """The port to listen on."""
 
 
 class OperationsForm(SettingsForm):
@@ -154,17 +125,6 @@ class LogForm(SettingsForm):
     """The file of the key that opens payloads (32 bytes, base64)."""
     pseudonym_key: SettingText
     """The file of the key that names messages and cases (32 bytes, base64)."""
-
-
-class TrustForm(SettingsForm):
-    """Which certificates are believed."""
-
-    anchors: Annotated[list[SettingText], Field(min_length=1)]
-    """Files of CA certificates to start from."""
-    intermediates: Annotated[list[SettingText], Field(default_factory=list)]
-    """Files of CA certificates that may stand between."""
-    certificates: Annotated[list[SettingText], Field(default_factory=list)]
-    """Files of certificates of senders that name theirs in messages without sending it."""
 
 
 class HubForm(SettingsForm):

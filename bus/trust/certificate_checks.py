@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.registry import Member, Nation
-from bus.settings.hub import TrustSettings
 from bus.settings.signer import SignerSource, in_succession
+from bus.settings.trust import TrustSettings
 from bus.trust.key_store import read_certificates, read_signer
 from signing.errors import CertificateRejected
 from signing.pki.certificates import TrustStore

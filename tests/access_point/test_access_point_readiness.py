@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bus.access_point.readiness import check_access_point
-from bus.operations.readiness import Readiness
+from bus.operations.readiness_report import Readiness
 from tests.access_point.running_access_point import write_settings
 from tests.access_point.tls_certificates import write_key_and_certificate
 from tests.cli.running import lienthong

@@ -11,12 +11,12 @@ import yaml
 from bus.access_point.settings import (
     AccessPointSettings,
     access_point_json_schema,
-    is_loopback,
     read_access_point_settings,
 )
 from bus.core.errors import ConfigurationError
 from bus.core.identifiers import MemberId, SubsystemId
 from bus.core.registry import FaultSpelling
+from bus.settings.listen import is_loopback
 from bus.settings.signer import SignerFiles
 
 SOUND: dict[str, Any] = {

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bus.audit.past_rules import PastRules, restore_rules
+from bus.audit.past_rules import PastRules
 from bus.core.canonical_json import canonical_json
 from bus.core.errors import BusError, LogCorrupt
 from bus.core.pipeline import Refusal, judge
 from bus.judging.rules import RulesText, read_rules
+from bus.judging.rules_manifest import restore_rules
 from bus.log.opening import open_log
 from bus.protocols.soap_xroad.parse import parse
 from signing.signed_note import SigningKey

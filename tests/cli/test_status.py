@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from bus.client.status_client import operations_url
-from bus.settings.hub import ListenAddress, read_hub_settings
+from bus.settings.hub import read_hub_settings
+from bus.settings.listen import ListenAddress
 from tests.cli.running import lienthong, lienthong_process, told
 from tests.doors.test_operations_door import LOG, STATUS
 from tests.hang_limits import HANG_SECONDS_MAX

@@ -17,7 +17,7 @@ import schemas
 from bus.access_point.door import AccessPointDoor
 from bus.access_point.opening import open_access_point
 from bus.access_point.settings import read_access_point_settings
-from bus.client.hub_client import HubFiles, read_known_hub
+from bus.client.hub_client import read_known_hub
 from bus.core.identifiers import MemberId, SubsystemId
 from bus.doors.soap import HttpDoor
 from bus.http.spool import Spool
@@ -26,6 +26,7 @@ from bus.protocols.soap_xroad.verify_answer import KnownHub
 from bus.runtime.clock import now as read_clock
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
 from bus.settings.hub import read_hub_settings
+from bus.settings.trust import HubFiles
 from bus.trust.key_store import read_signer
 from signing.pki.keys import Signer
 from tests.access_point.running_access_point import serving

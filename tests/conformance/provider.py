@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from bus.http.client import AgencyHttp
 from bus.http.spool import Spool
-from bus.kit.clock import Deadline
 from bus.kit.contract import Adapter, Answer, Query
 from bus.kit.xroad_agency import XRoadAgency, XRoadForm
+from bus.runtime.deadline import Deadline
 from tests.conformance.table import ProviderReply
 
 _NOTHING = ProviderReply(500, "text/html", b"<html/>")

@@ -13,7 +13,8 @@ from bus.core.exchange_leaves import (
     received_leaf,
     refused_leaf,
 )
-from bus.core.log.leaf import Event, Pseudonyms, read_leaf
+from bus.core.log.leaf import Event, read_leaf
+from bus.core.log.pseudonyms import Pseudonyms
 from bus.core.pipeline import Refusal, judge
 from bus.core.ports.message_log import SealedPayload
 from bus.core.routing import RoutedMessage

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from bus.core.decision import Judged
 from bus.core.errors import NoCanonicalForm, PayloadInvalid
 from bus.core.identifiers import ServiceId
 from bus.core.pipeline import Refusal, Rules, judge
 from bus.core.routing import RoutedMessage
 from bus.core.validation import PayloadSchema
 from bus.core.xml import parse_xml
-from bus.protocols.soap_xroad.judging import Judged, judge_request
+from bus.protocols.soap_xroad.judging import judge_request
 from bus.protocols.soap_xroad.names import XROAD
 from bus.protocols.soap_xroad.parse import parse
 from bus.settings.payload_schemas import CompiledSchema

@@ -22,8 +22,8 @@ from bus.core.errors import (
 )
 from bus.http.client import AgencyHttp, AgencyReply, AgencyRequest
 from bus.http.spool import Spool
-from bus.kit.clock import Deadline
 from bus.runtime.clock import now
+from bus.runtime.deadline import Deadline
 from tests.access_point.tls_certificates import write_key_and_certificate
 from tests.hang_limits import HANG_SECONDS_MAX
 

@@ -17,12 +17,13 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from bus.core.decision import Decision
 from bus.core.errors import BusError, NotWellFormed
 from bus.core.pipeline import Refusal, Rules
 from bus.judging.frames import LENGTH, framed
+from bus.judging.plain_values import decisions_to_bytes
 from bus.judging.program import judge_by
 from bus.judging.serving import Judge, serve_judging
-from bus.protocols.soap_xroad.judging import Decision, decisions_to_bytes
 
 MODULE = "tests.hub.hostile_judge"
 CONNECTION = 0

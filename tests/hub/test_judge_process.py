@@ -15,6 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bus.core import errors
+from bus.core.decision import Decision, Judged
 from bus.core.pipeline import Refusal
 from bus.hub import JUDGE_MODULE
 from bus.judging import lane as judge_lane
@@ -22,7 +23,6 @@ from bus.judging import process
 from bus.judging.lane import LaneState
 from bus.judging.process import LARGE, SMALL, SMALL_BYTES_MAX, Judges
 from bus.judging.rules import read_rules
-from bus.protocols.soap_xroad.judging import Decision, Judged
 from tests.attachments import attachment
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub import hostile_judge

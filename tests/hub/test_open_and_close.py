@@ -205,7 +205,7 @@ def note_closings(hub: Hub, closed: list[str], patch: pytest.MonkeyPatch) -> lis
 def test_an_adapter_that_never_closes_holds_nobody(
     nation: SmallNation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_module, "ADAPTERS_CLOSE_SECONDS_MAX", 0.05)
+    monkeypatch.setattr("bus.delivery.opening.ADAPTERS_CLOSE_SECONDS_MAX", 0.05)
     gate = threading.Event()
 
     class NeverClosing(ScriptedAgency):

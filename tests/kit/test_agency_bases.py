@@ -21,9 +21,9 @@ from bus.core.errors import (
     RecipientUnavailable,
 )
 from bus.http.client import AgencyHttp, AgencyReply, AgencyRequest, agency_address, check_status
-from bus.kit.clock import Deadline
 from bus.kit.rest_agency import read_json_object
 from bus.kit.soap_agency import read_soap_reply
+from bus.runtime.deadline import Deadline
 from tests.hang_limits import HANG_SECONDS_MAX
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"

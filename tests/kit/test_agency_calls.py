@@ -17,11 +17,12 @@ from bus.core.errors import (
     RecipientUnavailable,
 )
 from bus.http.client import AgencyHttp, AgencyReply, AgencyRequest
-from bus.kit.clock import Deadline, epoch_milliseconds
+from bus.kit.clock import epoch_milliseconds
 from bus.kit.contract import attachment_of_bytes
 from bus.kit.rest_agency import ClientCredentials, RestAgency
 from bus.kit.schema_files import schema_file
 from bus.kit.soap_agency import SoapAgency
+from bus.runtime.deadline import Deadline
 
 BINDING = "{http://dancuquocgia.bca}DanCuBinding"
 ADDRESS = "http://127.0.0.1:9/"

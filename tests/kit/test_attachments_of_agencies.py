@@ -34,13 +34,13 @@ from bus.http.client import (
 )
 from bus.http.multipart import MultipartIntake
 from bus.http.spool import MEMORY_BYTES_MAX, Spool, open_spool
-from bus.kit.clock import Deadline
 from bus.kit.contract import Attachment, Query, attachment_of_bytes, attachment_of_file
 from bus.kit.soap_agency import SoapAgency
 from bus.kit.xroad_agency import XRoadAgency, XRoadForm
 from bus.protocols.mime.content_type import ContentType, parse_content_type
 from bus.protocols.mime.read import PartHead
 from bus.protocols.mime.write import RelatedMessage, write_related
+from bus.runtime.deadline import Deadline
 from signing.policy import DIGEST_SHA256, DIGEST_SHA512
 
 HEAD = PartHead((("Content-Type", "a/b"),), ContentType("a/b"), "i")

@@ -15,9 +15,9 @@ from bus.core import errors
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.xml import parse_xml
 from bus.http.client import AgencyHttp
-from bus.kit.clock import Deadline
 from bus.kit.contract import Answer, Query, attachment_of_bytes
 from bus.kit.xroad_agency import XRoadAgency, XRoadForm
+from bus.runtime.deadline import Deadline
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 XROAD = "http://x-road.eu/xsd/xroad.xsd"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bus.core.log.leaf import Event, Pseudonyms, build_leaf
+from bus.core.log.leaf import Event, build_leaf
+from bus.core.log.pseudonyms import Pseudonyms
 from bus.core.ports.message_log import Appended, Claim, InboxState, LogWrite, Settlement
 from bus.log.message_log import HubLog
 from bus.log.opening import open_log

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bus.operations.readiness import Readiness, check_readiness
+from bus.operations.readiness import check_readiness
+from bus.operations.readiness_report import Readiness
 from bus.sandbox.authority import Authority, Holder
 from bus.sandbox.authority_files import AuthorityFiles
 from bus.sandbox.nation_files import PreparedNation, prepare_nation

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.core.citizen_identifiers import (
+from bus.kit.identifiers import (
     EnterpriseCode,
     OldIdentityNumber,
     PersonalNumber,

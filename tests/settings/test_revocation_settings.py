@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bus.audit.past_rules import restore_rules
 from bus.core.canonical_json import canonical_json
 from bus.core.errors import ConfigurationError
 from bus.core.revocation import RevocationCheck, RevocationPolicy
 from bus.hub import RulesText, read_rules
+from bus.judging.rules_manifest import restore_rules
 from bus.settings.hub import read_hub_settings
 from bus.settings.revocation import RevocationSettings
 from tests.nation import SmallNation

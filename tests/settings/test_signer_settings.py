@@ -8,7 +8,8 @@ import pytest
 
 from bus.core.errors import ConfigurationError
 from bus.core.identifiers import MemberId
-from bus.settings.hub import HubSettings, ListenAddress, read_hub_settings
+from bus.settings.hub import HubSettings, read_hub_settings
+from bus.settings.listen import ListenAddress
 from bus.settings.signer import Pkcs12File, SignerFiles, TokenKeyPlace, in_succession
 from tests.settings.test_hub_settings import HUB
 

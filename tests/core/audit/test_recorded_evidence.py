@@ -14,7 +14,8 @@ from bus.core.audit.recorded_evidence import EvidenceMissing, RecordedEvidence, 
 from bus.core.audit.replay import Replay
 from bus.core.errors import AccessDenied, CertificateRevoked, RevocationUnknown
 from bus.core.exchange_leaves import SealedFacts, received_leaf
-from bus.core.log.leaf import Event, Leaf, Pseudonyms, read_leaf
+from bus.core.log.leaf import Event, Leaf, read_leaf
+from bus.core.log.pseudonyms import Pseudonyms
 from bus.core.pipeline import Refusal, Rules, judge
 from bus.core.ports.message_log import SealedPayload, StoredEntry
 from bus.core.revocation import RevocationCheck, RevocationPolicy

@@ -15,7 +15,8 @@ from bus.core.errors import LogCorrupt, RecipientTimeout
 from bus.core.exchange_leaves import SealedFacts, outcome_leaf, received_leaf, refused_leaf
 from bus.core.identifiers import SubsystemId
 from bus.core.limits import Limits
-from bus.core.log.leaf import Event, Leaf, Pseudonyms, build_leaf, read_leaf
+from bus.core.log.leaf import Event, Leaf, build_leaf, read_leaf
+from bus.core.log.pseudonyms import Pseudonyms
 from bus.core.pipeline import Refusal, judge
 from bus.core.ports.message_log import KeptAttachments, SealedPayload, StoredEntry
 from bus.core.registry import AttachmentRule

@@ -13,13 +13,13 @@ from bus.core.log.leaf import (
     COMMITMENT_TAG,
     Event,
     LeafInvalid,
-    Pseudonyms,
     build_leaf,
     commit_attachments,
     commit_payload,
     read_leaf,
     read_leaf_facts,
 )
+from bus.core.log.pseudonyms import Pseudonyms
 
 TIME = datetime(2026, 3, 31, 23, 59, 59, 7, tzinfo=UTC)
 FULL = {

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.core.citizen_identifiers import (
+from bus.core.identifiers import IdentifierInvalid
+from bus.kit.identifiers import (
     BIRTH_PROVINCES,
     EnterpriseCode,
     OldIdentityNumber,
@@ -16,7 +17,6 @@ from bus.core.citizen_identifiers import (
     Sex,
     enterprise_check_digit,
 )
-from bus.core.identifiers import IdentifierInvalid
 
 provinces = st.sampled_from(sorted(BIRTH_PROVINCES))
 digits = st.characters(whitelist_categories=["Nd"])

@@ -7,22 +7,21 @@ from datetime import timedelta
 
 import pytest
 
+from bus.core.decision import Decision, Judged
 from bus.core.envelope import SoapVersion
 from bus.core.errors import BusError, HubInternal, TooCostly
 from bus.core.identifiers import ServiceId
 from bus.core.pipeline import Refusal, Rules
-from bus.protocols.soap_xroad import judging
-from bus.protocols.soap_xroad.judging import (
-    Decision,
-    Judged,
+from bus.judging.plain_values import (
     decision_of,
     decisions_from_bytes,
     decisions_to_bytes,
-    judge_request,
     task_of,
     tasks_from_bytes,
     tasks_to_bytes,
 )
+from bus.protocols.soap_xroad import judging
+from bus.protocols.soap_xroad.judging import judge_request
 from signing.names import SOAP11
 from tests.envelopes import with_header
 from tests.nation import (

@@ -1,0 +1,73 @@
+"""Open the adapters that the routes name, and hold each agency to have the key that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bus.core import errors
+from bus.core.registry import Nation
+from bus.delivery.adapter_calls import AdapterCalls
+from bus.delivery.adapter_folder import open_adapter, read_adapter_folder
+from bus.kit.contract import Adapter
+from bus.kit.manifest import Manifest
+from bus.runtime.resources import Resources
+from bus.settings.hub import HubSettings
+from signing.pki.succession import KeySuccession
+
+ADAPTERS_CLOSE_SECONDS_MAX = 3.0
+"""How long adapters may take to let go of their connections, all at the same time."""
+
+
+def open_agencies(
+    settings: HubSettings,
+    nation: Nation,
+    given: Mapping[str, Adapter] | None,
+    resources: Resources,
+) -> dict[str, AdapterCalls]:
+    """Every adapter that a service names. Raises ConfigurationError."""
+    agencies: dict[str, AdapterCalls] = {}
+    closings: dict[str, Callable[[], None]] = {}
+    # Opened first and closed last: what others wrote cannot keep the log from being closed.
+    resources.own_together(closings, seconds_max=ADAPTERS_CLOSE_SECONDS_MAX)
+    wanted = sorted({service.adapter for service in nation.services.values()})
+    manifests = {} if given is not None else read_adapter_folder(settings.adapters, wanted)
+    calls_max = nation.limits.adapter_calls_at_once_max
+    for adapter_id in wanted:
+        if given is not None:
+            adapter, concurrency = given[adapter_id], calls_max
+        else:
+            adapter, concurrency = _open_adapter(adapter_id, settings, manifests)
+        concurrency = min(concurrency, calls_max)
+        agencies[adapter_id] = AdapterCalls(
+            adapter_id,
+            adapter,
+            concurrency=concurrency,
+            at_once_max=nation.limits.exchanges_at_once_per_agency_max,
+        )
+        closings[f"adapter-{adapter_id}"] = agencies[adapter_id].close
+    return agencies
+
+
+def _open_adapter(
+    adapter_id: str, settings: HubSettings, manifests: Mapping[str, Manifest]
+) -> tuple[Adapter, int]:
+    """An adapter, and how many calls of it may be made at once. Raises ConfigurationError."""
+    manifest = manifests.get(adapter_id)
+    if manifest is None:
+        place = str(settings.adapters / adapter_id)
+        raise errors.ConfigurationError([errors.Problem(place, "", "expected an adapter")])
+    given = settings.agencies.get(adapter_id, {})
+    return open_adapter(manifest, given, settings_file=settings.file), manifest.concurrency
+
+
+def require_signers(
+    settings: HubSettings, nation: Nation, signers: Mapping[str, KeySuccession]
+) -> None:
+    """Every service is answered under its agency's signature: its key must be here."""
+    answering = {str(service.provider.member) for service in nation.services}
+    problems = [
+        errors.Problem(str(settings.file), f"signers.{member}", "expected the key that answers")
+        for member in sorted(answering - signers.keys())
+    ]
+    if problems:
+        raise errors.ConfigurationError(problems)

@@ -1,0 +1,21 @@
+"""Speak ASGI: read a whole body within bounds, send a reply whose bytes are all there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+RETRY_AFTER = (b"retry-after", b"2")
+TEXT = (b"content-type", b"text/plain; charset=utf-8")
+
+
+async def send_whole(send: Send, status: int, body: bytes, headers: Headers) -> None:
+    """Send a reply whose bytes are all there."""
+    length = (b"content-length", str(len(body)).encode("ascii"))
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})
