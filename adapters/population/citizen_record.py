@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from datetime import date
 
 from lxml import etree
 
-from bus.sandbox.people import SNAPSHOT_DAY
-
 NAMESPACE = "http://dancuquocgia.bca"
-_AS_OF = f"{SNAPSHOT_DAY:%Y-%m-%d}T00:00:00+07:00"
 _COUNTRY = "VN"
 
 FindCitizen = Callable[[str], sqlite3.Row | None]
 
 
-def empty_collection() -> etree._Element:
+def empty_collection(as_of: date) -> etree._Element:
     """Nobody is found: an answer, not a refusal."""
-    return _collection(count=0)
+    return _collection(as_of, count=0)
 
 
-def collection(citizen: sqlite3.Row, find: FindCitizen) -> etree._Element:
+def collection(citizen: sqlite3.Row, find: FindCitizen, as_of: date) -> etree._Element:
     """One citizen with relatives, in the order of the agency's schema."""
-    element = _collection(count=1)
+    element = _collection(as_of, count=1)
     if citizen["is_deceased"]:
         element.set("GhiChu", "Đã chết")
     record = _add(element, "CongDan")
@@ -75,10 +73,10 @@ def _add_family(record: etree._Element, citizen: sqlite3.Row, find: FindCitizen)
     _add_known(record, "SoSoHoKhau", citizen["household_book"])
 
 
-def _collection(*, count: int) -> etree._Element:
+def _collection(as_of: date, *, count: int) -> etree._Element:
     element = etree.Element(f"{{{NAMESPACE}}}CongdanCollection", nsmap={"dc": NAMESPACE})
     element.set("SoCongDan", str(count))
-    element.set("ThoiDiemDuLieu", _AS_OF)
+    element.set("ThoiDiemDuLieu", f"{as_of:%Y-%m-%d}T00:00:00+07:00")
     return element
 
 

@@ -13,14 +13,14 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from types import MappingProxyType
 
 from lxml import etree
 
-import schemas
 from adapters.population.citizen_record import NAMESPACE, collection, empty_collection
-from bus.core.errors import BusError
-from bus.core.xml import parse_xml
+from bus.kit.contract import BusError, parse_xml
+from bus.kit.schema_files import schema_file
 from bus.kit.simulator import (
     REQUEST_BYTES_MAX,
     HttpReply,
@@ -30,7 +30,7 @@ from bus.kit.simulator import (
 )
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
-WSDL_FILE = schemas.FOLDER / "dancu" / "agency" / "dancuquocgia.wsdl"
+WSDL_FILE = schema_file("dancu/agency/dancuquocgia.wsdl")
 SERVICE_PATH = "/dancuquocgia"
 TIMESTAMP_AGE_MILLISECONDS_MAX = 300_000
 
@@ -88,14 +88,17 @@ class PopulationAgency(SimulatedAgency):
         url: str,
         account: CallerAccount,
         clock: Callable[[], int],
+        as_of: date,
     ) -> None:
-        """`url` is the address that callers sign; `clock` gives milliseconds since 1970."""
+        """`url` is the address that callers sign; `clock` gives milliseconds since 1970;
+        `as_of` is the day of the data."""
         super().__init__()
         database.row_factory = sqlite3.Row
         self._database = database
         self._url = url
         self._account = account
         self._clock = clock
+        self._as_of = as_of
         wsdl = parse_xml(WSDL_FILE.read_bytes(), bytes_max=REQUEST_BYTES_MAX)
         schema = wsdl.find(".//{http://www.w3.org/2001/XMLSchema}schema")
         assert schema is not None
@@ -174,8 +177,8 @@ class PopulationAgency(SimulatedAgency):
         match asked.operation:
             case "TraCuuThongTinCongDan":
                 if citizen is None or not (asked.names(citizen) and asked.tells_birth_of(citizen)):
-                    return empty_collection()
-                return collection(citizen, self._by_number)
+                    return empty_collection(self._as_of)
+                return collection(citizen, self._by_number, self._as_of)
             case "XacThucThongTinCongDan":
                 is_right = citizen is not None and asked.names(citizen)
                 is_right = is_right and citizen is not None and asked.tells_birth_of(citizen)

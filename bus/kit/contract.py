@@ -17,6 +17,7 @@ from bus.core.attachments import attachment_named
 from bus.core.errors import (
     AccountRefused,
     AnswerInvalid,
+    BusError,
     PayloadRejected,
     RecipientRefused,
     RecipientTimeout,
@@ -36,6 +37,7 @@ __all__ = [
     "Answer",
     "AnswerInvalid",
     "Attachment",
+    "BusError",
     "PayloadRejected",
     "Query",
     "RecipientRefused",

@@ -13,7 +13,7 @@ from adapters.business_registry.simulator import BusinessRegistryAgency, ClientA
 from adapters.population.simulator import SERVICE_PATH, CallerAccount, PopulationAgency
 from bus.kit.simulator import SimulatedAgency
 from bus.sandbox.enterprises import ENTERPRISES_FILE
-from bus.sandbox.people import POPULATION_FILE
+from bus.sandbox.people import POPULATION_FILE, SNAPSHOT_DAY
 
 HOST = "127.0.0.1"
 
@@ -28,6 +28,7 @@ def make_agency(
             url=f"http://{HOST}:{port}{SERVICE_PATH}",
             account=CallerAccount(account, secret),
             clock=lambda: time.time_ns() // 1_000_000,
+            as_of=SNAPSHOT_DAY,
         )
     return BusinessRegistryAgency(
         _open(data_dir / ENTERPRISES_FILE),

@@ -26,7 +26,7 @@ from signing.algorithms import PublicKey
 from signing.errors import CertificateRejected
 from signing.pki.known_certificates import CERTIFICATE_BYTES_MAX, KnownCertificates
 from signing.pki.public_keys import signing_key
-from signing.wss.signature_reading import SignatureMemory
+from signing.signature_cache import SignatureMemory
 
 CERTIFICATES_KEPT_MAX = 4096
 """Validated certificates kept in memory."""
@@ -95,7 +95,7 @@ class TrustStore:
         ]
         self.intermediate_certificates = [_load(der) for der in intermediates]
         self._validated: dict[bytes, ValidatedCertificate] = {}
-        self.signatures = SignatureMemory()
+        self.signatures: SignatureMemory[Any] = SignatureMemory()
         """What signatures said that were proved under certificates of this store."""
         self.anchors = tuple(anchors)
         """The trust anchors, in DER."""

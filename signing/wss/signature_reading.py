@@ -19,15 +19,12 @@ from lxml import etree
 from signing import names
 from signing.elements import base64_bytes, base64_of, children_of
 from signing.policy import SignaturePolicy
+from signing.signature_cache import SignatureMemory
 from signing.wss.key_references import Token, TokenPlace, find_token, id_referred_to, token_with_id
 from signing.wss.signed_info import SignedInfo, read_signed_info
 
-SIGNATURES_KEPT_MAX = 256
-"""Signatures that are remembered; the oldest is forgotten first."""
 CHARACTERS_KEPT_MAX = 8 * 1024
 """Longest signature that is remembered, as text."""
-SEEN_ONCE_MAX = 8192
-"""Signatures of which is known, by a hash, that they came once."""
 
 _PARTS = [names.SIGNED_INFO, names.SIGNATURE_VALUE, names.KEY_INFO]
 _BORDER = "Value>"
@@ -70,42 +67,12 @@ class _Known:
         return SignedInfo(algorithm, references, values, _BORDER.join(pieces).encode(), by)
 
 
-class SignatureMemory:
-    """What proved signatures said, by the text around their values. Used from one thread."""
-
-    __slots__ = ("_known", "_seen_once")
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, ...], _Known] = {}
-        self._seen_once: set[int] = set()
-
-    def recall(self, around: tuple[str, ...]) -> _Known | None:
-        """What a signature with this text says; None: read it with care."""
-        return self._known.get(around)
-
-    def has_seen(self, around: tuple[str, ...]) -> bool:
-        """This text came before; from now on it has."""
-        mark = hash(around)
-        if mark in self._seen_once:
-            return True
-        if len(self._seen_once) >= SEEN_ONCE_MAX:
-            self._seen_once.clear()
-        self._seen_once.add(mark)
-        return False
-
-    def keep(self, around: tuple[str, ...], known: _Known) -> None:
-        """Know this text from now on."""
-        if len(self._known) >= SIGNATURES_KEPT_MAX:
-            self._known.pop(next(iter(self._known)))
-        self._known[around] = known
-
-
 class SignatureReading:
     """What one ds:Signature says. Owned by one verification."""
 
     __slots__ = ("_around", "_element", "_known", "_memory", "_parts", "_values")
 
-    def __init__(self, signature: etree._Element, memory: SignatureMemory) -> None:
+    def __init__(self, signature: etree._Element, memory: SignatureMemory[_Known]) -> None:
         """Raises SignatureMalformed: it lacks a part, or has one twice."""
         pieces = etree.tostring(signature, encoding="unicode", with_tail=False).split(_BORDER)
         self._around = tuple(pieces[::2])

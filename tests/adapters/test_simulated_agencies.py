@@ -26,7 +26,7 @@ from bus.kit.simulator import (
     SimulatedAgency,
 )
 from bus.sandbox.agency_server import main
-from bus.sandbox.people import POPULATION_FILE
+from bus.sandbox.people import POPULATION_FILE, SNAPSHOT_DAY
 from bus.sandbox.sandbox_data import build_data, sample_requests
 
 URL = "http://127.0.0.1:9/dancuquocgia"
@@ -45,7 +45,9 @@ def nation_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def population(nation_dir: Path) -> PopulationAgency:
     database = sqlite3.connect(nation_dir / POPULATION_FILE)
     account = CallerAccount("hub", "secret")
-    return PopulationAgency(database, url=URL, account=account, clock=lambda: NOW)
+    return PopulationAgency(
+        database, url=URL, account=account, clock=lambda: NOW, as_of=SNAPSHOT_DAY
+    )
 
 
 def signed(body: bytes, *, timestamp: int = NOW, secret: str = "secret") -> HttpRequest:

@@ -17,10 +17,11 @@ from signing import policy as uri
 from signing.errors import AlgorithmForbidden, SignatureError
 from signing.pki.certificates import TrustStore
 from signing.policy import SignaturePolicy
+from signing.signature_cache import SignatureMemory
 from signing.wss import signature_reading
 from signing.wss.canonical import EXCLUSIVE
 from signing.wss.sign import CanonicalPart, security_header
-from signing.wss.signature_reading import SignatureMemory, SignatureReading
+from signing.wss.signature_reading import SignatureReading
 from signing.wss.signed_info import SignedInfo
 from tests.nation import NOW, SmallNation
 
@@ -261,7 +262,7 @@ def test_an_attribute_of_a_digest_hides_it_from_memory(nation: SmallNation) -> N
 def test_the_oldest_is_forgotten_first(
     nation: SmallNation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signature_reading, "SIGNATURES_KEPT_MAX", 2)
+    monkeypatch.setattr("signing.signature_cache.SIGNATURES_KEPT_MAX", 2)
     memory = SignatureMemory()
     raws = [message(nation, identifier=f"id-{number}") for number in range(3)]
     for raw in raws:
@@ -274,7 +275,7 @@ def test_the_oldest_is_forgotten_first(
 
 
 def test_what_came_once_is_forgotten_some_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signature_reading, "SEEN_ONCE_MAX", 2)
+    monkeypatch.setattr("signing.signature_cache.SEEN_ONCE_MAX", 2)
     memory = SignatureMemory()
 
     assert [memory.has_seen((text,)) for text in "abbca"] == [False, False, True, False, False]
