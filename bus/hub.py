@@ -25,12 +25,12 @@ from bus.core.metaservices import METASERVICE_ADAPTER
 from bus.core.ports.message_log import LogWrite
 from bus.delivery.adapter_calls import AdapterCalls
 from bus.delivery.opening import open_agencies, require_signers
-from bus.exchange.query import Equipment, Exchanges
+from bus.exchange.query import ExchangeDependencies, Exchanges
 from bus.exchange.recording import Recorder
-from bus.exchange.replies import Telling
+from bus.exchange.replies import Replies
 from bus.http.body_room import BodyRoom
 from bus.http.spool import Spool, open_spool
-from bus.judging.process import Judges
+from bus.judging.process import Decider
 from bus.judging.revocation_stage import RevocationStage, recorder
 from bus.judging.rules import RulesText, read_rules
 from bus.kit.contract import Adapter
@@ -39,14 +39,14 @@ from bus.log.message_log import HubLog
 from bus.log.opening import open_log
 from bus.log.sealing import Sealer
 from bus.log.timestamping import LAST_TRY_SECONDS_MAX, Timestamper, read_timestamp_trust
-from bus.operations.exchange_figures import CountedExchange, ExchangeFigures
+from bus.operations.exchange_metrics import CountedExchange, ExchangeMetrics
 from bus.operations.hub_health import HubHealth
 from bus.operations.hub_status import HubStatus, StatusSource, named_certificates
 from bus.protocols.reply import Reply
 from bus.protocols.soap_xroad.parse import parse
 from bus.runtime.bulkheads import SenderBulkheads
 from bus.runtime.clock import now as read_clock
-from bus.runtime.recycled_threads import RenewedThreads
+from bus.runtime.recycled_threads import RecycledThreads
 from bus.runtime.resources import Resources, opening
 from bus.runtime.telemetry import report_broken
 from bus.settings.hub import HubSettings
@@ -58,11 +58,11 @@ from bus.trust.key_store import (
 from signing.attachments import Attachment
 from signing.signed_note import SigningKey
 
-JUDGE_MODULE = "bus.judging.program"
+DECIDER_MODULE = "bus.judging.program"
 """What runs in the process beside the hub."""
 LOG_CLOSE_SECONDS_MAX = 30.0
 """How long the log may take to write what is queued, and its last checkpoint."""
-JUDGES_CLOSE_SECONDS_MAX = 10.0
+DECIDER_CLOSE_SECONDS_MAX = 10.0
 """How long the judging process may take to end."""
 
 _log = structlog.get_logger()
@@ -79,11 +79,11 @@ class HubParts:
     spool: Spool
     agencies: Mapping[str, AdapterCalls]
     descriptions: ServiceDescriptions
-    judges: Judges
+    decider: Decider
     revocation: RevocationStage
     exchanges: Exchanges
     status: StatusSource
-    looking_ahead: RenewedThreads
+    looking_ahead: RecycledThreads
     body_room: BodyRoom
     clock: Callable[[], datetime]
 
@@ -99,10 +99,10 @@ class Hub:
     def __init__(self, parts: HubParts, resources: Resources) -> None:
         """Use `open_hub`."""
         self._resources = resources
-        self.figures = parts.status.figures
+        self.metrics = parts.status.metrics
         self.spool = parts.spool
         self.body_room = parts.body_room
-        self.limits: Limits = parts.ruled.rules.nation.limits
+        self.limits: Limits = parts.ruled.rules.registry.limits
         self._rules = parts.ruled.rules
         self._log = parts.log
         self._revocation = parts.revocation
@@ -122,7 +122,7 @@ class Hub:
 
         def look() -> int:
             try:
-                service = find_service(parse(soap, self.limits).service, self._rules.nation)
+                service = find_service(parse(soap, self.limits).service, self._rules.registry)
             except errors.BusError:
                 return 0
             return service.attachments.bytes_max if service.attachments is not None else 0
@@ -144,7 +144,7 @@ class Hub:
             return await self.refuse_unread(
                 overdue, raw=raw, attachments=attachments, soap_version=soap_version
             )
-        with CountedExchange(self.figures) as counted:
+        with CountedExchange(self.metrics) as counted:
             reply = await self._exchanges.answer(
                 raw, attachments, soap_version=soap_version, soap_action=soap_action
             )
@@ -160,7 +160,7 @@ class Hub:
         soap_version: SoapVersion | None = None,
     ) -> Reply:
         """The reply to a request that was not read, in the version that its head names."""
-        with CountedExchange(self.figures) as counted:
+        with CountedExchange(self.metrics) as counted:
             reply = await self._exchanges.refuse_unread(
                 error, raw=raw, attachments=attachments, soap_version=soap_version
             )
@@ -210,12 +210,12 @@ async def open_hub(
     """
     ruled = read_rules(settings)
     async with opening() as resources:
-        agencies = open_agencies(settings, ruled.rules.nation, adapters, resources)
+        agencies = open_agencies(settings, ruled.rules.registry, adapters, resources)
         parts = _put_together(settings, ruled, agencies, clock, resources)
         await parts.store.recover(parts.log.names_attachments)
         interrupted = await _begin(parts, resources)
         if judge_process:
-            await parts.judges.start(JUDGE_MODULE, ruled.texts)
+            await parts.decider.start(DECIDER_MODULE, ruled.texts)
         if parts.timestamper is not None:
             await _start_stamping(parts.log, parts.timestamper, resources)
         _log.info("hub.open", entries=parts.log.size, interrupted=interrupted)
@@ -230,14 +230,14 @@ def _put_together(
     resources: Resources,
 ) -> HubParts:
     """Read every key that can be wrong, then open the log."""
-    rules, nation = ruled.rules, ruled.rules.nation
+    rules, registry = ruled.rules, ruled.rules.registry
     log_key = read_ed25519_key(settings.log.signing_key)
     sealer = Sealer(read_symmetric_key(settings.log.read_key))
     pseudonyms = Pseudonyms(read_symmetric_key(settings.log.pseudonym_key))
     hub_signer = read_succession(settings.hub_signer)
     signers = {str(member): read_succession(of) for member, of in settings.signers.items()}
-    require_signers(settings, nation, signers)
-    spool = open_spool(settings.spool, bytes_max=nation.limits.spool_bytes_max)
+    require_signers(settings, registry, signers)
+    spool = open_spool(settings.spool, bytes_max=registry.limits.spool_bytes_max)
     descriptions = ServiceDescriptions(
         rules, schemas=settings.schemas, public_url=settings.public_url
     )
@@ -245,36 +245,36 @@ def _put_together(
         settings.log.folder,
         key=SigningKey(settings.log.origin, log_key),
         guard=settings.log.guard,
-        limits=nation.limits,
+        limits=registry.limits,
     )
     resources.own("log", log.close, seconds_max=LOG_CLOSE_SECONDS_MAX)
     timestamper = _timestamper(settings, clock)
     store = AttachmentFiles(settings.log.folder, sealer)
-    judges = Judges(rules, report_broken)
-    resources.own("judges", judges.close, seconds_max=JUDGES_CLOSE_SECONDS_MAX)
+    decider = Decider(rules, report_broken)
+    resources.own("judges", decider.close, seconds_max=DECIDER_CLOSE_SECONDS_MAX)
     record = recorder(log, sealer, clock)
-    revocation = RevocationStage(judges.judge, rules, settings.revocation, record, clock)
+    revocation = RevocationStage(decider.decide, rules, settings.revocation, record, clock)
     resources.own("revocation", revocation.close)
-    looking_ahead = RenewedThreads(1, "look-ahead")
+    looking_ahead = RecycledThreads(1, "look-ahead")
     resources.own("look-ahead", partial(looking_ahead.shutdown, wait=False, cancel=True))
-    senders = SenderBulkheads(nation.limits.exchanges_at_once_per_member_max)
-    body_room = BodyRoom(nation.limits)
-    equipment = Equipment(
+    senders = SenderBulkheads(registry.limits.exchanges_at_once_per_member_max)
+    body_room = BodyRoom(registry.limits)
+    dependencies = ExchangeDependencies(
         recorder=Recorder(log, store, sealer, pseudonyms, rules.digest),
-        agencies={**agencies, METASERVICE_ADAPTER: MetaserviceCalls(nation, descriptions)},
+        agencies={**agencies, METASERVICE_ADAPTER: MetaserviceCalls(registry, descriptions)},
         senders=senders,
         signers=signers,
-        telling=Telling(
+        replies=Replies(
             hub_signer=hub_signer,
             receipt_key=SigningKey(settings.log.origin + RECEIPT_NAME, log_key),
-            style=nation.faults,
+            style=registry.faults,
             show_precise_faults=settings.show_precise_faults,
         ),
-        judge=judges.judge if rules.revocation.is_off else revocation.judge,
+        decide=decider.decide if rules.revocation.is_off else revocation.decide,
         clock=clock,
         new_id=lambda: str(uuid.uuid4()),
     )
-    health = HubHealth(judges, log, timestamper, clock)
+    health = HubHealth(decider, log, timestamper, clock)
     resources.own("health", health.close)
     status = StatusSource(
         settings=settings,
@@ -282,18 +282,18 @@ def _put_together(
         timestamper=timestamper,
         certificates=named_certificates(settings, hub_signer, signers),
         agencies=tuple(agencies),
-        judges=judges,
+        decider=decider,
         health=health,
-        figures=ExchangeFigures(),
+        metrics=ExchangeMetrics(),
         clock=clock,
         more={
             "spool": lambda: {"bytes": spool.bytes_in_use},
-            "bodies": body_room.figures,
-            "senders": senders.figures,
+            "bodies": body_room.metrics,
+            "senders": senders.metrics,
             "queries": lambda: {
-                name: value for one in agencies.values() for name, value in one.figures().items()
+                name: value for one in agencies.values() for name, value in one.metrics().items()
             },
-            **({} if rules.revocation.is_off else {"revocation": revocation.watch.figures}),
+            **({} if rules.revocation.is_off else {"revocation": revocation.watch.metrics}),
         },
         started_at=time.monotonic(),
     )
@@ -305,9 +305,9 @@ def _put_together(
         spool=spool,
         agencies=agencies,
         descriptions=descriptions,
-        judges=judges,
+        decider=decider,
         revocation=revocation,
-        exchanges=Exchanges(equipment),
+        exchanges=Exchanges(dependencies),
         status=status,
         looking_ahead=looking_ahead,
         body_room=body_room,

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 
 from signing import policy as uri
-from signing.errors import AlgorithmForbidden, KeyUnusable, SignatureValueInvalid
+from signing.errors import AlgorithmForbiddenError, KeyUnusableError, SignatureValueInvalidError
 from signing.policy import SignaturePolicy
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
@@ -128,7 +128,7 @@ def digest_pieces(pieces: Iterable[bytes], algorithm: str) -> bytes:
 def default_algorithm(key: PublicKey) -> str:
     """The signature algorithm that we use with a key of this kind.
 
-    Raises KeyUnusable for a curve other than P-256 and P-384.
+    Raises KeyUnusableError for a curve other than P-256 and P-384.
     """
     if isinstance(key, rsa.RSAPublicKey):
         return uri.RSA_SHA256
@@ -138,19 +138,19 @@ def default_algorithm(key: PublicKey) -> str:
         return uri.ECDSA_SHA256
     if isinstance(key.curve, ec.SECP384R1):
         return uri.ECDSA_SHA384
-    raise KeyUnusable(f"curve {key.curve.name} is not used; expected P-256 or P-384")
+    raise KeyUnusableError(f"curve {key.curve.name} is not used; expected P-256 or P-384")
 
 
 def sign_bytes(key: Any, algorithm: str, data: bytes) -> bytes:
     """The signature value of `data` under a PrivateKey.
 
-    Raises KeyUnusable: key and algorithm do not belong together.
+    Raises KeyUnusableError: key and algorithm do not belong together.
     """
     if algorithm not in uri.SIGNATURE_ALGORITHMS:
-        raise KeyUnusable(f"nothing is signed with {algorithm}")
+        raise KeyUnusableError(f"nothing is signed with {algorithm}")
     method = _ALGORITHMS[algorithm]
     if _signing_kind_of(type(key)) is not method.kind:
-        raise KeyUnusable(f"a key of this kind does not sign with {algorithm}")
+        raise KeyUnusableError(f"a key of this kind does not sign with {algorithm}")
     value: bytes
     if isinstance(method, _Rsa):
         value = key.sign(data, method.padding, method.hash)
@@ -167,30 +167,32 @@ def require_allowed(key: Any, algorithm: str, policy: SignaturePolicy) -> None:
     """Refuse an algorithm outside the policy, and a key that is weak or of another kind."""
     method = _ALGORITHMS.get(algorithm)
     if method is None or algorithm not in policy.signature_algorithms:
-        raise AlgorithmForbidden(f"signature algorithm {algorithm} is not allowed")
+        raise AlgorithmForbiddenError(f"signature algorithm {algorithm} is not allowed")
     kind = _kind_of(type(key))
     if kind is not method.kind:
-        raise AlgorithmForbidden(f"the certificate's key is not of the kind of {algorithm}")
+        raise AlgorithmForbiddenError(f"the certificate's key is not of the kind of {algorithm}")
     if kind is _RSA:
         bits, bits_min = key.key_size, policy.rsa_bits_min
         if bits < bits_min or bits < uri.RSA_BITS_MIN:
             bits_min = max(bits_min, uri.RSA_BITS_MIN)
-            raise AlgorithmForbidden(f"RSA key of {bits} bits; at least {bits_min} are required")
+            raise AlgorithmForbiddenError(
+                f"RSA key of {bits} bits; at least {bits_min} are required"
+            )
     elif kind is _EC:
         curve = key.curve.name
         if curve not in policy.curves:
             allowed = ", ".join(sorted(policy.curves))
-            raise AlgorithmForbidden(f"curve {curve}; expected one of {allowed}")
+            raise AlgorithmForbiddenError(f"curve {curve}; expected one of {allowed}")
 
 
 def verify_bytes(key: Any, algorithm: str, value: bytes, data: bytes) -> None:
     """Check a signature value; key (a PublicKey) and algorithm were checked by require_allowed.
 
-    Raises SignatureValueInvalid.
+    Raises SignatureValueInvalidError.
     """
     method = _ALGORITHMS[algorithm]
     if _kind_of(type(key)) is not method.kind:
-        raise SignatureValueInvalid("the key is not of the kind of the algorithm")
+        raise SignatureValueInvalidError("the key is not of the kind of the algorithm")
     try:
         if isinstance(method, _Rsa):
             key.verify(value, data, method.padding, method.hash)
@@ -199,13 +201,13 @@ def verify_bytes(key: Any, algorithm: str, value: bytes, data: bytes) -> None:
         else:
             key.verify(value, data)
     except InvalidSignature as error:
-        raise SignatureValueInvalid("the signature value does not fit the key") from error
+        raise SignatureValueInvalidError("the signature value does not fit the key") from error
 
 
 def _der_signature(key: ec.EllipticCurvePublicKey, value: bytes) -> bytes:
     width = (key.curve.key_size + 7) // 8
     if len(value) != 2 * width:
-        raise SignatureValueInvalid(
+        raise SignatureValueInvalidError(
             f"an ECDSA value on {key.curve.name} has {2 * width} bytes, not {len(value)}"
         )
     return encode_dss_signature(

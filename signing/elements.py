@@ -6,26 +6,27 @@ import binascii
 
 from lxml import etree
 
-from signing.errors import SignatureMalformed
+from signing.errors import SignatureMalformedError
 
 
 def only_child(
-    parent: etree._Element, tag: str, missing: type[Exception] = SignatureMalformed
+    parent: etree._Element, tag: str, missing: type[Exception] = SignatureMalformedError
 ) -> etree._Element:
-    """The one child with this tag; raises `missing`, or SignatureMalformed if there are more."""
+    """The one child with this tag; raises `missing`, or SignatureMalformedError if there are
+    more."""
     found = list(parent.iterchildren(tag))
     if len(found) == 1:
         return found[0]
     name = tag.rpartition("}")[2]
     if not found:
         raise missing(f"{name} is missing")
-    raise SignatureMalformed(f"{name} stands {len(found)} times")
+    raise SignatureMalformedError(f"{name} stands {len(found)} times")
 
 
 def children_of(parent: etree._Element, tags: list[str]) -> list[etree._Element]:
     """The one child with each of these tags, which nearly always are all, and in this order.
 
-    Raises SignatureMalformed.
+    Raises SignatureMalformedError.
     """
     if len(parent) == len(tags) and [child.tag for child in parent] == tags:
         return list(parent)
@@ -33,24 +34,24 @@ def children_of(parent: etree._Element, tags: list[str]) -> list[etree._Element]
 
 
 def base64_of(element: etree._Element) -> bytes:
-    """The bytes that an element holds in base64; raises SignatureMalformed."""
+    """The bytes that an element holds in base64; raises SignatureMalformedError."""
     return base64_text(text_of(element), element.tag)
 
 
 def text_of(element: etree._Element) -> str:
-    """The text of an element that must hold nothing else; raises SignatureMalformed."""
+    """The text of an element that must hold nothing else; raises SignatureMalformedError."""
     if len(element):
-        raise SignatureMalformed(f"{etree.QName(element).localname} must hold text only")
+        raise SignatureMalformedError(f"{etree.QName(element).localname} must hold text only")
     return element.text or ""
 
 
 def base64_text(text: str, tag: str) -> bytes:
-    """The bytes that the text of an element holds in base64; raises SignatureMalformed."""
+    """The bytes that the text of an element holds in base64; raises SignatureMalformedError."""
     try:
         return base64_bytes(text.encode("ascii"))
     except ValueError as error:
         name = tag.rpartition("}")[2]
-        raise SignatureMalformed(f"{name} is not base64: {error}") from error
+        raise SignatureMalformedError(f"{name} is not base64: {error}") from error
 
 
 def base64_bytes(text: bytes) -> bytes:

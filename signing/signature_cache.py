@@ -12,7 +12,7 @@ SEEN_ONCE_MAX = 8192
 """Signatures of which is known, by a hash, that they came once."""
 
 
-class SignatureMemory(Generic[Known]):
+class SignatureCache(Generic[Known]):
     """What proved signatures said, by the text around their values. Used from one thread."""
 
     __slots__ = ("_known", "_seen_once")
@@ -21,7 +21,7 @@ class SignatureMemory(Generic[Known]):
         self._known: dict[tuple[str, ...], Known] = {}
         self._seen_once: set[int] = set()
 
-    def recall(self, around: tuple[str, ...]) -> Known | None:
+    def lookup(self, around: tuple[str, ...]) -> Known | None:
         """What a signature with this text says; None: read it with care."""
         return self._known.get(around)
 

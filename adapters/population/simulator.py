@@ -62,7 +62,7 @@ class _Asked:
         given = self.fields["HoVaTen"]
         return given in (_upper(citizen["full_name"]), _plain(citizen["full_name"]))
 
-    def tells_birth_of(self, citizen: sqlite3.Row) -> bool:
+    def matches_birth_of(self, citizen: sqlite3.Row) -> bool:
         # Where one side knows the year only, the years are compared.
         given, known = self.fields["NgayThangNamSinh"], str(citizen["birth"])
         length = min(len(given), len(known))
@@ -176,19 +176,21 @@ class PopulationAgency(SimulatedAgency):
         citizen = self._find(asked)
         match asked.operation:
             case "TraCuuThongTinCongDan":
-                if citizen is None or not (asked.names(citizen) and asked.tells_birth_of(citizen)):
+                if citizen is None or not (
+                    asked.names(citizen) and asked.matches_birth_of(citizen)
+                ):
                     return empty_collection(self._as_of)
                 return collection(citizen, self._by_number, self._as_of)
             case "XacThucThongTinCongDan":
                 is_right = citizen is not None and asked.names(citizen)
-                is_right = is_right and citizen is not None and asked.tells_birth_of(citizen)
+                is_right = is_right and citizen is not None and asked.matches_birth_of(citizen)
                 return _booleans("KetQuaXacThuc", TonTai=is_right)
             case _:
                 return _booleans(
                     "KetQuaXacMinh",
                     TonTai=citizen is not None,
                     TrungHoVaTen=citizen is not None and asked.names(citizen),
-                    TrungNgayThangNamSinh=citizen is not None and asked.tells_birth_of(citizen),
+                    TrungNgayThangNamSinh=citizen is not None and asked.matches_birth_of(citizen),
                 )
 
     def _find(self, asked: _Asked) -> sqlite3.Row | None:

@@ -12,17 +12,17 @@ from typing import Protocol, TypeVar
 from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
-from bus.doors.descriptions import READY, Description
+from bus.doors.descriptions import READY, ServiceDescription
 from bus.doors.soap import send_described
 from bus.http.asgi import RETRY_AFTER, TEXT, Receive, Scope, Send, send_whole
-from bus.http.body import claimed_bytes, multipart_type, read_body, read_multipart, send_told
+from bus.http.body import claimed_bytes, multipart_type, read_body, read_multipart, send_reply
 from bus.http.body_room import BodyRoom, HeldBody, NoRoom
 from bus.http.head import check_head, soap_action_of_head, version_of_head
 from bus.http.server_protocol import PEER_CERTIFICATE
 from bus.http.spool import Spool
 from bus.protocols.mime.content_type import parse_content_type
-from bus.protocols.reply import Told
-from bus.runtime.recycled_threads import RenewedThreads
+from bus.protocols.reply import Reply
+from bus.runtime.recycled_threads import RecycledThreads
 from signing.attachments import Attachment
 
 Made = TypeVar("Made")
@@ -46,7 +46,7 @@ class Asked:
     """What the head says, without quotes."""
 
 
-class AccessPoint(Protocol):
+class PlainAnswering(Protocol):
     """What the door needs; every call may wait, and is made in a thread."""
 
     limits: Limits
@@ -55,17 +55,17 @@ class AccessPoint(Protocol):
     is_tls: bool
     """Whether a connection shows the certificate of a system."""
 
-    def answer(self, asked: Asked) -> Told:
+    def answer(self, asked: Asked) -> Reply:
         """The plain reply to a plain request."""
         ...
 
     def refuse_unread(
         self, error: errors.BusError, *, soap_version: SoapVersion | None = None
-    ) -> Told:
+    ) -> Reply:
         """The reply to a request that was not read, in the version that its head names."""
         ...
 
-    def describe(self, target: str, accept: str) -> Description | None:
+    def describe(self, target: str, accept: str) -> ServiceDescription | None:
         """What the hub says to a GET of path and query; None: not about services."""
         ...
 
@@ -73,10 +73,10 @@ class AccessPoint(Protocol):
 class AccessPointDoor:
     """Owns the count of requests in work and the threads they are worked on in."""
 
-    def __init__(self, access_point: AccessPoint, *, exchanges_at_once_max: int) -> None:
+    def __init__(self, access_point: PlainAnswering, *, exchanges_at_once_max: int) -> None:
         self._access_point = access_point
         self._in_work = 0  # changed by the event loop only
-        self._threads = RenewedThreads(exchanges_at_once_max, "exchange")
+        self._threads = RecycledThreads(exchanges_at_once_max, "exchange")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request (ASGI 3)."""
@@ -105,9 +105,9 @@ class AccessPointDoor:
             if described is not None:
                 await send_described(send, described, scope["method"])
                 return
-        await send_told(send, await self._exchange(scope, receive, held))
+        await send_reply(send, await self._exchange(scope, receive, held))
 
-    async def _exchange(self, scope: Scope, receive: Receive, held: HeldBody) -> Told:
+    async def _exchange(self, scope: Scope, receive: Receive, held: HeldBody) -> Reply:
         try:
             asked = await self._read(scope, receive, held)
         except errors.BusError as error:
@@ -137,7 +137,7 @@ class AccessPointDoor:
         charset = _charset(_header(scope, b"content-type"))
         return Asked(raw, charset, (), peer, soap_action_of_head(scope))
 
-    async def _described(self, scope: Scope) -> Description | None:
+    async def _described(self, scope: Scope) -> ServiceDescription | None:
         if scope["path"] == "/health":
             return READY
         query = scope["query_string"].decode("latin-1")
@@ -149,7 +149,7 @@ class AccessPointDoor:
             return await self._in_thread(work, _ANSWER_BYTES)
         except errors.BusError as error:
             words = f"{error.public_reason}\n".encode()
-            return Description(503, words, "text/plain; charset=utf-8")
+            return ServiceDescription(503, words, "text/plain; charset=utf-8")
 
     async def _in_thread(self, work: Callable[[], Made], byte_count: int) -> Made:
         return await asyncio.wrap_future(self._threads.read(byte_count, work))

@@ -28,12 +28,12 @@ from bus.core.identifiers import MESSAGE_ID_CHARACTERS_MAX, SubsystemId
 from bus.core.limits import Limits
 from bus.core.log.receipts import Receipt
 from bus.core.registry import FaultStyle
-from bus.doors.descriptions import Description
+from bus.doors.descriptions import ServiceDescription
 from bus.http.body_room import BodyRoom
 from bus.http.client import AgencyReply
 from bus.http.spool import Spool
-from bus.protocols.reply import HTTP_OK, XML_CONTENT_TYPE, Reply, reply_beside
-from bus.protocols.soap_xroad.judging import parse_beside
+from bus.protocols.reply import HTTP_OK, XML_CONTENT_TYPE, Reply, reply_with_attachments
+from bus.protocols.soap_xroad.judging import parse_with_attachments
 from bus.protocols.soap_xroad.names import CONTENT_TYPES, likely_version
 from bus.protocols.soap_xroad.plain import (
     PlainRequest,
@@ -80,7 +80,7 @@ class System:
 
 
 @dataclass(frozen=True, slots=True)
-class Equipment:
+class AccessPointDependencies:
     """Everything that an access point needs; put together by `open_access_point`."""
 
     systems: Mapping[SubsystemId, System]
@@ -103,14 +103,14 @@ class Equipment:
 class AccessPoint:
     """An access point that is open. Safe to use from several threads."""
 
-    def __init__(self, equipment: Equipment, resources: Resources) -> None:
+    def __init__(self, dependencies: AccessPointDependencies, resources: Resources) -> None:
         """Use `open_access_point`."""
         self._resources = resources
-        self.limits = equipment.limits
-        self.spool = equipment.spool
-        self.body_room = BodyRoom(equipment.limits)
-        self.is_tls = equipment.is_tls
-        self._equipment = equipment
+        self.limits = dependencies.limits
+        self.spool = dependencies.spool
+        self.body_room = BodyRoom(dependencies.limits)
+        self.is_tls = dependencies.is_tls
+        self._dependencies = dependencies
         self._verifying = threading.Lock()
         """A TrustStore is used by one thread at a time."""
 
@@ -118,7 +118,7 @@ class AccessPoint:
         """The plain reply to a plain request. For any bytes: a reply."""
         version, message_id = likely_version(asked.raw), ""
         try:
-            limits = self._equipment.limits
+            limits = self._dependencies.limits
             request = read_plain(asked.raw, asked.charset, limits, asked.attachments)
             version, message_id = request.envelope.soap_version, request.envelope.message_id
             system = self._system_of(request, asked)
@@ -136,25 +136,25 @@ class AccessPoint:
         """The reply to a request that was not read, in the version that its head names."""
         return self._refused(error, Asked(b""), soap_version or SoapVersion.SOAP_1_1)
 
-    def describe(self, target: str, accept: str) -> Description | None:
+    def describe(self, target: str, accept: str) -> ServiceDescription | None:
         """What the hub says to a GET of path and query; None: it is not about services.
 
         Descriptions name this access point as the address to post to.
-        Raises HubAway, HubSilent, HubAnswerUnreadable.
+        Raises HubConnectionFailed, HubTimeout, HubAnswerUnreadable.
         """
         path, _, query = target.partition("?")
         is_wsdl = path == _OLD_WSDL or query.lower().startswith("wsdl")
         # The path is put behind the hub's address: it must not lead anywhere else.
         if not path.startswith("/") or not (is_wsdl or path in _ABOUT_SERVICES):
             return None
-        reply = self._equipment.link.get(target, accept)
+        reply = self._dependencies.link.get(target, accept)
         if reply.status != HTTP_OK or not is_wsdl:
-            return Description(reply.status, reply.body, reply.content_type or _TEXT)
+            return ServiceDescription(reply.status, reply.body, reply.content_type or _TEXT)
         try:
-            wsdl = relocate_wsdl(reply.body, self._equipment.public_url)
+            wsdl = relocate_wsdl(reply.body, self._dependencies.public_url)
         except (errors.NotWellFormed, errors.ForbiddenXml, errors.TooLarge) as error:
             raise errors.HubAnswerUnreadable(error.detail) from error
-        return Description(HTTP_OK, wsdl, XML_CONTENT_TYPE)
+        return ServiceDescription(HTTP_OK, wsdl, XML_CONTENT_TYPE)
 
     async def close(self) -> None:
         """Close every connection and the store; whatever fails is told, the rest is closed."""
@@ -162,13 +162,13 @@ class AccessPoint:
 
     def _system_of(self, request: PlainRequest, asked: Asked) -> System:
         client = request.envelope.client
-        system = self._equipment.systems.get(client)
+        system = self._dependencies.systems.get(client)
         if system is None:
             raise errors.ClientNotServed(public_detail=str(client))
         # TLS took the certificate, which is one of those that any system here may show; the
         # pin says which system. X-Road: Server.ClientProxy.SslAuthenticationFailed.
         if (
-            self._equipment.is_tls
+            self._dependencies.is_tls
             and asked.peer_certificate_sha256 not in system.certificate_digests
         ):
             raise errors.ClientNotAuthenticated(public_detail=str(client))
@@ -182,22 +182,24 @@ class AccessPoint:
         # If we stop from here on, a repeated request finds these very bytes, and the hub gives
         # the first answer to them.
         envelope = request.envelope
-        answer = self._equipment.link.send(
+        answer = self._dependencies.link.send(
             signed, envelope.soap_version, envelope.attachments, soap_action
         )
         verified = self._verified(request, name, signed, answer)
         self._keep_receipt(name, verified)
         if isinstance(verified, VerifiedFault):
-            return self._told(verified.fault, request)
+            return self._hub_fault(verified.fault, request)
         _log.info("access-point.answered", client=name.client, message_id=name.message_id)
         content_type = CONTENT_TYPES[envelope.soap_version]
         body = plain_answer(request, verified.payload)
-        return reply_beside(Reply(HTTP_OK, body, content_type=content_type), verified.attachments)
+        return reply_with_attachments(
+            Reply(HTTP_OK, body, content_type=content_type), verified.attachments
+        )
 
     def _signed(self, request: PlainRequest, system: System, name: ExchangeName) -> bytes:
-        equipment = self._equipment
-        now = equipment.clock()
-        kept = equipment.store.find_request(name, now)
+        dependencies = self._dependencies
+        now = dependencies.clock()
+        kept = dependencies.store.find_request(name, now)
         if kept is not None:
             _log.info("access-point.repeated", client=name.client, message_id=name.message_id)
             return kept
@@ -206,35 +208,35 @@ class AccessPoint:
                 request,
                 system.signer.at(now),
                 SigningTime(now, VALID_FOR),
-                message_id=self._renewed_id(request),
+                message_id=self._fresh_id(request),
             )
         except SignatureError as error:
             raise errors.SigningFailed(str(error)) from error
-        return equipment.store.keep_request(name, signed, now=now, expires=now + VALID_FOR)
+        return dependencies.store.keep_request(name, signed, now=now, expires=now + VALID_FOR)
 
-    def _renewed_id(self, request: PlainRequest) -> str:
+    def _fresh_id(self, request: PlainRequest) -> str:
         """An id that was not used before, for systems that use theirs again; empty: theirs."""
-        if not self._equipment.renews_message_ids:
+        if not self._dependencies.renews_message_ids:
             return ""
-        return f"{request.envelope.message_id[:_OWN_ID_MAX]}.{self._equipment.new_id()}"
+        return f"{request.envelope.message_id[:_OWN_ID_MAX]}.{self._dependencies.new_id()}"
 
     def _verified(
         self, request: PlainRequest, name: ExchangeName, signed: bytes, answer: AgencyReply
     ) -> VerifiedAnswer | VerifiedFault:
-        equipment = self._equipment
-        now = equipment.clock()
+        dependencies = self._dependencies
+        now = dependencies.clock()
         try:
-            sent = parse_beside(request.envelope.attachments)(
+            sent = parse_with_attachments(request.envelope.attachments)(
                 signed, Limits(envelope_bytes_max=len(signed))
             )
             with self._verifying:
                 verified = verify_answer(
-                    answer.body, sent, equipment.known, now, answer.attachments
+                    answer.body, sent, dependencies.known, now, answer.attachments
                 )
-            if equipment.signers is not None:
-                equipment.signers.require_good(verified.certificate, now)
+            if dependencies.signers is not None:
+                dependencies.signers.require_good(verified.certificate, now)
         except (AnswerRejected, errors.CertificateRevoked) as error:
-            equipment.store.keep_rejected(name, signed, answer.body, str(error), now)
+            dependencies.store.keep_rejected(name, signed, answer.body, str(error), now)
             raise errors.HubAnswerUnproved(str(error)) from error
         except errors.RevocationUnknown as error:
             raise errors.AnswerSignerUnknown(error.detail) from error
@@ -244,15 +246,15 @@ class AccessPoint:
         receipt: Receipt | None = verified.receipt
         note = read_answer(verified.raw).receipt_note
         if receipt is not None and note is not None:
-            self._equipment.store.keep_receipt(name, receipt, note)
+            self._dependencies.store.keep_receipt(name, receipt, note)
 
     # --- faults --------------------------------------------------------------------------------
 
-    def _told(self, fault: Fault, request: PlainRequest) -> Reply:
+    def _hub_fault(self, fault: Fault, request: PlainRequest) -> Reply:
         """The hub's fault, as this client reads it."""
         _log.info("access-point.refused-by-hub", code=fault.code, fault_id=fault.fault_id)
-        told = fault_to_client(fault, request, self._equipment.style.spelling)
-        return self._fault_reply(told, request.envelope.soap_version)
+        client_fault = fault_to_client(fault, request, self._dependencies.style.spelling)
+        return self._fault_reply(client_fault, request.envelope.soap_version)
 
     def _refused(
         self, error: errors.BusError, asked: Asked, version: SoapVersion, message_id: str = ""
@@ -260,7 +262,7 @@ class AccessPoint:
         """Our own fault: the request went no further than here, or its answer did."""
         fault = fault_of(
             error,
-            fault_id=self._equipment.new_id(),
+            fault_id=self._dependencies.new_id(),
             message_id=message_id,
             request_digest=message_digest(asked.raw, asked.attachments),
             show_precise_faults=True,
@@ -274,7 +276,7 @@ class AccessPoint:
         return self._fault_reply(fault, version)
 
     def _fault_reply(self, fault: Fault, version: SoapVersion) -> Reply:
-        style = self._equipment.style
+        style = self._dependencies.style
         return Reply(
             style.http_status,
             plain_fault(fault, style.spelling, version),

@@ -8,8 +8,8 @@ from bus.core.envelope import SoapVersion
 from bus.core.errors import (
     AnswerInvalid,
     HubAnswerUnreadable,
-    HubAway,
-    HubSilent,
+    HubConnectionFailed,
+    HubTimeout,
     RecipientTimeout,
     RecipientUnavailable,
 )
@@ -46,7 +46,8 @@ class HubLink:
     ) -> AgencyReply:
         """Send a signed message and what stands beside it; give what comes back, unverified.
 
-        `soap_action` is its sender's own. Raises HubAway, HubSilent, HubAnswerUnreadable.
+        `soap_action` is its sender's own. Raises HubConnectionFailed, HubTimeout,
+        HubAnswerUnreadable.
         """
         message: bytes | RelatedMessage = signed
         content_type = CONTENT_TYPES[version]
@@ -65,7 +66,7 @@ class HubLink:
     def get(self, target: str, accept: str = "") -> AgencyReply:
         """What the hub says to a GET of path and query.
 
-        Raises HubAway, HubSilent, HubAnswerUnreadable.
+        Raises HubConnectionFailed, HubTimeout, HubAnswerUnreadable.
         """
         headers = {"Accept": accept} if accept else {}
         request = AgencyRequest("GET", f"{self._hub.url}{target}", headers=headers)
@@ -88,6 +89,6 @@ class HubLink:
             # Parts that cannot be taken apart, of the hub's own reply: no agency is to blame.
             raise HubAnswerUnreadable(error.code) from error
         except RecipientTimeout as error:
-            raise HubSilent(error.detail) from error
+            raise HubTimeout(error.detail) from error
         except RecipientUnavailable as error:
-            raise HubAway(error.detail) from error
+            raise HubConnectionFailed(error.detail) from error

@@ -10,7 +10,7 @@ from datetime import datetime
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bus.access_point.answer_signers import AnswerSigners
-from bus.access_point.exchange import AccessPoint, Equipment, System
+from bus.access_point.exchange import AccessPoint, AccessPointDependencies, System
 from bus.access_point.hub_link import HubLink
 from bus.access_point.settings import AccessPointSettings, ServedSystem
 from bus.access_point.store import ExchangeStore, StoreBounds
@@ -45,7 +45,7 @@ async def open_access_point(
         if not settings.revocation.policy.is_off:
             signers = AnswerSigners(known.trust, settings.revocation, clock)
             resources.own("answer-signers", signers.close)
-        equipment = Equipment(
+        dependencies = AccessPointDependencies(
             systems=systems,
             is_tls=settings.tls is not None,
             link=link,
@@ -59,7 +59,7 @@ async def open_access_point(
             public_url=settings.public_url,
             clock=clock,
         )
-        return AccessPoint(equipment, resources)
+        return AccessPoint(dependencies, resources)
 
 
 def _link(settings: AccessPointSettings, spool: Spool) -> HubLink:

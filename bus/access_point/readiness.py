@@ -36,12 +36,12 @@ def check_access_point(settings_path: Path, *, now: datetime) -> Readiness:
         settings = read_access_point_settings(settings_path)
     except ConfigurationError as error:
         return Readiness(tuple(error.problems), ())
-    check = _Check(settings, now)
+    check = _AccessPointCheck(settings, now)
     check.run()
     return Readiness(tuple(check.problems), tuple(check.warnings))
 
 
-class _Check:
+class _AccessPointCheck:
     """One run over one access point; gathers what it finds."""
 
     def __init__(self, settings: AccessPointSettings, now: datetime) -> None:

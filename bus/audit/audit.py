@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bus.audit.past_rules import PastRules
 from bus.audit.verify import Progress, verify_log
-from bus.core.attachments import beside
+from bus.core.attachments import parsing_with_attachments
 from bus.core.audit.entry_checks import LogReport
 from bus.core.audit.replay import OutcomeUnproved, Recorded, Replay
 from bus.core.exchange_leaves import DELIVERED
@@ -66,7 +66,7 @@ def audit_log(
         def attachments_of(leaf: Leaf) -> tuple[Attachment, ...]:
             return store.open(leaf.stored) if leaf.stored is not None else ()
 
-        replay = Replay(parse, past.rules, judge_outcome, attachments_of)
+        replay = Replay(parse, past.rules, decide_outcome, attachments_of)
         report = verify_log(
             folder,
             checkpoint_key=keys.checkpoint_key,
@@ -78,19 +78,21 @@ def audit_log(
     return Audit(report, replay)
 
 
-def judge_outcome(answer: Recorded, request: Recorded, rules: Rules, time: datetime) -> str:
+def decide_outcome(answer: Recorded, request: Recorded, rules: Rules, time: datetime) -> str:
     """The verdict that a recorded answer to `request` tells. Raises OutcomeUnproved."""
-    nation = rules.nation
+    registry = rules.registry
     known = KnownSigners(
         trust=rules.trust,
-        member=nation.hub.member,
-        policy=nation.policy,
+        member=registry.hub.member,
+        policy=registry.policy,
         certificate_subjects={
-            member.id: member.certificate_subject for member in nation.members.values()
+            member.id: member.certificate_subject for member in registry.members.values()
         },
     )
     try:
-        envelope = beside(parse, request.attachments)(request.raw, nation.limits)
+        envelope = parsing_with_attachments(parse, request.attachments)(
+            request.raw, registry.limits
+        )
         fault = verify_recorded(answer.raw, envelope, known, time, answer.attachments)
     except AnswerRejected as error:
         raise OutcomeUnproved(error.reason) from error

@@ -11,7 +11,7 @@ from bus.audit.reader import LogReader, open_log_reader
 from bus.core.errors import BusError, ConfigurationError
 from bus.core.pipeline import Rules
 from bus.judging.rules_manifest import restore_rules
-from signing.errors import CertificateRejected
+from signing.errors import CertificateRejectedError
 
 _Unreadable = (
     ValueError,
@@ -19,7 +19,7 @@ _Unreadable = (
     TypeError,
     RecursionError,
     ConfigurationError,
-    CertificateRejected,
+    CertificateRejectedError,
     BusError,
 )
 

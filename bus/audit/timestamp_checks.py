@@ -23,7 +23,7 @@ from bus.log.timestamp_files import (
     is_named_after,
 )
 from bus.runtime.found_files import read_file
-from signing.errors import KeyUnusable
+from signing.errors import KeyUnusableError
 from signing.pki.keys import load_certificates
 from signing.pki.timestamps import (
     TIMESTAMP_BYTES_MAX,
@@ -111,7 +111,7 @@ class TimestampChecks:
                     self._find(0, path, what)
                     continue
                 anchors += [one.public_bytes(Encoding.DER) for one in load_certificates(raw)]
-            except (KeyUnusable, OSError) as error:
+            except (KeyUnusableError, OSError) as error:
                 self._find(0, path, _words(error))
         return TimestampTrust(anchors)
 

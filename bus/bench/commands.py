@@ -44,10 +44,10 @@ def exchange(
         plan = ExchangePlan(Path(folder), seconds, connections, prefill, profile)
         with console.status("starting") as status:
             try:
-                figures = measure_exchanges(plan, status.update)
+                results = measure_exchanges(plan, status.update)
             except (ProgramFailed, LoadFailed) as error:
                 raise click.ClickException(str(error)) from error
-    _echo(figures.as_json(), figures.lines(), as_json=as_json)
+    _echo(results.as_json(), results.lines(), as_json=as_json)
 
 
 @bench.command()
@@ -65,11 +65,11 @@ def log(*, entries: int, payload_bytes: int, as_json: bool) -> None:
     console = Console(stderr=True)
     with TemporaryDirectory(prefix="lienthong-bench-") as folder, console.status("") as status:
 
-        def tell(part: LogPart) -> None:
+        def report(part: LogPart) -> None:
             status.update(f"{part.entries:,} entries, {part.rate:,.0f} a second")
 
-        figures = measure_log(Path(folder), entries, payload_bytes, tell)
-    _echo(figures.as_json(), figures.lines(), as_json=as_json)
+        results = measure_log(Path(folder), entries, payload_bytes, report)
+    _echo(results.as_json(), results.lines(), as_json=as_json)
 
 
 @bench.command()
@@ -81,8 +81,8 @@ def signing(*, rounds: int, as_json: bool) -> None:
     xmlsec and signxml are measured where they are installed (`pip install xmlsec signxml`).
     """
     with Console(stderr=True).status("verifying one message again and again"):
-        figures = measure_signing(rounds)
-    _echo(figures.as_json(), list(figures.lines()), as_json=as_json)
+        results = measure_signing(rounds)
+    _echo(results.as_json(), list(results.lines()), as_json=as_json)
 
 
 def _echo(values: dict[str, object], lines: list[str], *, as_json: bool) -> None:

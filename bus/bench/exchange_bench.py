@@ -15,10 +15,10 @@ from bus.bench import floor_program, hub_program
 from bus.bench.answer_checks import AnswerCheck
 from bus.bench.bench_nation import prepare_bench_nation
 from bus.bench.citizen_answer import SERVICE
-from bus.bench.exchange_figures import ExchangeFigures, ProgramFigures, figures_of
+from bus.bench.exchange_results import ExchangeResults, ProgramResults, results_of
 from bus.bench.load import Round, load
 from bus.bench.log_bench import fill_log
-from bus.bench.programs import Program, running
+from bus.bench.programs import BenchProgram, running
 from bus.bench.signed_requests import Client, RequestSigner, body_of, request_signer
 from bus.core.identifiers import ServiceId
 from bus.core.log.receipts import RECEIPT_NAME
@@ -27,7 +27,7 @@ from bus.log.opening import open_log
 from bus.runtime.clock import now
 from bus.sandbox.nation_files import PreparedNation
 from bus.settings.hub import HubSettings, read_hub_settings
-from bus.settings.routes import read_nation
+from bus.settings.routes import read_registry
 from bus.settings.signer import SignerFiles
 from bus.trust.key_store import read_certificates, read_ed25519_key, read_signer
 from signing.pki.certificates import TrustStore
@@ -39,7 +39,7 @@ WARM_UP_REQUESTS = 512
 _SPARE = 1.5
 """So many times more requests are signed than the round before would have needed."""
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 """Takes a sentence on how far the bench is."""
 
 
@@ -62,30 +62,30 @@ class ExchangePlan:
 class _Contender:
     """A program under load, and what was found so far."""
 
-    program: Program
+    program: BenchProgram
     check: AnswerCheck
     rounds: list[Round] = field(default_factory=list)
     cpu_seconds: float = 0.0
 
 
-def measure_exchanges(plan: ExchangePlan, tell: Tell) -> ExchangeFigures:
+def measure_exchanges(plan: ExchangePlan, report: Report) -> ExchangeResults:
     """Run the whole comparison. Raises ProgramFailed, LoadFailed, AnswerWrong."""
     prepared = prepare_bench_nation(plan.folder)
     settings = read_hub_settings(prepared.hub_settings)
     if plan.prefill_entries:
-        tell(f"filling the log with {plan.prefill_entries:,} entries")
+        report(f"filling the log with {plan.prefill_entries:,} entries")
         fill_log(_open_log(settings), plan.prefill_entries)
     bytes_before = folder_bytes(settings.log.folder)
     with request_signer(rsa_client(prepared)) as requests:
         with ExitStack() as programs:
             contenders = _start(plan, prepared, settings, programs)
-            request_bytes = _warm_up(contenders, requests, plan, tell)
-            _measure(contenders, requests, plan, tell)
+            request_bytes = _warm_up(contenders, requests, plan, report)
+            _measure(contenders, requests, plan, report)
         # The programs have ended: the log is folded, their last words are known.
         grown_bytes = folder_bytes(settings.log.folder) - bytes_before
-    hub, *floors = [_figures(contender) for contender in contenders]
+    hub, *floors = [_results(contender) for contender in contenders]
     hub_answers = hub.answers + WARM_UP_REQUESTS
-    return ExchangeFigures(
+    return ExchangeResults(
         connections=plan.connections,
         request_bytes=request_bytes,
         log_bytes_per_exchange=round(grown_bytes / hub_answers),
@@ -112,7 +112,7 @@ def _start(
     )
     anchors = [one.public_bytes(Encoding.DER) for one in read_certificates(settings.trust.anchors)]
     provider = ServiceId.parse(SERVICE).provider
-    subject = read_nation(settings.routes).members[provider.member].certificate_subject
+    subject = read_registry(settings.routes).members[provider.member].certificate_subject
     hub_check = AnswerCheck(TrustStore(anchors), subject, receipt_key.verifying_key)
     contenders = [_Contender(hub, hub_check)]
     if plan.profile_file is None:
@@ -124,10 +124,10 @@ def _start(
 
 
 def _warm_up(
-    contenders: list[_Contender], requests: RequestSigner, plan: ExchangePlan, tell: Tell
+    contenders: list[_Contender], requests: RequestSigner, plan: ExchangePlan, report: Report
 ) -> int:
     """Let every cache fill; give the size of a request's body."""
-    tell("warming up")
+    report("warming up")
     signed = requests.sign(WARM_UP_REQUESTS)
     for contender in contenders:
         contender.rounds.append(_load(contender, iter(signed), plan, ROUND_SECONDS_MAX * 10))
@@ -135,16 +135,16 @@ def _warm_up(
 
 
 def _measure(
-    contenders: list[_Contender], requests: RequestSigner, plan: ExchangePlan, tell: Tell
+    contenders: list[_Contender], requests: RequestSigner, plan: ExchangePlan, report: Report
 ) -> None:
     count = max(ROUNDS_MIN, round(plan.seconds / ROUND_SECONDS_MAX))
     seconds = plan.seconds / count
     for number in range(count):
         wanted = int(contenders[0].rounds[-1].rate * seconds * _SPARE) + plan.connections
-        tell(f"round {number + 1} of {count}: signing {wanted:,} requests")
+        report(f"round {number + 1} of {count}: signing {wanted:,} requests")
         signed = requests.sign(wanted)
         for contender in contenders:
-            tell(f"round {number + 1} of {count}: the {contender.program.name}")
+            report(f"round {number + 1} of {count}: the {contender.program.name}")
             # The hub takes a request once; the floor remembers nothing and may see one again.
             supply = iter(signed) if contender is contenders[0] else itertools.cycle(signed)
             cpu_before = contender.program.cpu_seconds()
@@ -164,9 +164,9 @@ def _load(
     return found
 
 
-def _figures(contender: _Contender) -> ProgramFigures:
+def _results(contender: _Contender) -> ProgramResults:
     program = contender.program
-    return figures_of(contender.rounds, contender.cpu_seconds, program.rss_bytes_max)
+    return results_of(contender.rounds, contender.cpu_seconds, program.rss_bytes_max)
 
 
 def _open_log(settings: HubSettings) -> HubLog:
@@ -177,7 +177,7 @@ def _open_log(settings: HubSettings) -> HubLog:
 
 def rsa_client(prepared: PreparedNation) -> Client:
     """A client that may ask and signs with RSA: the key that most agencies have."""
-    nation = read_nation(prepared.routes)
+    nation = read_registry(prepared.routes)
     service = ServiceId.parse(SERVICE)
     for subsystem, granted in nation.grants:
         files: SignerFiles = prepared.signers[subsystem]

@@ -59,9 +59,9 @@ class FloorConnection(asyncio.Protocol):
         except (InvalidSignature, ValueError, KeyError, etree.XMLSyntaxError):
             self._transport.write(_REFUSED)
             return
-        self._store.put(Stored(raw, answer, self._tell))
+        self._store.put(Stored(raw, answer, self._report))
 
-    def _tell(self, answer: bytes) -> None:
+    def _report(self, answer: bytes) -> None:
         head = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=utf-8\r\nContent-Length: %d\r\n"
         self._transport.write(head % len(answer) + b"\r\n" + answer)
 

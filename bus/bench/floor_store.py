@@ -20,7 +20,7 @@ class Stored:
 
     request: bytes = field(repr=False)
     answer: bytes = field(repr=False)
-    tell: Callable[[bytes], None]
+    report: Callable[[bytes], None]
 
 
 class FloorStore:
@@ -42,7 +42,7 @@ class FloorStore:
         self._thread.start()
 
     def put(self, stored: Stored) -> None:
-        """Queue an exchange; its `tell` is called when both messages are on disk and synced."""
+        """Queue an exchange; its `report` is called when both messages are on disk and synced."""
         # One hand-over for each turn of the loop: else the writer would commit one by one.
         if not self._waiting:
             self._loop.call_soon(self._hand_over)
@@ -76,9 +76,9 @@ class FloorStore:
         values = [value for one in batch for value in (one.request, one.answer)]
         # One statement is one transaction: a single step gives up the interpreter, not one a row.
         self._database.execute(f"INSERT INTO exchanges VALUES {rows}", values)
-        self._loop.call_soon_threadsafe(_tell, batch)
+        self._loop.call_soon_threadsafe(_report, batch)
 
 
-def _tell(batch: list[Stored]) -> None:
+def _report(batch: list[Stored]) -> None:
     for one in batch:
-        one.tell(one.answer)
+        one.report(one.answer)

@@ -15,7 +15,7 @@ from bus.http.server import run, serve_http
 from bus.hub import open_hub
 from bus.runtime.telemetry import configure_telemetry
 from bus.settings.hub import HubSettings, read_hub_settings
-from bus.settings.routes import read_nation
+from bus.settings.routes import read_registry
 
 MODULE = "bus.bench.hub_program"
 
@@ -32,7 +32,7 @@ def main(settings_file: str, profile_file: str = "") -> None:
 
 async def _serve(settings: HubSettings, profile: cProfile.Profile | None) -> None:
     agency = FixedCitizen({})
-    services = read_nation(settings.routes).services.values()
+    services = read_registry(settings.routes).services.values()
     with listen() as door:
         adapters = {service.adapter: agency for service in services}
         hub = await open_hub(settings, adapters=adapters, judge_process=settings.judge_process)

@@ -93,7 +93,7 @@ class _Supply:
         return self.found
 
 
-class _Connection(asyncio.Protocol):
+class _LoadConnection(asyncio.Protocol):
     """One client: asks, waits, asks again.
 
     It shares the processors with the program under load, and so does no more than it must: of an
@@ -183,7 +183,7 @@ class _Connection(asyncio.Protocol):
 async def _load(port: int, supply: _Supply, connections: int) -> Round:
     loop = asyncio.get_running_loop()
     clients = [
-        (await loop.create_connection(lambda: _Connection(supply), "127.0.0.1", port))[1]
+        (await loop.create_connection(lambda: _LoadConnection(supply), "127.0.0.1", port))[1]
         for _ in range(connections)
     ]
     waiting = [client.over for client in clients]

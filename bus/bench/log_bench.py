@@ -47,7 +47,7 @@ class LogPart:
 
 
 @dataclass(frozen=True, slots=True)
-class LogFigures:
+class LogResults:
     """What `bench log` finds."""
 
     payload_bytes: int
@@ -79,14 +79,14 @@ class LogFigures:
 
 
 def measure_log(
-    folder: Path, entries: int, payload_bytes: int, tell: Callable[[LogPart], None]
-) -> LogFigures:
-    """Append to a new log in an empty folder; `tell` hears of each tenth."""
+    folder: Path, entries: int, payload_bytes: int, report: Callable[[LogPart], None]
+) -> LogResults:
+    """Append to a new log in an empty folder; `report` hears of each tenth."""
     key = SigningKey("bench.example/log", Ed25519PrivateKey.generate())
     log = open_log(folder / "log", key=key)
-    parts = _run(_append(log, entries, payload_bytes, tell))
+    parts = _run(_append(log, entries, payload_bytes, report))
     used = sum(path.stat().st_size for path in (folder / "log").rglob("*") if path.is_file())
-    return LogFigures(payload_bytes, round(used / parts[-1].entries), tuple(parts))
+    return LogResults(payload_bytes, round(used / parts[-1].entries), tuple(parts))
 
 
 def fill_log(log: HubLog, entries: int) -> None:
@@ -101,7 +101,7 @@ def _run(work: Any) -> list[LogPart]:
 
 
 async def _append(
-    log: HubLog, entries: int, payload_bytes: int, tell: Callable[[LogPart], None]
+    log: HubLog, entries: int, payload_bytes: int, report: Callable[[LogPart], None]
 ) -> list[LogPart]:
     writes = _writes(log.size, payload_bytes, now())
     parts = []
@@ -113,7 +113,7 @@ async def _append(
             await asyncio.gather(*(_append_all(log, tenth) for _ in range(WAITING_MAX)))
             part = LogPart(log.size, share / (perf_counter() - began), _rss_bytes())
             parts.append(part)
-            tell(part)
+            report(part)
     finally:
         await log.close()
     return parts

@@ -26,7 +26,7 @@ class ProgramFailed(RuntimeError):
 
 
 @dataclass(slots=True)
-class Program:
+class BenchProgram:
     """A running program. Owns its process; `last_words` is set when it has ended."""
 
     name: str
@@ -63,7 +63,7 @@ def _cpu_seconds(process_id: int) -> float:
 
 
 @contextlib.contextmanager
-def running(name: str, module: str, arguments: Sequence[str]) -> Iterator[Program]:
+def running(name: str, module: str, arguments: Sequence[str]) -> Iterator[BenchProgram]:
     """Run `python -m module arguments` until the block ends. Raises ProgramFailed."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -72,7 +72,7 @@ def running(name: str, module: str, arguments: Sequence[str]) -> Iterator[Progra
         text=True,
     )
     try:
-        program = Program(name, process, int(_line(name, process)), {})
+        program = BenchProgram(name, process, int(_line(name, process)), {})
         yield program
         assert process.stdin is not None
         process.stdin.close()

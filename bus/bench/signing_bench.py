@@ -51,7 +51,7 @@ class SignedMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class SigningFigures:
+class SigningResults:
     """The least time of each step over all rounds, in microseconds."""
 
     message_bytes: int
@@ -93,13 +93,13 @@ class SigningFigures:
             yield f"{name:<30}{other_us:>8.1f} µs   {times:.1f} times ours"
 
 
-def measure_signing(rounds: int) -> SigningFigures:
+def measure_signing(rounds: int) -> SigningResults:
     """Every step in turn, round by round, so that noise hits all of them."""
     message = signed_message(now())
     steps = {"verify": _verification(message), **_bare_steps(message)}
     others = other_verifiers(message.raw, message.signer.certificate)
     least = _least_microseconds({**steps, **others}, rounds)
-    return SigningFigures(
+    return SigningResults(
         message_bytes=len(message.raw),
         verify=least["verify"],
         steps={name: least[name] for name in steps if name != "verify"},

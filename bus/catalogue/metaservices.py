@@ -18,7 +18,7 @@ from bus.core.metaservices import (
     allowed_services,
     services_of,
 )
-from bus.core.registry import Nation, Service
+from bus.core.registry import MemberRegistry, Service
 from bus.kit.contract import Answer, Query, attachment_of_bytes
 from bus.protocols.soap_xroad.metaservices import (
     read_wsdl_request,
@@ -35,8 +35,8 @@ _WSDL_TYPE = "text/xml; charset=UTF-8"
 class MetaserviceCalls:
     """Answers at once, from memory."""
 
-    def __init__(self, nation: Nation, descriptions: ServiceDescriptions) -> None:
-        self._nation = nation
+    def __init__(self, registry: MemberRegistry, descriptions: ServiceDescriptions) -> None:
+        self._registry = registry
         self._descriptions = descriptions
         self._answers: dict[str, Callable[[Query], Answer]] = {
             LIST_METHODS: self._list_methods,
@@ -54,11 +54,11 @@ class MetaserviceCalls:
         return await asyncio.to_thread(finish, answer) if answer.attachments else finish(answer)
 
     def _list_methods(self, query: Query) -> Answer:
-        offered = services_of(query.service.provider, self._nation)
+        offered = services_of(query.service.provider, self._registry)
         return Answer(write_methods(LIST_METHODS, offered))
 
     def _allowed_methods(self, query: Query) -> Answer:
-        allowed = allowed_services(query.service.provider, query.client, self._nation)
+        allowed = allowed_services(query.service.provider, query.client, self._registry)
         return Answer(write_methods(ALLOWED_METHODS, allowed))
 
     def _get_wsdl(self, query: Query) -> Answer:
@@ -69,7 +69,7 @@ class MetaserviceCalls:
         return Answer(write_wsdl_answer(request), (beside,))
 
     def _described(self, query: Query, code: str, version: str) -> Service:
-        service = find_service(ServiceId(query.service.provider, code, version), self._nation)
-        if service.id not in self._nation.services:
+        service = find_service(ServiceId(query.service.provider, code, version), self._registry)
+        if service.id not in self._registry.services:
             raise ServiceUnknown(f"service {service.id} is a metaservice")
         return service

@@ -27,7 +27,7 @@ class ServiceDescriptions:
         self._rules = rules
         self._public_url = public_url
         self._header_schemas = [read_schema(schemas / path) for path in _HEADER_SCHEMAS]
-        self._by_name = {str(known): service for known, service in rules.nation.services.items()}
+        self._by_name = {str(known): service for known, service in rules.registry.services.items()}
 
     def titles(self) -> Mapping[str, str]:
         """Titles by service id."""
@@ -52,14 +52,14 @@ class ServiceDescriptions:
 
     def clients(self, instance: str, *, is_json: bool) -> bytes | None:
         """Every member and subsystem; None: the instance is another one."""
-        nation = self._rules.nation
-        if instance not in ("", nation.instance):
+        registry = self._rules.registry
+        if instance not in ("", registry.instance):
             return None
-        return write_clients_json(nation) if is_json else write_clients_xml(nation)
+        return write_clients_json(registry) if is_json else write_clients_xml(registry)
 
     def _by_parts(self, name: str) -> Service | None:
         try:
-            service = find_service(ServiceId.parse(name), self._rules.nation)
+            service = find_service(ServiceId.parse(name), self._rules.registry)
         except (IdentifierInvalid, ServiceUnknown):
             return None
         return None if is_metaservice(service) else service

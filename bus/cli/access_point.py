@@ -18,7 +18,7 @@ from bus.access_point.settings import (
     read_access_point_settings,
 )
 from bus.access_point.tls import make_tls_context
-from bus.cli.exit_codes import EXIT_CODES, fail, telling_errors
+from bus.cli.exit_codes import EXIT_CODES, fail, reporting_errors
 from bus.http.own_hosts import GuardedDoor, OwnHosts
 from bus.http.server import DRAIN_SECONDS_MAX, Door, listen, run, serve_doors
 from bus.runtime.resources import Resources, opening
@@ -85,7 +85,7 @@ def access_point(
     or, for one agency without TLS, in the options from --member to --evidence.
     """
     configure_telemetry(log_level)
-    with telling_errors():
+    with reporting_errors():
         settings = [read_access_point_settings(path) for path in config]
         settings += _from_options(options, is_wanted=not config)
         run(_serve(settings, drain_seconds))

@@ -11,7 +11,7 @@ import click
 from lxml import etree
 
 from bus.cli.attachments import AttachedFile, NamedFile, name_as_sent, save_attachments
-from bus.cli.exit_codes import COULD_NOT, EXIT_CODES, FOUND, fail, telling_errors
+from bus.cli.exit_codes import COULD_NOT, EXIT_CODES, FOUND, fail, reporting_errors
 from bus.cli.options import folder_option
 from bus.cli.plain_call import ask_plainly
 from bus.cli.shown import one_line, tell, tell_bytes
@@ -97,7 +97,7 @@ def call(
     """
     if plain and _SOAP_VERSIONS[soap] is not SoapVersion.SOAP_1_1:
         fail("--plain asks in SOAP 1.1.")
-    with telling_errors():
+    with reporting_errors():
         described = read_description(folder.absolute())
         try:
             service_id = described.service_id(service)
@@ -126,10 +126,10 @@ def call(
         tell(pretty(answer.element))
         _save(answer.attachments, save_to)
         return
-    told = _exchange(client, request, attachments, is_envelope=envelope, is_json=as_json)
-    if isinstance(told, int):
-        sys.exit(told)
-    _save(told.attachments, save_to)
+    answered = _exchange(client, request, attachments, is_envelope=envelope, is_json=as_json)
+    if isinstance(answered, int):
+        sys.exit(answered)
+    _save(answered.attachments, save_to)
 
 
 def _require_body_of(service: ServiceId, payload: etree._Element) -> None:
@@ -175,7 +175,7 @@ def _exchange(
             _print_json({"fault": _fault_values(error.fault, error.verified.receipt)})
         elif is_envelope:
             tell_bytes(error.verified.raw)
-        _tell_fault(error.fault)
+        _print_fault(error.fault)
         return FOUND
     except AnswerRejected as error:
         tell(f"The answer is not proved and is not shown: {error.reason}", err=True)
@@ -208,7 +208,7 @@ def pretty(element: etree._Element) -> str:
     return etree.tostring(alone, encoding="unicode")
 
 
-def _tell_fault(fault: Fault) -> None:
+def _print_fault(fault: Fault) -> None:
     tell(one_line(f"{fault.code}: {fault.reason}"), err=True)
     again = " The same request may be sent again later." if fault.is_retryable else ""
     tell(one_line(f"Fault {fault.fault_id} ({fault.xroad_code}).{again}"), err=True)

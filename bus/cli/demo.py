@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bus.cli.exit_codes import COULD_NOT, FOUND, fail, telling_errors
+from bus.cli.exit_codes import COULD_NOT, FOUND, fail, reporting_errors
 from bus.cli.options import typed
 from bus.cli.shown import tell
 from bus.client.hub_client import AnswerRejected, HubUnreachable
@@ -33,7 +33,7 @@ def demo(folder: Path | None) -> None:
     """
     configure_telemetry("warning")
     began = time.monotonic()
-    with telling_errors():
+    with reporting_errors():
         try:
             if folder is None:
                 with tempfile.TemporaryDirectory(prefix="lienthong-") as temporary:

@@ -32,7 +32,7 @@ def fail(message: str, *, code: int = COULD_NOT, has_lines: bool = False) -> NoR
 
 
 @contextmanager
-def telling_errors() -> Iterator[None]:
+def reporting_errors() -> Iterator[None]:
     """Tell the errors that every command shares; anything else is a mistake of ours."""
     try:
         yield

@@ -72,7 +72,7 @@ def verify(
     payload, the sender's signature as of its time, and every decision made again.
     """
     folder = log_folder(path)
-    key_path = None if quick else read_key_path or _key_beside(folder)
+    key_path = None if quick else read_key_path or _key_in_folder(folder)
     try:
         keys = AuditKeys(
             _trusted_key(trust) if trust else None,
@@ -100,7 +100,7 @@ def log_folder(path: Path) -> Path:
     return inside if is_around else path
 
 
-def _key_beside(folder: Path) -> Path | None:
+def _key_in_folder(folder: Path) -> Path | None:
     path = folder.absolute().parent / "keys" / "log-read.key"
     return path if _is_file(path) else None
 

@@ -11,7 +11,7 @@ import click
 
 from bus.access_point.settings import read_access_point_settings
 from bus.access_point.store import ExchangeStore, KeptReceipt
-from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, telling_errors
+from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, reporting_errors
 from bus.cli.shown import one_line, tell
 from bus.client.hub_client import read_known_hub
 from bus.core.errors import EvidenceUnavailable
@@ -35,7 +35,7 @@ def receipts(settings_path: Path, message_id: str, *, as_json: bool) -> None:
     Whoever has a receipt can prove that the hub took a message, and find out whether its log
     still holds it: `lienthong log show` with the number behind `received`.
     """
-    with telling_errors():
+    with reporting_errors():
         settings = read_access_point_settings(settings_path)
         key = read_known_hub(settings.hub_files, settings.hub.member).receipt_key
         store = ExchangeStore.open_to_read(settings.evidence)

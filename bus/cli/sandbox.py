@@ -9,20 +9,20 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, telling_errors
+from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, reporting_errors
 from bus.cli.options import FOLDER_USUAL, folder_option, typed
 from bus.cli.shown import one_line, tell
 from bus.kit.simulator import FaultMode
 from bus.runtime.clock import now
 from bus.runtime.telemetry import LEVELS
 from bus.sandbox.certificate_desk import issue_again, revoke_certificate
-from bus.sandbox.description import Description, NameUnknown, find_name, read_description
+from bus.sandbox.description import NameUnknown, SandboxDescription, find_name, read_description
 from bus.sandbox.programs import AUTHORITY, NotStarted, set_fault
 from bus.sandbox.revocation_register import REASONS
 from bus.sandbox.run_state import AlreadyRunning
 from bus.sandbox.sandbox_data import SEED_DEFAULT
 from bus.sandbox.status import STOPPED, Status, read_status
-from bus.sandbox.up import COULD_NOT_START, READY, Wish, down, supervise, up_detached
+from bus.sandbox.up import COULD_NOT_START, READY, SandboxOptions, down, supervise, up_detached
 
 
 @click.group()
@@ -43,17 +43,17 @@ def sandbox() -> None:
 @click.option("--log-level", type=click.Choice(list(LEVELS)), default="info", show_default=True)
 def up(folder: Path, port: int, seed: int, log_level: str, *, detach: bool) -> None:
     """Start hub and agencies; keys, data and log that lie in the folder are used again."""
-    wish = Wish(folder.absolute(), port, seed, log_level)
-    with telling_errors():
+    options = SandboxOptions(folder.absolute(), port, seed, log_level)
+    with reporting_errors():
         try:
             if detach:
-                up_detached(wish, tell=tell)
-                _announce(wish.folder)
+                up_detached(options, tell=tell)
+                _announce(options.folder)
                 return
             is_whole = supervise(
-                wish,
+                options,
                 tell=tell,
-                announce=lambda: _announce(wish.folder, hint="Ctrl-C ends it."),
+                announce=lambda: _announce(options.folder, hint="Ctrl-C ends it."),
             )
         except AlreadyRunning as error:
             fail(str(error), code=FOUND)
@@ -98,7 +98,7 @@ def fault(agency: str, mode: str, seconds: float, folder: Path) -> None:
 
     `authority` is the one that tells what is revoked.
     """
-    with telling_errors():
+    with reporting_errors():
         described = read_description(folder.absolute())
     urls = {one.id: one.url for one in described.agencies}
     urls[AUTHORITY] = described.authority_url
@@ -126,7 +126,7 @@ def fault(agency: str, mode: str, seconds: float, folder: Path) -> None:
 @folder_option
 def revoke(subsystem: str, reason: str, folder: Path) -> None:
     """Revoke the certificate of a SUBSYSTEM; a running hub knows within seconds of its messages."""
-    with telling_errors():
+    with reporting_errors():
         described = read_description(folder.absolute())
         try:
             revoked = revoke_certificate(folder.absolute(), described, subsystem, reason, now())
@@ -140,7 +140,7 @@ def revoke(subsystem: str, reason: str, folder: Path) -> None:
 @folder_option
 def issue(subsystem: str, folder: Path) -> None:
     """Issue a new key and certificate for a SUBSYSTEM in the place of those that it has."""
-    with telling_errors():
+    with reporting_errors():
         described = read_description(folder.absolute())
         try:
             issued = issue_again(folder.absolute(), described, subsystem, now())
@@ -150,7 +150,7 @@ def issue(subsystem: str, folder: Path) -> None:
 
 
 def _announce(folder: Path, hint: str = "") -> None:
-    described: Description = read_description(folder)
+    described: SandboxDescription = read_description(folder)
     usual = folder == FOLDER_USUAL.absolute()
     place = () if usual else ("--dir", folder)
     hint = hint or f"`{typed('sandbox', 'down', *place)}` ends it."

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import structlog
 
-from bus.cli.exit_codes import SERVE_EXIT_CODES, telling_errors
+from bus.cli.exit_codes import SERVE_EXIT_CODES, reporting_errors
 from bus.doors.operations import OperationsDoor
 from bus.doors.soap import HttpDoor
 from bus.http.own_hosts import GuardedDoor, OwnHosts
@@ -48,7 +48,7 @@ def serve(settings_path: Path, log_level: str, drain_seconds: int) -> None:
     Exchanges in work are finished first; then the log gets its last entry and checkpoint.
     """
     configure_telemetry(log_level)
-    with telling_errors():
+    with reporting_errors():
         run(_serve(read_hub_settings(settings_path), drain_seconds))
 
 

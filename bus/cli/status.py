@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bus.cli.exit_codes import DONE, FOUND, fail, telling_errors
+from bus.cli.exit_codes import DONE, FOUND, fail, reporting_errors
 from bus.cli.shown import one_line, tell
 from bus.client.status_client import HubNotAsked, operations_url, read_hub_status
 from bus.settings.hub import read_hub_settings
@@ -35,7 +35,7 @@ def status(
     context: click.Context, settings_path: Path | None, url: str | None, *, as_json: bool
 ) -> None:
     """Ask a running hub for its log, timestamps, certificates, agencies and figures."""
-    with telling_errors():
+    with reporting_errors():
         url = url or _url_of(settings_path)
     try:
         values = read_hub_status(url)
@@ -74,8 +74,8 @@ def status_lines(values: Mapping[str, Any]) -> Iterator[str]:
     for one in values["certificates"]:
         signs = ", signs now" if one["signs_now"] else ""
         yield f"  {one['days_left']:>5} days  {one['used_for']}{signs}"
-    for part, figures in values["more"].items():
-        yield f"{part}: {', '.join(f'{name} {value}' for name, value in figures.items())}"
+    for part, metrics in values["more"].items():
+        yield f"{part}: {', '.join(f'{name} {value}' for name, value in metrics.items())}"
     for sentence in values["notices"]:
         yield f"notice: {sentence}"
     for sentence in values["attention"]:

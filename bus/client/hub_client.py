@@ -28,7 +28,7 @@ from bus.http.client import AgencyHttp, AgencyReply, AgencyRequest
 from bus.http.spool import Spool
 from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.mime.write import XOP_NAMESPACE, RelatedMessage, write_related
-from bus.protocols.soap_xroad.judging import parse_beside
+from bus.protocols.soap_xroad.judging import parse_with_attachments
 from bus.protocols.soap_xroad.names import CONTENT_TYPES, likely_version
 from bus.protocols.soap_xroad.read_answer import ANSWER_BYTES_MAX, AnswerRejected
 from bus.protocols.soap_xroad.verify_answer import (
@@ -230,7 +230,7 @@ def _read_own(request: bytes, attachments: Attachments) -> Envelope:
     limits = Limits()
     limits = replace(limits, envelope_bytes_max=max(limits.envelope_bytes_max, len(request)))
     try:
-        return parse_beside(attachments)(request, limits)
+        return parse_with_attachments(attachments)(request, limits)
     except BusError as error:
         raise RequestUnfit(f"{error.public_reason} {error.public_detail}".strip()) from error
 

@@ -62,7 +62,7 @@ def with_attachments(envelope: Envelope, attachments: tuple[Attachment, ...]) ->
     return replace(envelope, digest=digest, attachments=attachments)
 
 
-def beside(
+def parsing_with_attachments(
     parse: Callable[[bytes, Limits], Envelope], attachments: tuple[Attachment, ...]
 ) -> Callable[[bytes, Limits], Envelope]:
     """A protocol's way from bytes to an envelope, for messages with these attachments."""
@@ -171,8 +171,8 @@ def _include_url(include: etree._Element, payload: etree._Element) -> str:
     holder = include.getparent()
     if include is payload or holder is None or len(holder) != 1:
         raise AttachmentReferenceInvalid(public_detail="xop:Include does not stand alone")
-    beside = (holder.text or "") + (include.tail or "") + (include.text or "")
-    if beside.strip() or len(include):
+    around = (holder.text or "") + (include.tail or "") + (include.text or "")
+    if around.strip() or len(include):
         raise AttachmentReferenceInvalid(public_detail="xop:Include does not stand alone")
     url = include.get("href", "")
     if url[: len(_CID)].lower() != _CID:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bus.core import errors
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.metaservices import find_metaservice, is_metaservice, metaservice_grant
-from bus.core.registry import Grant, Nation, Service
+from bus.core.registry import Grant, MemberRegistry, Service
 from bus.core.verification import VerifiedEnvelope
 
 
@@ -20,21 +20,21 @@ class AuthorisedMessage:
     grant: Grant
 
 
-def authorise(verified: VerifiedEnvelope, nation: Nation) -> AuthorisedMessage:
+def authorise(verified: VerifiedEnvelope, registry: MemberRegistry) -> AuthorisedMessage:
     """Find the service and the sender's grant for it.
 
     Raises SecurityServerInvalid, RecipientUnknown, RouteSuspended, ServiceUnknown, AccessDenied,
     ServiceDisabled.
     """
-    _check_security_server(verified, nation)
+    _check_security_server(verified, registry)
     asked = verified.envelope.service
-    provider = nation.members.get(asked.provider.member)
+    provider = registry.members.get(asked.provider.member)
     if provider is None:
         raise errors.RecipientUnknown(f"member {asked.provider.member} is not registered")
     if provider.maintenance:
         raise errors.RouteSuspended(public_detail=provider.maintenance)
-    service = find_service(asked, nation)
-    grant = find_grant(verified.envelope.client, service, nation)
+    service = find_service(asked, registry)
+    grant = find_grant(verified.envelope.client, service, registry)
     if grant is None:
         raise errors.AccessDenied(f"{verified.envelope.client} has no grant for {service.id}")
     if not service.is_enabled:
@@ -42,31 +42,31 @@ def authorise(verified: VerifiedEnvelope, nation: Nation) -> AuthorisedMessage:
     return AuthorisedMessage(verified, service, grant)
 
 
-def find_grant(client: SubsystemId, service: Service, nation: Nation) -> Grant | None:
+def find_grant(client: SubsystemId, service: Service, registry: MemberRegistry) -> Grant | None:
     """The right of a client to a service; None: it has none. Metaservices are for everybody."""
     if is_metaservice(service):
         return metaservice_grant(client, service)
-    return nation.grants.get((client, service.id))
+    return registry.grants.get((client, service.id))
 
 
-def _check_security_server(verified: VerifiedEnvelope, nation: Nation) -> None:
+def _check_security_server(verified: VerifiedEnvelope, registry: MemberRegistry) -> None:
     """This hub is the one server there is: its member, and the code of its subsystem."""
     asked = verified.envelope.security_server
     if asked is None:
         return
-    hub = nation.hub
+    hub = registry.hub
     if (asked.member, asked.server_code) != (hub.member, hub.subsystem_code):
         raise errors.SecurityServerInvalid(f"security server {asked}; this hub is {hub}")
 
 
-def find_service(asked: ServiceId, nation: Nation) -> Service:
+def find_service(asked: ServiceId, registry: MemberRegistry) -> Service:
     """The service that is asked for. Raises ServiceUnknown."""
-    known = nation.services.get(asked) or find_metaservice(asked, nation)
+    known = registry.services.get(asked) or find_metaservice(asked, registry)
     if known is not None:
         return known
     candidates = [
         service
-        for service in nation.services.values()
+        for service in registry.services.values()
         if (service.id.provider, service.id.service_code) == (asked.provider, asked.service_code)
     ]
     # A request without a version means the only one there is.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
 
 from bus.core.pipeline import Refusal
 from bus.core.routing import RoutedMessage
+from signing.attachments import Attachment
 from signing.wss.sign import CanonicalParts
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Accepted:
     """A message that may pass, with what its delivery and its answer need."""
 
     message: RoutedMessage
@@ -22,4 +26,14 @@ class Judged:
     """What the head of the request said, without quotes; nobody signed it."""
 
 
-Decision = Judged | Refusal
+Decision = Accepted | Refusal
+
+
+class Decide(Protocol):
+    """Takes a request through every stage before delivery, here or in a process beside."""
+
+    def __call__(
+        self, raw: bytes, now: datetime, attachments: tuple[Attachment, ...] = ...
+    ) -> Awaitable[Decision]:
+        """The decision about a request. For any bytes: a decision."""
+        ...

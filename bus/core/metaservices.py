@@ -7,7 +7,7 @@ a grant; they answer under the provider's signature and are recorded like any qu
 from __future__ import annotations
 
 from bus.core.identifiers import ServiceId, SubsystemId
-from bus.core.registry import AttachmentRule, Grant, Mode, Nation, Service
+from bus.core.registry import AttachmentRule, Grant, MemberRegistry, Mode, Service
 
 NAMESPACE = "http://x-road.eu/xsd/xroad.xsd"
 LIST_METHODS = "listMethods"
@@ -38,12 +38,12 @@ _TITLES = {
 }
 
 
-def find_metaservice(asked: ServiceId, nation: Nation) -> Service | None:
+def find_metaservice(asked: ServiceId, registry: MemberRegistry) -> Service | None:
     """The metaservice that is asked for; None: it is none, or the provider offers nothing.
 
     A subsystem without services answers nothing, so the hub holds no key to answer for it.
     """
-    if asked.service_code not in _TITLES or not services_of(asked.provider, nation):
+    if asked.service_code not in _TITLES or not services_of(asked.provider, registry):
         return None
     is_wsdl = asked.service_code == GET_WSDL
     return Service(
@@ -67,18 +67,20 @@ def metaservice_grant(client: SubsystemId, service: Service) -> Grant:
     return Grant(client, service.id, purpose=service.title, legal_basis="PR-META §2")
 
 
-def services_of(provider: SubsystemId, nation: Nation) -> list[Service]:
+def services_of(provider: SubsystemId, registry: MemberRegistry) -> list[Service]:
     """What a provider offers, in the order of their names."""
     return sorted(
-        (service for service in nation.services.values() if service.id.provider == provider),
+        (service for service in registry.services.values() if service.id.provider == provider),
         key=lambda service: service.id,
     )
 
 
-def allowed_services(provider: SubsystemId, client: SubsystemId, nation: Nation) -> list[Service]:
+def allowed_services(
+    provider: SubsystemId, client: SubsystemId, registry: MemberRegistry
+) -> list[Service]:
     """What of it a client has a grant for."""
     return [
         service
-        for service in services_of(provider, nation)
-        if (client, service.id) in nation.grants
+        for service in services_of(provider, registry)
+        if (client, service.id) in registry.grants
     ]

@@ -19,7 +19,7 @@ from bus.core.envelope import Envelope, SoapVersion
 from bus.core.errors import BusError
 from bus.core.identifiers import ServiceId
 from bus.core.limits import Limits
-from bus.core.registry import Nation
+from bus.core.registry import MemberRegistry
 from bus.core.revocation import RevocationPolicy, require_not_revoked
 from bus.core.routing import RoutedMessage, route
 from bus.core.validation import PayloadSchema, validate
@@ -35,7 +35,7 @@ Parse = Callable[[bytes, Limits], Envelope]
 class Rules:
     """Everything that a decision depends on, but the message and the time."""
 
-    nation: Nation
+    registry: MemberRegistry
     trust: TrustStore
     schemas: Mapping[ServiceId, PayloadSchema] = field(repr=False)
     digest: bytes
@@ -60,14 +60,14 @@ class Refusal:
         self.error.forget_where()
 
 
-def judge(raw: bytes, parse: Parse, rules: Rules, now: datetime) -> RoutedMessage | Refusal:
+def decide(raw: bytes, parse: Parse, rules: Rules, now: datetime) -> RoutedMessage | Refusal:
     """Take one message through every stage before delivery."""
     envelope: Envelope | None = None
     verified: VerifiedEnvelope | None = None
     try:
-        envelope = parse(raw, rules.nation.limits)
-        verified = verify(envelope, rules.nation, rules.trust, now)
-        authorised = authorise(verified, rules.nation)
+        envelope = parse(raw, rules.registry.limits)
+        verified = verify(envelope, rules.registry, rules.trust, now)
+        authorised = authorise(verified, rules.registry)
         valid = validate(authorised, rules.schemas)
         return route(valid)
     except BusError as error:

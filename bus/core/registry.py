@@ -105,7 +105,7 @@ class FaultStyle:
 
 
 @dataclass(frozen=True, slots=True)
-class Nation:
+class MemberRegistry:
     """Everything that routes.yaml says, validated; `digest` names this very text."""
 
     instance: str

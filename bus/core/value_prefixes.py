@@ -17,7 +17,7 @@ from lxml import etree
 
 from bus.core.errors import NoCanonicalForm
 from bus.core.xml import parse_again
-from signing.errors import SignatureMalformed
+from signing.errors import SignatureMalformedError
 from signing.names import EXCLUSIVE_C14N, SOAP11, SOAP12
 from signing.wss.canonical import DEFAULT_NAMESPACE, Canonicalisation, canonicalise
 
@@ -126,7 +126,7 @@ def alone(element: etree._Element) -> etree._Element:
 def _canonical(element: etree._Element) -> bytes:
     try:
         return canonicalise(element)
-    except SignatureMalformed as error:
+    except SignatureMalformedError as error:
         line: int | None = element.sourceline  # type: ignore[assignment]
         name = etree.QName(element).localname
         raise NoCanonicalForm(public_detail=f"line {line or 1}, in {name}") from error

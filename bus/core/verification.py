@@ -24,7 +24,7 @@ from bus.core import errors
 from bus.core.envelope import Envelope
 from bus.core.identifiers import MemberId
 from bus.core.limits import Limits
-from bus.core.registry import Nation
+from bus.core.registry import MemberRegistry
 from bus.core.xml import parse_xml
 from signing import errors as signature_errors
 from signing import names
@@ -45,14 +45,14 @@ BODY = "Body"
 TIMESTAMP = "Timestamp"
 
 _ERROR_OF: dict[type[signature_errors.SignatureError], type[errors.BusError]] = {
-    signature_errors.SignatureMissing: errors.SignatureMissing,
-    signature_errors.SignatureMalformed: errors.SignatureMalformed,
-    signature_errors.CoverageInsufficient: errors.CoverageInsufficient,
-    signature_errors.DigestMismatch: errors.DigestMismatch,
-    signature_errors.SignatureValueInvalid: errors.SignatureInvalid,
-    signature_errors.AlgorithmForbidden: errors.AlgorithmForbidden,
-    signature_errors.CertificateRejected: errors.CertificateRejected,
-    signature_errors.KeyUnusable: errors.CertificateRejected,
+    signature_errors.SignatureMissingError: errors.SignatureMissing,
+    signature_errors.SignatureMalformedError: errors.SignatureMalformed,
+    signature_errors.CoverageInsufficientError: errors.CoverageInsufficient,
+    signature_errors.DigestMismatchError: errors.DigestMismatch,
+    signature_errors.SignatureValueInvalidError: errors.SignatureInvalid,
+    signature_errors.AlgorithmForbiddenError: errors.AlgorithmForbidden,
+    signature_errors.CertificateRejectedError: errors.CertificateRejected,
+    signature_errors.KeyUnusableError: errors.CertificateRejected,
 }
 
 
@@ -76,7 +76,7 @@ class VerifiedEnvelope:
 
 
 def verify(
-    envelope: Envelope, nation: Nation, trust: TrustStore, now: datetime
+    envelope: Envelope, registry: MemberRegistry, trust: TrustStore, now: datetime
 ) -> VerifiedEnvelope:
     """Prove who sent an envelope, as of `now` (aware, UTC).
 
@@ -89,13 +89,13 @@ def verify(
         raise errors.SignatureMissing("there is no wsse:Security header for this hub")
     # (2)
     timestamp = _timestamp(envelope.security)
-    signature = _verified_signature(envelope, timestamp, nation, trust, now)
+    signature = _verified_signature(envelope, timestamp, registry, trust, now)
     # (3)
     created = _check_freshness(timestamp, signature.policy, now)
     # (4)
-    sender = _member(signature, nation)
+    sender = _member(signature, registry)
     # (5)
-    if envelope.client not in nation.subsystems:
+    if envelope.client not in registry.subsystems:
         raise errors.ClientUnknown(f"client {envelope.client} is not registered")
     if envelope.client.member != sender:
         raise errors.SenderMismatch(f"client {envelope.client}, signed by {sender}")
@@ -121,7 +121,7 @@ def _timestamp(security: etree._Element) -> etree._Element:
 def _verified_signature(
     envelope: Envelope,
     timestamp: etree._Element,
-    nation: Nation,
+    registry: MemberRegistry,
     trust: TrustStore,
     now: datetime,
 ) -> VerifiedSignature:
@@ -130,12 +130,12 @@ def _verified_signature(
     required += map(SignedPart._make, envelope.routing_blocks)
 
     def policy_of(certificate: ValidatedCertificate) -> SignaturePolicy:
-        member = nation.member_by_certificate_subject.get(certificate.subject_identifier)
-        return nation.policy_of(member, now)
+        member = registry.member_by_certificate_subject.get(certificate.subject_identifier)
+        return registry.policy_of(member, now)
 
     def read_xml(attachment: Attachment) -> etree._Element:
         try:
-            return _xml_attachment(attachment, nation.limits)
+            return _xml_attachment(attachment, registry.limits)
         except errors.BusError as error:
             number = envelope.attachments.index(attachment) + 1
             told = f"attachment {number}: {error.public_detail}"
@@ -167,9 +167,9 @@ def _xml_attachment(attachment: Attachment, limits: Limits) -> etree._Element:
     return parse_xml(raw, bytes_max=limits.envelope_bytes_max, limits=limits)
 
 
-def _member(signature: VerifiedSignature, nation: Nation) -> MemberId:
+def _member(signature: VerifiedSignature, registry: MemberRegistry) -> MemberId:
     subject = signature.certificate.subject_identifier
-    member = nation.member_by_certificate_subject.get(subject)
+    member = registry.member_by_certificate_subject.get(subject)
     if member is None:
         raise errors.SenderUnknown(f"no member has the certificate subject {subject[:128]!r}")
     return member

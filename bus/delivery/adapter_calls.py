@@ -78,14 +78,14 @@ class AdapterCalls:
             self._places.refuse(f"{self._hanging} calls hang and hold every thread")
         return self._places
 
-    def figures(self) -> dict[str, int]:
+    def metrics(self) -> dict[str, int]:
         """For operators, by names that start with the adapter's id."""
-        figures = {
+        metrics = {
             "in_work": self._places.in_work,
             "hanging": self._hanging,
             "refused": self._places.refused,
         }
-        return {f"{self._adapter_id}_{name}": value for name, value in figures.items()}
+        return {f"{self._adapter_id}_{name}": value for name, value in metrics.items()}
 
     async def call(self, query: Query, finish: Callable[[Answer], Made]) -> Made:
         """What `finish` makes of the adapter's answer, on the thread that called it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bus.core import errors
-from bus.core.registry import Nation
+from bus.core.registry import MemberRegistry
 from bus.delivery.adapter_calls import AdapterCalls
 from bus.delivery.adapter_folder import open_adapter, read_adapter_folder
 from bus.kit.contract import Adapter
@@ -20,7 +20,7 @@ ADAPTERS_CLOSE_SECONDS_MAX = 3.0
 
 def open_agencies(
     settings: HubSettings,
-    nation: Nation,
+    registry: MemberRegistry,
     given: Mapping[str, Adapter] | None,
     resources: Resources,
 ) -> dict[str, AdapterCalls]:
@@ -29,9 +29,9 @@ def open_agencies(
     closings: dict[str, Callable[[], None]] = {}
     # Opened first and closed last: what others wrote cannot keep the log from being closed.
     resources.own_together(closings, seconds_max=ADAPTERS_CLOSE_SECONDS_MAX)
-    wanted = sorted({service.adapter for service in nation.services.values()})
+    wanted = sorted({service.adapter for service in registry.services.values()})
     manifests = {} if given is not None else read_adapter_folder(settings.adapters, wanted)
-    calls_max = nation.limits.adapter_calls_at_once_max
+    calls_max = registry.limits.adapter_calls_at_once_max
     for adapter_id in wanted:
         if given is not None:
             adapter, concurrency = given[adapter_id], calls_max
@@ -42,7 +42,7 @@ def open_agencies(
             adapter_id,
             adapter,
             concurrency=concurrency,
-            at_once_max=nation.limits.exchanges_at_once_per_agency_max,
+            at_once_max=registry.limits.exchanges_at_once_per_agency_max,
         )
         closings[f"adapter-{adapter_id}"] = agencies[adapter_id].close
     return agencies
@@ -61,10 +61,10 @@ def _open_adapter(
 
 
 def require_signers(
-    settings: HubSettings, nation: Nation, signers: Mapping[str, KeySuccession]
+    settings: HubSettings, registry: MemberRegistry, signers: Mapping[str, KeySuccession]
 ) -> None:
     """Every service is answered under its agency's signature: its key must be here."""
-    answering = {str(service.provider.member) for service in nation.services}
+    answering = {str(service.provider.member) for service in registry.services}
     problems = [
         errors.Problem(str(settings.file), f"signers.{member}", "expected the key that answers")
         for member in sorted(answering - signers.keys())

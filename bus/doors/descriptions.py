@@ -22,7 +22,7 @@ _SOAP_1_2 = "1.2"
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class ServiceDescription:
     """What goes back to a GET."""
 
     status: int
@@ -30,7 +30,7 @@ class Description:
     content_type: str
 
 
-READY = Description(200, b"ready\n", _TEXT)
+READY = ServiceDescription(200, b"ready\n", _TEXT)
 
 
 class DescribedHub(Protocol):
@@ -56,7 +56,9 @@ class DescribedHub(Protocol):
         ...
 
 
-async def description_of(hub: DescribedHub, scope: MutableMapping[str, Any]) -> Description | None:
+async def description_of(
+    hub: DescribedHub, scope: MutableMapping[str, Any]
+) -> ServiceDescription | None:
     """The answer to a GET or HEAD; None: it asks for no description."""
     path: str = scope["path"]
     query: str = scope["query_string"].decode("latin-1")
@@ -64,10 +66,10 @@ async def description_of(hub: DescribedHub, scope: MutableMapping[str, Any]) -> 
     if path == "/health":
         # Why it is not ready is for its operator, at another door.
         is_ready = not await hub.troubles()
-        return READY if is_ready else Description(503, b"not ready\n", _TEXT)
+        return READY if is_ready else ServiceDescription(503, b"not ready\n", _TEXT)
     if path == "/services":
         lines = (f"{service}\t{title}\n" for service, title in hub.services().items())
-        return Description(200, "".join(sorted(lines)).encode(), _TEXT)
+        return ServiceDescription(200, "".join(sorted(lines)).encode(), _TEXT)
     if path == "/listClients":
         instance = _first(parameters, "xRoadInstance")
         return _clients(hub, instance, is_json=_accepts_json(scope))
@@ -80,19 +82,21 @@ async def description_of(hub: DescribedHub, scope: MutableMapping[str, Any]) -> 
     return None
 
 
-def _wsdl(hub: DescribedHub, service: str, parameters: Mapping[str, list[str]]) -> Description:
+def _wsdl(
+    hub: DescribedHub, service: str, parameters: Mapping[str, list[str]]
+) -> ServiceDescription:
     is_soap_1_2 = _first(parameters, "soap") == _SOAP_1_2
     wsdl = hub.describe(service, is_soap_1_2=is_soap_1_2)
     if wsdl is None:
-        return Description(404, b"There is no such service; see /services.\n", _TEXT)
-    return Description(200, wsdl, _XML)
+        return ServiceDescription(404, b"There is no such service; see /services.\n", _TEXT)
+    return ServiceDescription(200, wsdl, _XML)
 
 
-def _clients(hub: DescribedHub, instance: str, *, is_json: bool) -> Description:
+def _clients(hub: DescribedHub, instance: str, *, is_json: bool) -> ServiceDescription:
     clients = hub.clients(instance, is_json=is_json)
     if clients is None:
-        return Description(404, b"There is no such instance here.\n", _TEXT)
-    return Description(200, clients, _JSON if is_json else _XML)
+        return ServiceDescription(404, b"There is no such instance here.\n", _TEXT)
+    return ServiceDescription(200, clients, _JSON if is_json else _XML)
 
 
 def _first(parameters: Mapping[str, list[str]], name: str) -> str:

@@ -6,7 +6,7 @@ import json
 from typing import Protocol
 
 from bus.http.asgi import Receive, Scope, Send
-from bus.operations.exchange_figures import ExchangeFigures
+from bus.operations.exchange_metrics import ExchangeMetrics
 from bus.operations.hub_status import HubStatus
 from bus.operations.metrics import CONTENT_TYPE, metrics_text
 
@@ -14,10 +14,10 @@ _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"
 
 
-class Hub(Protocol):
+class ObservedHub(Protocol):
     """What this door needs of the hub."""
 
-    figures: ExchangeFigures
+    metrics: ExchangeMetrics
 
     async def troubles(self) -> tuple[str, ...]:
         """Why the hub can take no message now; empty: a probe went through just now."""
@@ -34,14 +34,14 @@ class OperationsDoor:
     It changes nothing and shows no message, key or secret; but what it shows is not for strangers.
     """
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: ObservedHub) -> None:
         self._hub = hub
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request (ASGI 3)."""
         if scope["type"] != "http":
             return
-        code, content_type, text = await self._told(scope["method"], scope["path"])
+        code, content_type, text = await self._reply(scope["method"], scope["path"])
         body = b"" if scope["method"] == "HEAD" else text.encode()
         headers = [
             (b"content-type", content_type.encode("ascii")),
@@ -51,7 +51,7 @@ class OperationsDoor:
         await send({"type": "http.response.start", "status": code, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _told(self, method: str, path: str) -> tuple[int, str, str]:
+    async def _reply(self, method: str, path: str) -> tuple[int, str, str]:
         if method not in ("GET", "HEAD"):
             return 405, _TEXT, "Only GET is served here.\n"
         match path:
@@ -61,7 +61,7 @@ class OperationsDoor:
                 return 200, _JSON, json.dumps(values, ensure_ascii=False) + "\n"
             case "/metrics":
                 await self._hub.troubles()
-                return 200, CONTENT_TYPE, metrics_text(self._hub.status(), self._hub.figures)
+                return 200, CONTENT_TYPE, metrics_text(self._hub.status(), self._hub.metrics)
             case "/health":
                 # 503 while the hub can take no message, and why.
                 troubles = await self._hub.troubles()

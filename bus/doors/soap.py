@@ -8,24 +8,24 @@ from typing import Any, Protocol
 from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
-from bus.doors.descriptions import DescribedHub, Description, description_of
+from bus.doors.descriptions import DescribedHub, ServiceDescription, description_of
 from bus.http.asgi import RETRY_AFTER, TEXT, Receive, Scope, Send, send_whole
 from bus.http.body import (
     claimed_bytes,
     multipart_type,
     read_body,
     read_multipart,
-    send_told,
+    send_reply,
 )
 from bus.http.body_room import BodyRoom, HeldBody, NoRoom
 from bus.http.head import check_head, require_utf8, soap_action_of_head, version_of_head
 from bus.http.multipart import WholeMessage
 from bus.http.spool import Spool
-from bus.protocols.reply import Told
+from bus.protocols.reply import Reply
 from signing.attachments import Attachment
 
 
-class Hub(DescribedHub, Protocol):
+class AnsweringHub(DescribedHub, Protocol):
     """What a door needs of the hub."""
 
     limits: Limits
@@ -43,7 +43,7 @@ class Hub(DescribedHub, Protocol):
         *,
         soap_version: SoapVersion | None = None,
         soap_action: str = "",
-    ) -> Told:
+    ) -> Reply:
         """The reply to a request and what came beside it; its outcome is on disk.
 
         `soap_version` and `soap_action` are what the head names.
@@ -57,7 +57,7 @@ class Hub(DescribedHub, Protocol):
         raw: bytes = b"",
         attachments: tuple[Attachment, ...] = (),
         soap_version: SoapVersion | None = None,
-    ) -> Told:
+    ) -> Reply:
         """The reply to a request that was not read, in the version that its head names."""
         ...
 
@@ -65,7 +65,7 @@ class Hub(DescribedHub, Protocol):
 class HttpDoor:
     """The SOAP door. Owns the count of requests in work; used from one event loop."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: AnsweringHub) -> None:
         self._hub = hub
         self._in_work = 0
         """Requests that were read; what still comes in is bounded by its bytes and its time."""
@@ -83,7 +83,7 @@ class HttpDoor:
             self._require_room()
             with self._hub.body_room.open(claimed_bytes(scope["headers"])) as held:
                 answer = await self._exchange(scope, receive, held)
-                await send_told(send, answer)
+                await send_reply(send, answer)
         except NoRoom:
             # Nothing more is read of it, and no entry is made: strangers could fill the log.
             await send_whole(
@@ -94,7 +94,7 @@ class HttpDoor:
         if self._in_work >= self._hub.limits.exchanges_at_once_max:
             raise NoRoom
 
-    async def _exchange(self, scope: Scope, receive: Receive, held: HeldBody) -> Told:
+    async def _exchange(self, scope: Scope, receive: Receive, held: HeldBody) -> Reply:
         hub, version = self._hub, version_of_head(scope)
         try:
             message = await self._read(scope, receive, held)
@@ -125,7 +125,7 @@ class HttpDoor:
 
     def _answer(
         self, message: bytes | WholeMessage, version: SoapVersion | None, action: str
-    ) -> Coroutine[Any, Any, Told]:
+    ) -> Coroutine[Any, Any, Reply]:
         hub = self._hub
         if isinstance(message, bytes):
             return hub.answer(message, soap_version=version, soap_action=action)
@@ -140,7 +140,7 @@ class HttpDoor:
         )
 
 
-async def send_described(send: Send, described: Description, method: str) -> None:
+async def send_described(send: Send, described: ServiceDescription, method: str) -> None:
     """Send what was asked for by GET; by HEAD, everything but the body. RFC 9110 §9.3.2."""
     length = str(len(described.body)).encode("ascii")
     content_type = described.content_type.encode("latin-1")

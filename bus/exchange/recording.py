@@ -134,21 +134,21 @@ class Recorder:
         return _new(await self._append(make_write, attachments, is_content_kept=False))
 
     async def outcome(
-        self, message: RoutedMessage, received: Entry, claim: Claim, told: Outcome, now: datetime
+        self, message: RoutedMessage, received: Entry, claim: Claim, result: Outcome, now: datetime
     ) -> Entry:
         """What came of a received message."""
-        is_final = told.error is None or told.error.recovery is Recovery.NEVER
+        is_final = result.error is None or result.error.recovery is Recovery.NEVER
         state = InboxState.ANSWERED if is_final else InboxState.RETRYABLE
         settlement = Settlement(claim.key, state)
-        payload = await self._seal(told.body)
+        payload = await self._seal(result.body)
 
         def make_write(kept: KeptAttachments | None) -> LogWrite:
             leaf = outcome_leaf(
-                message, received.index, payload, told.error, told.fault_id, now, kept
+                message, received.index, payload, result.error, result.fault_id, now, kept
             )
             return LogWrite(leaf, payload.sealed, settlement=settlement)
 
-        return _new(await self._append(make_write, told.attachments))
+        return _new(await self._append(make_write, result.attachments))
 
     async def interrupted(self, key: bytes, received_index: int, now: datetime) -> None:
         """A message of an earlier run was interrupted; its bytes may come again."""

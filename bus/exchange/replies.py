@@ -27,7 +27,7 @@ _TEXT_CONTENT_TYPE = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class Replies:
     """The hub's voice: its keys and the style of its faults."""
 
     hub_signer: SignerInTime = field(repr=False)

@@ -19,7 +19,7 @@ from bus.http.multipart import MultipartIntake, WholeMessage
 from bus.http.spool import Spool
 from bus.protocols.mime.content_type import MULTIPART_RELATED, ContentType, parse_content_type
 from bus.protocols.mime.write import RelatedMessage
-from bus.protocols.reply import Told
+from bus.protocols.reply import Reply
 from bus.runtime.off_loop import off_loop
 
 PIECE_BYTES = 256 * 1024
@@ -241,13 +241,13 @@ def _next_chunk(chunks: Iterator[bytes]) -> bytes:
     return next((chunk for chunk in chunks if chunk), b"")
 
 
-async def send_told(send: Send, told: Told) -> None:
+async def send_reply(send: Send, reply: Reply) -> None:
     """Send what was said to a request, with what goes beside it."""
-    content_type = (b"content-type", told.content_type.encode("latin-1"))
+    content_type = (b"content-type", reply.content_type.encode("latin-1"))
     headers: Headers = [content_type, (b"soapaction", b'""')]
-    if told.is_retryable:
+    if reply.is_retryable:
         headers.append(RETRY_AFTER)
-    if told.related is None:
-        await send_whole(send, told.status, told.body, headers)
+    if reply.related is None:
+        await send_whole(send, reply.status, reply.body, headers)
     else:
-        await send_related(send, told.status, told.related, headers)
+        await send_related(send, reply.status, reply.related, headers)

@@ -50,7 +50,7 @@ class BodyRoom:
             raise NoRoom
         return HeldBody(self, claimed_bytes)
 
-    def figures(self) -> dict[str, int]:
+    def metrics(self) -> dict[str, int]:
         """For operators."""
         return {
             "bytes": self.bytes,

@@ -138,7 +138,7 @@ class _Process:
             self.kill()
 
 
-JudgeHere = Callable[[bytes, datetime], "asyncio.Future[Decision] | None"]
+DecideHere = Callable[[bytes, datetime], "asyncio.Future[Decision] | None"]
 """Has the hub judge a request by itself; None: it does not."""
 
 
@@ -150,13 +150,13 @@ class Lane:
         bounds: LaneBounds,
         rules: Rules,
         report: Callable[[Exception], None],
-        judge_here: JudgeHere,
+        decide_here: DecideHere,
     ) -> None:
-        """`judge_here` takes what the process had when it was lost, where the hub can."""
+        """`decide_here` takes what the process had when it was lost, where the hub can."""
         self.bounds = bounds
         self._rules = rules
         self._report = report
-        self._judge_here = judge_here
+        self._decide_here = decide_here
         self._module = ""
         self._texts: tuple[bytes, ...] = ()
         self.state = LaneState.ABSENT
@@ -231,7 +231,7 @@ class Lane:
         if not self._is_on_demand:
             await self._start()
 
-    def judge(self, raw: bytes, now: datetime) -> asyncio.Future[Decision]:
+    def decide(self, raw: bytes, now: datetime) -> asyncio.Future[Decision]:
         """The decision about a request; ask `has_room` before."""
         loop = asyncio.get_running_loop()
         decision: asyncio.Future[Decision] = loop.create_future()
@@ -474,7 +474,7 @@ class Lane:
         waiting_on = [*kept, *self._queue]
         self._queue.clear()
         for waiting in waiting_on:
-            here = None if waiting.deaths else self._judge_here(waiting.raw, waiting.now)
+            here = None if waiting.deaths else self._decide_here(waiting.raw, waiting.now)
             if here is None:
                 self._queue.append(waiting)
             else:

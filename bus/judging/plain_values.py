@@ -9,7 +9,7 @@ from typing import Any
 from lxml import etree
 
 from bus.core.authorisation import AuthorisedMessage, find_grant, find_service
-from bus.core.decision import Decision, Judged
+from bus.core.decision import Accepted, Decision
 from bus.core.envelope import Envelope, SoapVersion
 from bus.core.errors import BusError, all_errors
 from bus.core.identifiers import MemberId, ServiceId, service_id, subsystem_id
@@ -73,12 +73,12 @@ def decision_of(plain: Any, raw: bytes, rules: Rules) -> Decision:
     assert verified is not None
     assert envelope is not None
     service_parts, payload, canonical, references = rest
-    service = find_service(service_id(*service_parts), rules.nation)
-    grant = find_grant(envelope.client, service, rules.nation)
+    service = find_service(service_id(*service_parts), rules.registry)
+    grant = find_grant(envelope.client, service, rules.registry)
     assert grant is not None  # the other process found it by the same rules
     authorised = AuthorisedMessage(verified, service, grant)
     message = route(ValidMessage(authorised, schema_of(service, rules.schemas)))
-    return Judged(message, payload, CanonicalParts(canonical, references))
+    return Accepted(message, payload, CanonicalParts(canonical, references))
 
 
 def _plain(decision: Decision) -> Any:

@@ -16,7 +16,7 @@ from bus.core.decision import Decision
 from bus.core.errors import HubInternal, JudgingUnavailable, TooCostly
 from bus.core.pipeline import Refusal, Rules
 from bus.judging.lane import Lane, LaneBounds, LaneState
-from bus.judging.threads import JudgeThread
+from bus.judging.threads import DecisionThread
 from signing.attachments import Attachment
 
 SMALL_BYTES_MAX = 64 * 1024
@@ -56,20 +56,20 @@ PROBE = (
 """A message that nobody may send: it is judged as any other, and refused."""
 
 
-class Judges:
+class Decider:
     """Judges requests in the processes beside, if they were started, or here.
 
     Owns processes and threads; used from one event loop.
     """
 
     def __init__(self, rules: Rules, report: Callable[[Exception], None]) -> None:
-        self._here_small = JudgeThread(
+        self._here_small = DecisionThread(
             rules,
             report,
             waiting_max=HERE_WAITING_MAX,
             waiting_bytes_max=HERE_SMALL_BYTES_MAX,
         )
-        self._here_large = JudgeThread(
+        self._here_large = DecisionThread(
             rules,
             report,
             waiting_max=HERE_WAITING_MAX,
@@ -93,7 +93,7 @@ class Judges:
         return self._small.process_id
 
     @property
-    def judged_beside(self) -> int:
+    def decided_by_process(self) -> int:
         """Decisions that processes beside have made."""
         return self._small.judged + self._large.judged - self._probes_beside
 
@@ -106,7 +106,7 @@ class Judges:
         await self._large.start(module, texts)
         await self._small.start(module, texts)
 
-    async def judge(
+    async def decide(
         self, raw: bytes, now: datetime, attachments: tuple[Attachment, ...] = ()
     ) -> Decision:
         """The decision about a request. For any bytes: a decision."""
@@ -114,7 +114,7 @@ class Judges:
         if self.was_started:
             lane = self._small if size <= SMALL_BYTES_MAX else self._large
             if lane.has_room(size):
-                decision = await lane.judge(raw, now)
+                decision = await lane.decide(raw, now)
                 if not attachments or _harms_a_judge(decision):
                     return decision
                 # It was judged without what lies beside it, and harmed nobody: the rest is here,
@@ -126,14 +126,14 @@ class Judges:
         here = self._here_small if whole <= SMALL_BYTES_MAX else self._here_large
         if not here.has_room(size):
             return _unavailable(f"no room for {size} bytes")
-        return await here.judge(raw, now, attachments)
+        return await here.decide(raw, now, attachments)
 
     def _instead_of_a_process(self, raw: bytes, now: datetime) -> asyncio.Future[Decision] | None:
         """What the hub judges by itself when a process was lost."""
         size = len(raw)
         if size > SMALL_BYTES_MAX or not self._here_small.has_room(size):
             return None
-        return self._here_small.judge(raw, now)
+        return self._here_small.decide(raw, now)
 
     # --- how judging is ----------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class Judges:
         before, end = way.through.progress(), loop.time() + PROBE_SECONDS_MAX
         probe: asyncio.Future[Decision] | None = None
         if way.through.has_room(len(PROBE)):
-            probe = way.through.judge(PROBE, now)
+            probe = way.through.decide(PROBE, now)
             if isinstance(way.through, Lane):
                 probe.add_done_callback(self._count_probe)
         while loop.time() < end:
@@ -181,7 +181,7 @@ class _Way:
     """A way to judge that is in use."""
 
     name: str
-    through: Lane | JudgeThread
+    through: Lane | DecisionThread
 
 
 def _harms_a_judge(decision: Decision) -> bool:

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from bus.core.decision import Decision
 from bus.core.pipeline import Rules
-from bus.judging.serving import Judge, serve_judging
-from bus.protocols.soap_xroad.judging import judge_request
+from bus.judging.serving import Decide, serve_decisions
+from bus.protocols.soap_xroad.judging import decide_request
 from bus.runtime.telemetry import configure_telemetry, report_broken
 
 MODULE = "bus.judging.program"
@@ -21,16 +21,16 @@ MODULE = "bus.judging.program"
 def main(board_fd: str, processor_seconds: str) -> None:
     """Judge until the hub ends or closes."""
     configure_telemetry("warning")
-    serve_judging(board_fd, processor_seconds, judge_by)
+    serve_decisions(board_fd, processor_seconds, decide_by)
 
 
-def judge_by(rules: Rules) -> Judge:
+def decide_by(rules: Rules) -> Decide:
     """What decides about a request's bytes at its policy time."""
 
-    def judge(raw: bytes, now: datetime) -> Decision:
-        return judge_request(raw, rules, now, report_broken)
+    def decide(raw: bytes, now: datetime) -> Decision:
+        return decide_request(raw, rules, now, report_broken)
 
-    return judge
+    return decide
 
 
 if __name__ == "__main__":

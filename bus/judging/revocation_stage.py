@@ -6,14 +6,13 @@ hub ask nobody. What it decides goes before whatever else was decided about a pr
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Protocol
 
 import structlog
 
-from bus.core.decision import Decision, Judged
+from bus.core.decision import Accepted, Decide, Decision
 from bus.core.errors import LogUnavailable
 from bus.core.exchange_leaves import SealedFacts, evidence_leaf
 from bus.core.pipeline import Refusal, Rules, refuse_revoked
@@ -30,27 +29,19 @@ from signing.pki.revocation import Evidence, Status, Unknown
 _log = structlog.get_logger()
 
 
-class Judge(Protocol):
-    """Takes a request through every stage before delivery."""
-
-    def __call__(
-        self, raw: bytes, now: datetime, attachments: tuple[Attachment, ...] = ...
-    ) -> Awaitable[Decision]: ...
-
-
 class RevocationStage:
     """Owns what is known of revocation; used from one event loop."""
 
     def __init__(
         self,
-        judge: Judge,
+        decide: Decide,
         rules: Rules,
         settings: RevocationSettings,
         record: Record,
         clock: Callable[[], datetime],
     ) -> None:
         """`record` puts evidence into the log: `recorder` makes it."""
-        self._judge = judge
+        self._decide = decide
         self._rules = rules
         self._inquiry = EvidenceInquiry(rules.trust, settings)
         self.watch = RevocationWatch(
@@ -59,11 +50,11 @@ class RevocationStage:
         if not rules.revocation.is_off:
             self.watch.start()
 
-    async def judge(
+    async def decide(
         self, raw: bytes, now: datetime, attachments: tuple[Attachment, ...] = ()
     ) -> Decision:
         """The decision about a request. For any bytes: a decision."""
-        decision = await self._judge(raw, now, attachments)
+        decision = await self._decide(raw, now, attachments)
         verified = _verified_in(decision)
         if verified is None:
             return decision
@@ -93,7 +84,7 @@ class RevocationStage:
 
 
 def _verified_in(decision: Decision) -> VerifiedEnvelope | None:
-    if isinstance(decision, Judged):
+    if isinstance(decision, Accepted):
         return decision.message.valid.authorised.verified
     return decision.verified
 

@@ -11,7 +11,7 @@ from bus.core.canonical_json import canonical_json
 from bus.core.pipeline import Rules
 from bus.settings.hub import HubSettings
 from bus.settings.payload_schemas import CompiledSchema
-from bus.settings.routes import read_nation
+from bus.settings.routes import read_registry
 from bus.trust.certificate_checks import read_trust_store
 
 
@@ -25,11 +25,11 @@ class RulesText:
 
 def read_rules(settings: HubSettings) -> RulesText:
     """Routes, anchors and schemas, compiled. Raises ConfigurationError."""
-    nation = read_nation(settings.routes)
+    registry = read_registry(settings.routes)
     trust = read_trust_store(settings.trust)
     compiled = {
         path: CompiledSchema(settings.schemas / path)
-        for path in sorted({service.schema for service in nation.services.values()})
+        for path in sorted({service.schema for service in registry.services.values()})
     }
     # This text names every other one: whoever has it can make a decision of the past again.
     manifest = canonical_json(
@@ -41,20 +41,20 @@ def read_rules(settings: HubSettings) -> RulesText:
                 "check": settings.revocation.policy.check.value,
                 "grace_seconds": settings.revocation.policy.grace_seconds,
             },
-            "routes": nation.digest.hex(),
+            "routes": registry.digest.hex(),
             "schemas": {path: schema.digest.hex() for path, schema in compiled.items()},
             "v": 1,
         }
     )
     rules = Rules(
-        nation=nation,
+        registry=registry,
         trust=trust,
-        schemas={known: compiled[service.schema] for known, service in nation.services.items()},
+        schemas={known: compiled[service.schema] for known, service in registry.services.items()},
         digest=hashlib.sha256(manifest).digest(),
         revocation=settings.revocation.policy,
     )
     schema_texts = (schema.text for schema in compiled.values())
-    return RulesText(rules, (manifest, nation.text, *schema_texts))
+    return RulesText(rules, (manifest, registry.text, *schema_texts))
 
 
 def _in_base64(certificates: Iterable[bytes]) -> list[str]:

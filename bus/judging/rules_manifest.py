@@ -14,7 +14,7 @@ from bus.core.errors import LogCorrupt
 from bus.core.pipeline import Rules
 from bus.core.revocation import RevocationCheck, RevocationPolicy
 from bus.settings.payload_schemas import CompiledSchema
-from bus.settings.routes import parse_nation
+from bus.settings.routes import parse_registry
 from signing.pki.certificates import TrustStore
 
 ReadText = Callable[[bytes], bytes]
@@ -27,7 +27,9 @@ def restore_rules(digest: bytes, read_text: ReadText) -> Rules:
     Raises LogCorrupt: a text is missing, was changed, or does not have its form.
     """
     manifest: dict[str, Any] = json.loads(_text(digest, read_text))
-    nation = parse_nation(_text(bytes.fromhex(manifest["routes"]), read_text), file="routes.yaml")
+    registry = parse_registry(
+        _text(bytes.fromhex(manifest["routes"]), read_text), file="routes.yaml"
+    )
     with tempfile.TemporaryDirectory() as folder:
         compiled = {
             path: _compile(Path(folder), place, _text(bytes.fromhex(named), read_text))
@@ -43,9 +45,9 @@ def restore_rules(digest: bytes, read_text: ReadText) -> Rules:
         )
     )
     return Rules(
-        nation=nation,
+        registry=registry,
         trust=TrustStore(anchors, intermediates, certificates),
-        schemas={known: compiled[service.schema] for known, service in nation.services.items()},
+        schemas={known: compiled[service.schema] for known, service in registry.services.items()},
         digest=digest,
         revocation=_revocation_policy(manifest.get("revocation")),
     )

@@ -37,7 +37,7 @@ MEMORY_BYTES_MAX = 1024 * 1024 * 1024
 """Most memory that a judging process may fill (RLIMIT_DATA). The tree of the largest message takes
 a third of it."""
 
-Judge = Callable[[bytes, datetime], Decision]
+Decide = Callable[[bytes, datetime], Decision]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +48,16 @@ class _Served:
     connection: socket.socket
     board: Board
     processor_seconds: float
-    judge: Judge
+    decide: Decide
     digest: bytes
-    """Of the rules that `judge` judges by."""
+    """Of the rules that `decide` judges by."""
 
     def send(self, decided: list[tuple[int, Decision]]) -> None:
         self.connection.sendall(framed(decisions_to_bytes(self.digest, decided)))
 
 
-def serve_judging(
-    board_fd: str, processor_seconds: str, judge_by: Callable[[Rules], Judge]
+def serve_decisions(
+    board_fd: str, processor_seconds: str, decide_by: Callable[[Rules], Decide]
 ) -> None:
     """Judge what comes over standard input, a socket, until the hub closes it or ends.
 
@@ -83,7 +83,7 @@ def serve_judging(
             connection,
             Board(int(board_fd)),
             float(processor_seconds),
-            judge_by(rules),
+            decide_by(rules),
             rules.digest,
         )
         served.send([])
@@ -135,7 +135,7 @@ def _serve_a_while(served: _Served) -> int | None:
             served.board.begin(number)
             # The kernel ends the process when this is used up, whatever code it is in by then.
             signal.setitimer(signal.ITIMER_PROF, served.processor_seconds)
-            decision = served.judge(raw, now)
+            decision = served.decide(raw, now)
             decided.append((number, decision))
             # All of it, also of what passed: names may stand where no schema looks.
             read_bytes += len(raw)

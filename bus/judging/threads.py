@@ -15,12 +15,12 @@ from functools import partial
 
 from bus.core.decision import Decision
 from bus.core.pipeline import Rules
-from bus.protocols.soap_xroad.judging import judge_request
-from bus.runtime.recycled_threads import RenewedThreads
+from bus.protocols.soap_xroad.judging import decide_request
+from bus.runtime.recycled_threads import RecycledThreads
 from signing.attachments import Attachment
 
 
-class JudgeThread:
+class DecisionThread:
     """Judges requests on one thread, one after the other, within bounds of what may wait.
 
     The thread is given up when it has read much, and followed by another. Used from one event loop.
@@ -38,8 +38,8 @@ class JudgeThread:
         self._report = report
         self._waiting_max = waiting_max
         self._waiting_bytes_max = waiting_bytes_max
-        self._threads = RenewedThreads(1, "judge")
-        self._rules_beside: Rules | None = None
+        self._threads = RecycledThreads(1, "judge")
+        self._rules_of_thread: Rules | None = None
         """The same rules for that work, which owns them: a trust store serves one thread."""
         self.waiting = 0
         self.waiting_bytes = 0
@@ -62,12 +62,12 @@ class JudgeThread:
         is_few = self.waiting < self._waiting_max
         return is_few and self.waiting_bytes + byte_count <= self._waiting_bytes_max
 
-    def judge(
+    def decide(
         self, raw: bytes, now: datetime, attachments: tuple[Attachment, ...] = ()
     ) -> asyncio.Future[Decision]:
         """The decision about a request; ask `has_room` before."""
         size = len(raw)
-        work = partial(self._judge_beside, raw, now, attachments)
+        work = partial(self._decide_in_thread, raw, now, attachments)
         read_bytes = size + sum(attachment.bytes_count for attachment in attachments)
         decision = asyncio.wrap_future(self._threads.read(read_bytes, work))
         if not self.waiting:
@@ -77,13 +77,13 @@ class JudgeThread:
         decision.add_done_callback(lambda _: self._count_out(size))
         return decision
 
-    def _judge_beside(
+    def _decide_in_thread(
         self, raw: bytes, now: datetime, attachments: tuple[Attachment, ...]
     ) -> Decision:
-        if self._rules_beside is None:
+        if self._rules_of_thread is None:
             trust = self._rules.trust.for_another_thread()
-            self._rules_beside = replace(self._rules, trust=trust)
-        return judge_request(raw, self._rules_beside, now, self._report, attachments)
+            self._rules_of_thread = replace(self._rules, trust=trust)
+        return decide_request(raw, self._rules_of_thread, now, self._report, attachments)
 
     def _count_out(self, size: int) -> None:
         self.waiting -= 1

@@ -88,7 +88,7 @@ class AdapterConformance:
         self, settings: AdapterSettings
     ) -> None:
         query = next(iter(self._samples(timeout_seconds=_SHORT_TIMEOUT_SECONDS).values()))
-        with _silent_port() as port, self._adapter(self._moved(settings, port)) as adapter:
+        with _unresponsive_port() as port, self._adapter(self._moved(settings, port)) as adapter:
             before = time.monotonic()
             _raises(RecipientTimeout, adapter, query)
             assert time.monotonic() - before < _SHORT_TIMEOUT_SECONDS + GRACE_SECONDS
@@ -187,7 +187,7 @@ def _closed_port() -> Iterator[int]:
 
 
 @contextmanager
-def _silent_port() -> Iterator[int]:
+def _unresponsive_port() -> Iterator[int]:
     """A port that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         yield listener.getsockname()[1]

@@ -51,7 +51,7 @@ class ClientCredentials:
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
+class _AccessToken:
     text: str = field(repr=False)
     monotonic_seconds_end: float
 
@@ -62,7 +62,7 @@ class TokenSource:
     def __init__(self, credentials: ClientCredentials, http: AgencyHttp) -> None:
         self._credentials = credentials
         self._http = http
-        self._token: _Token | None = None  # guarded by _lock
+        self._token: _AccessToken | None = None  # guarded by _lock
         self._lock = threading.Lock()
 
     def token(self, deadline: Deadline) -> str:
@@ -84,7 +84,7 @@ class TokenSource:
             if self._token is not None and self._token.text == text:
                 self._token = None
 
-    def _fetch(self, deadline: Deadline) -> _Token:
+    def _fetch(self, deadline: Deadline) -> _AccessToken:
         account = self._credentials
         # RFC 6749 §2.3.1: both parts are form-encoded before they are joined.
         pair = f"{quote_plus(account.client_id)}:{quote_plus(account.client_secret)}"
@@ -115,7 +115,7 @@ class TokenSource:
         life = answer.get("expires_in", TOKEN_LIFE_SECONDS_DEFAULT)
         if not isinstance(life, (int, float, Decimal)):
             raise RecipientUnavailable("the token endpoint gave no number as expires_in")
-        return _Token(text, time.monotonic() + float(life) - TOKEN_MARGIN_SECONDS)
+        return _AccessToken(text, time.monotonic() + float(life) - TOKEN_MARGIN_SECONDS)
 
 
 class RestAgency:

@@ -175,16 +175,16 @@ class GroupCommit:
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
         for pending, result in zip(batch, results, strict=True):
             by_loop.setdefault(pending.future.get_loop(), []).append((pending.future, result))
-        for loop, told in by_loop.items():
+        for loop, settled in by_loop.items():
             # A loop that is closed has nobody left who waits.
             try:
-                loop.call_soon_threadsafe(self._resolve, told)
+                loop.call_soon_threadsafe(self._resolve, settled)
             except RuntimeError:
-                self._waiting -= len(told)
+                self._waiting -= len(settled)
 
-    def _resolve(self, told: list[tuple[asyncio.Future[Any], Any]]) -> None:
-        self._waiting -= len(told)
-        for future, result in told:
+    def _resolve(self, settled: list[tuple[asyncio.Future[Any], Any]]) -> None:
+        self._waiting -= len(settled)
+        for future, result in settled:
             if future.done():  # whoever waited gave up; the entry stands all the same
                 continue
             if isinstance(result, BusError):

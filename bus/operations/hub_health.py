@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from bus.core.errors import LogUnavailable
-from bus.judging.process import Judges
+from bus.judging.process import Decider
 from bus.log.message_log import HubLog
 from bus.log.timestamping import Timestamper
 
@@ -23,7 +23,7 @@ class HubHealth:
 
     def __init__(
         self,
-        judges: Judges,
+        judges: Decider,
         log: HubLog,
         timestamper: Timestamper | None,
         clock: Callable[[], datetime],

@@ -12,17 +12,17 @@ from cryptography import x509
 
 from bus import __version__
 from bus.judging.lane import LaneState
-from bus.judging.process import Judges
+from bus.judging.process import Decider
 from bus.log.message_log import HubLog
 from bus.log.timestamping import Timestamper
-from bus.operations.exchange_figures import ExchangeFigures
+from bus.operations.exchange_metrics import ExchangeMetrics
 from bus.operations.hub_health import HubHealth
 from bus.settings.hub import HubSettings
 from bus.trust.certificate_checks import EXPIRY_WARNING_DAYS, authorities
 from bus.trust.key_store import read_certificates
 from signing.pki.succession import KeySuccession
 
-Figure = int | float | str | bool | None
+MetricValue = int | float | str | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class LaneStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeStatus:
+class DeciderStatus:
     """The processes that judge beside the hub."""
 
     is_wanted: bool
@@ -104,10 +104,10 @@ class HubStatus:
     certificates: tuple[CertificateStatus, ...]
     agencies: tuple[str, ...]
     """The adapters that are open."""
-    judge: JudgeStatus
+    judge: DeciderStatus
     in_work: int
     outcomes: Mapping[str, int]
-    more: Mapping[str, Mapping[str, Figure]]
+    more: Mapping[str, Mapping[str, MetricValue]]
     """What other parts of the hub say of themselves, by part."""
     troubles: tuple[str, ...] = ()
     """Why the hub can take no message, as it was found last; empty: it can."""
@@ -146,7 +146,7 @@ def _timestamp_attention(timestamps: TimestampStatus) -> Iterator[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedCertificate:
+class UsedCertificate:
     """A certificate, where it stands in hub.yaml, and what it belongs to."""
 
     used_for: str
@@ -165,21 +165,21 @@ class NamedCertificate:
 
 def named_certificates(
     settings: HubSettings, hub: KeySuccession, signers: Mapping[str, KeySuccession]
-) -> tuple[NamedCertificate, ...]:
+) -> tuple[UsedCertificate, ...]:
     """Every certificate that this hub needs. Raises ConfigurationError."""
     successions = {"hub_signer": hub, **{f"signers.{one}": of for one, of in signers.items()}}
     named = [
-        NamedCertificate(name + ".next" * place, signer.certificate, succession)
+        UsedCertificate(name + ".next" * place, signer.certificate, succession)
         for name, succession in successions.items()
         for place, signer in enumerate(succession.signers)
     ]
     named += [
-        NamedCertificate(f"trust ({path.name})", certificate, None)
+        UsedCertificate(f"trust ({path.name})", certificate, None)
         for path, certificate in authorities(settings.trust)
     ]
     if settings.timestamps is not None:
         named += [
-            NamedCertificate(f"timestamps ({path.name})", certificate, None)
+            UsedCertificate(f"timestamps ({path.name})", certificate, None)
             for path in (*settings.timestamps.anchors, *settings.timestamps.intermediates)
             for certificate in read_certificates([path])
         ]
@@ -193,13 +193,13 @@ class StatusSource:
     settings: HubSettings
     log: HubLog
     timestamper: Timestamper | None
-    certificates: tuple[NamedCertificate, ...]
+    certificates: tuple[UsedCertificate, ...]
     agencies: tuple[str, ...]
-    judges: Judges
+    decider: Decider
     health: HubHealth
-    figures: ExchangeFigures
+    metrics: ExchangeMetrics
     clock: Callable[[], datetime]
-    more: Mapping[str, Callable[[], Mapping[str, Figure]]]
+    more: Mapping[str, Callable[[], Mapping[str, MetricValue]]]
     started_at: float
     """`time.monotonic` at the start."""
 
@@ -213,9 +213,9 @@ class StatusSource:
             timestamps=self._timestamp_status(now),
             certificates=tuple(one.status(now) for one in self.certificates),
             agencies=self.agencies,
-            judge=_judge_status(self.judges),
-            in_work=self.figures.in_work,
-            outcomes=dict(self.figures.by_outcome),
+            judge=_judge_status(self.decider),
+            in_work=self.metrics.in_work,
+            outcomes=dict(self.metrics.by_outcome),
             more={part: dict(read()) for part, read in self.more.items()},
             troubles=self.health.troubles,
         )
@@ -245,7 +245,7 @@ class StatusSource:
         )
 
 
-def _judge_status(judges: Judges) -> JudgeStatus:
+def _judge_status(decider: Decider) -> DeciderStatus:
     lanes = tuple(
         LaneStatus(
             name=lane.bounds.name,
@@ -255,9 +255,9 @@ def _judge_status(judges: Judges) -> JudgeStatus:
             lost=lane.lost,
             refused=lane.refused,
         )
-        for lane in judges.lanes
+        for lane in decider.lanes
     )
-    is_running = judges.process_id is not None and all(
-        lane.state is not LaneState.RESTING for lane in judges.lanes
+    is_running = decider.process_id is not None and all(
+        lane.state is not LaneState.RESTING for lane in decider.lanes
     )
-    return JudgeStatus(judges.was_started, is_running, judges.judged_beside, lanes)
+    return DeciderStatus(decider.was_started, is_running, decider.decided_by_process, lanes)

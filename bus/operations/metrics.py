@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
-from bus.operations.exchange_figures import SECONDS_BOUNDS, ExchangeFigures
+from bus.operations.exchange_metrics import SECONDS_BOUNDS, ExchangeMetrics
 from bus.operations.hub_status import HubStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -49,10 +49,10 @@ _LANE_METRICS = (
 )
 
 
-def metrics_text(status: HubStatus, figures: ExchangeFigures) -> str:
+def metrics_text(status: HubStatus, exchanges: ExchangeMetrics) -> str:
     """Every metric of a hub."""
     metrics = (
-        *_exchange_metrics(status, figures),
+        *_exchange_metrics(status, exchanges),
         *_log_metrics(status),
         *_timestamp_metrics(status),
         *_certificate_metrics(status),
@@ -65,7 +65,7 @@ def _gauge(name: str, meaning: str, value: Value) -> Metric:
     return Metric(f"lienthong_{name}", "gauge", meaning, (("", {}, value),))
 
 
-def _exchange_metrics(status: HubStatus, figures: ExchangeFigures) -> Iterator[Metric]:
+def _exchange_metrics(status: HubStatus, exchanges: ExchangeMetrics) -> Iterator[Metric]:
     yield Metric(
         "lienthong_info",
         "gauge",
@@ -85,16 +85,16 @@ def _exchange_metrics(status: HubStatus, figures: ExchangeFigures) -> Iterator[M
         "lienthong_exchange_seconds",
         "histogram",
         "From a request that was read to its reply.",
-        tuple(_histogram(figures)),
+        tuple(_histogram(exchanges)),
     )
 
 
-def _histogram(figures: ExchangeFigures) -> Iterator[Sample]:
-    counts = list(accumulate(figures.class_counts))
+def _histogram(exchanges: ExchangeMetrics) -> Iterator[Sample]:
+    counts = list(accumulate(exchanges.class_counts))
     for bound, count in zip(SECONDS_BOUNDS, counts, strict=False):
         yield "_bucket", {"le": _number(bound)}, count
     yield "_bucket", {"le": "+Inf"}, counts[-1]
-    yield "_sum", {}, figures.seconds_sum
+    yield "_sum", {}, exchanges.seconds_sum
     yield "_count", {}, counts[-1]
 
 
@@ -154,8 +154,8 @@ def _certificate_metrics(status: HubStatus) -> Iterator[Metric]:
 
 def _part_metrics(status: HubStatus) -> Iterator[Metric]:
     """What other parts say of themselves, where it is a number."""
-    for part, figures in sorted(status.more.items()):
-        for name, value in sorted(figures.items()):
+    for part, exchanges in sorted(status.more.items()):
+        for name, value in sorted(exchanges.items()):
             if isinstance(value, bool | int | float):
                 yield _gauge(f"{part}_{name}", f"Of {part}; see docs/operators.md.", value)
 

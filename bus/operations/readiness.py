@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import MemberId
-from bus.core.registry import Nation, Service
+from bus.core.registry import MemberRegistry, Service
 from bus.delivery.adapter_folder import adapter_names, open_adapter, read_adapter_folder
 from bus.kit.manifest import Manifest
 from bus.log.timestamping import read_timestamp_trust
@@ -17,7 +17,7 @@ from bus.settings.form import did_you_mean
 from bus.settings.hub import HubSettings, read_hub_settings
 from bus.settings.listen import is_loopback
 from bus.settings.payload_schemas import CompiledSchema
-from bus.settings.routes import read_nation
+from bus.settings.routes import read_registry
 from bus.settings.routes_policies import exception_warnings
 from bus.settings.signer import SignerSource
 from bus.settings.trust import TrustSettings
@@ -45,12 +45,12 @@ def check_readiness(settings_path: Path, *, now: datetime) -> Readiness:
         settings = read_hub_settings(settings_path)
     except ConfigurationError as error:
         return Readiness(tuple(error.problems), ())
-    check = _Check(settings, now)
+    check = _HubCheck(settings, now)
     check.run()
     return Readiness(tuple(check.problems), tuple(check.warnings))
 
 
-class _Check:
+class _HubCheck:
     """One run over one deployment; gathers what it finds."""
 
     def __init__(self, settings: HubSettings, now: datetime) -> None:
@@ -62,21 +62,21 @@ class _Check:
 
     def run(self) -> None:
         settings = self.settings
-        nation = self._made(lambda: read_nation(settings.routes))
+        registry = self._made(lambda: read_registry(settings.routes))
         names = self._made(lambda: adapter_names(settings.adapters))
         store = self._made(lambda: read_trust_store(settings.trust))
-        if nation is not None and names is not None:
-            self._check_adapters(nation, names)
-        if nation is not None:
-            self._check_schemas(nation)
-            self._check_signers(nation, store)
-            self.warnings += exception_warnings(nation, str(settings.routes), self.now)
+        if registry is not None and names is not None:
+            self._check_adapters(registry, names)
+        if registry is not None:
+            self._check_schemas(registry)
+            self._check_signers(registry, store)
+            self.warnings += exception_warnings(registry, str(settings.routes), self.now)
         if store is not None:
             self.problems += anchor_problems(settings.trust, self.now)
             self.warnings += anchor_warnings(settings.trust, self.now)
             self._check_revocation(store)
-        if store is not None and nation is not None:
-            self.warnings += known_warnings(settings.trust, store, nation, self.now)
+        if store is not None and registry is not None:
+            self.warnings += known_warnings(settings.trust, store, registry, self.now)
         self._check_time_authority()
         self._check_log()
         self._check_exposure()
@@ -90,11 +90,11 @@ class _Check:
 
     # --- services, adapters, schemas -----------------------------------------------------------
 
-    def _check_adapters(self, nation: Nation, names: list[str]) -> None:
-        routes = read_yaml(nation.text, file=str(self.settings.routes))
-        used = {service.adapter for service in nation.services.values()}
+    def _check_adapters(self, registry: MemberRegistry, names: list[str]) -> None:
+        routes = read_yaml(registry.text, file=str(self.settings.routes))
+        used = {service.adapter for service in registry.services.values()}
         manifests = {name: self._manifest(name) for name in names if name in used}
-        for place, service in enumerate(nation.services.values()):
+        for place, service in enumerate(registry.services.values()):
             self.problems += _adapter_problems(routes, place, service, manifests, names)
         for adapter in self.settings.agencies:
             if adapter not in names:
@@ -139,13 +139,13 @@ class _Check:
                 path = ("agencies", manifest.id, key)
                 self.warnings.append(self.settings_document.problem(path, message))
 
-    def _check_schemas(self, nation: Nation) -> None:
-        routes = read_yaml(nation.text, file=str(self.settings.routes))
+    def _check_schemas(self, registry: MemberRegistry) -> None:
+        routes = read_yaml(registry.text, file=str(self.settings.routes))
         schemas = {
             path: self._made(lambda path=path: _compiled(self.settings.schemas / path))  # type: ignore[misc]
-            for path in sorted({service.schema for service in nation.services.values()})
+            for path in sorted({service.schema for service in registry.services.values()})
         }
-        for place, service in enumerate(nation.services.values()):
+        for place, service in enumerate(registry.services.values()):
             schema = schemas[service.schema]
             if schema is None:
                 continue
@@ -156,24 +156,28 @@ class _Check:
 
     # --- keys and certificates -------------------------------------------------------------------
 
-    def _check_signers(self, nation: Nation, store: TrustStore | None) -> None:
-        self._check_signer(nation, nation.hub.member, self.settings.hub_signer, store)
+    def _check_signers(self, registry: MemberRegistry, store: TrustStore | None) -> None:
+        self._check_signer(registry, registry.hub.member, self.settings.hub_signer, store)
         for member, files in self.settings.signers.items():
-            if member in nation.members:
-                self._check_signer(nation, member, files, store)
+            if member in registry.members:
+                self._check_signer(registry, member, files, store)
             else:
-                known = [str(name) for name in nation.members]
+                known = [str(name) for name in registry.members]
                 message = "this member is not registered." + did_you_mean(str(member), known)
                 self._hub_problem(("signers", str(member)), message)
-        for member in sorted({service.provider.member for service in nation.services}):
+        for member in sorted({service.provider.member for service in registry.services}):
             if member not in self.settings.signers:
                 message = f"no key to sign the answers of {member} with"
                 self._hub_problem(("signers", str(member)), message)
 
     def _check_signer(
-        self, nation: Nation, member: MemberId, files: SignerSource, store: TrustStore | None
+        self,
+        registry: MemberRegistry,
+        member: MemberId,
+        files: SignerSource,
+        store: TrustStore | None,
     ) -> None:
-        problems, warnings = signer_findings(files, nation.members[member], store, self.now)
+        problems, warnings = signer_findings(files, registry.members[member], store, self.now)
         self.problems += problems
         self.warnings += warnings
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from bus.core.envelope import SoapVersion
 from bus.core.exchange_leaves import DELIVERED
@@ -30,7 +29,7 @@ class Reply:
     """Body and attachments, to be sent in place of the body; None: there are no attachments."""
 
 
-def reply_beside(reply: Reply, attachments: tuple[Attachment, ...]) -> Reply:
+def reply_with_attachments(reply: Reply, attachments: tuple[Attachment, ...]) -> Reply:
     """The reply with attachments beside its body; the very reply if there are none."""
     if not attachments:
         return reply
@@ -38,18 +37,3 @@ def reply_beside(reply: Reply, attachments: tuple[Attachment, ...]) -> Reply:
     is_xop = XOP_NAMESPACE in reply.body
     related = write_related(reply.body, attachments, soap_type=soap_type, is_xop=is_xop)
     return replace(reply, content_type=related.content_type, related=related)
-
-
-class Told(Protocol):
-    """What is said to a request, by a hub or an access point."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def body(self) -> bytes: ...
-    @property
-    def is_retryable(self) -> bool: ...
-    @property
-    def content_type(self) -> str: ...
-    @property
-    def related(self) -> RelatedMessage | None: ...

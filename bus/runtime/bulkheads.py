@@ -49,7 +49,7 @@ class SenderBulkheads:
             found = self._of[member] = Bulkhead(self._at_once_max, SenderBusy)
         return found
 
-    def figures(self) -> dict[str, int]:
+    def metrics(self) -> dict[str, int]:
         """For operators."""
         bulkheads = self._of.values()
         return {

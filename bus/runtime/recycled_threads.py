@@ -28,7 +28,7 @@ class _Task:
     future: Future[Any]
 
 
-class RenewedThreads:
+class RecycledThreads:
     """Runs work on so many threads at once, each of which is followed by another in time.
 
     With one thread, work is done in the order in which it came, and never two at a time.

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from bus.runtime.daemon_threads import DaemonThreads
-from signing.errors import KeyUnavailable
+from signing.errors import KeyUnavailableError
 
 SIGNING_SECONDS_MAX = 10.0
 """A device that takes longer over a signature counts as out of reach."""
@@ -19,8 +19,8 @@ _threads = DaemonThreads(_THREADS, "signing")
 async def sign_aside(write: Callable[[], bytes]) -> bytes:
     """What `write` writes and has signed by a device.
 
-    Raises KeyUnavailable: the device cannot be reached, or takes too long. What it signs then is
-    thrown away.
+    Raises KeyUnavailableError: the device cannot be reached, or takes too long. What it signs then
+    is thrown away.
     """
     signed = asyncio.wrap_future(_threads.submit(write))
     try:
@@ -28,4 +28,4 @@ async def sign_aside(write: Callable[[], bytes]) -> bytes:
             return await signed
     except TimeoutError as error:
         message = f"the device gave no signature within {SIGNING_SECONDS_MAX:g} s"
-        raise KeyUnavailable(message) from error
+        raise KeyUnavailableError(message) from error

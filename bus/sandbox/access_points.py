@@ -10,9 +10,9 @@ from typing import Any
 from bus.core.identifiers import MemberId, SubsystemId
 from bus.sandbox.kept_edits import write_settings
 from bus.sandbox.nation_files import HUB_HOST, LOG_ORIGIN, PreparedNation, revocation_values
-from bus.sandbox.processes import Program
+from bus.sandbox.processes import SandboxProgram
 from bus.sandbox.run_state import run_folder
-from bus.settings.routes import read_nation
+from bus.settings.routes import read_registry
 from bus.trust.key_store import read_ed25519_key
 from signing.signed_note import SigningKey
 
@@ -44,7 +44,7 @@ def write_access_points(
     nation: PreparedNation, ports: Mapping[str, int], tell: Callable[[str], None]
 ) -> None:
     """Write the settings of every access point; what was changed in them stays changed."""
-    hub = read_nation(nation.routes).hub.member
+    hub = read_registry(nation.routes).hub.member
     folder = nation.folder / "access-points"
     folder.mkdir(exist_ok=True, mode=0o700)
     key = SigningKey(LOG_ORIGIN, read_ed25519_key(nation.folder / "keys" / "log.key"))
@@ -55,12 +55,12 @@ def write_access_points(
         write_settings(path, _HEADER, values, mode=0o644, tell=tell)
 
 
-def access_points_program(nation: PreparedNation, log_level: str) -> Program:
+def access_points_program(nation: PreparedNation, log_level: str) -> SandboxProgram:
     """The one process behind all of them."""
     arguments = [sys.executable, "-m", "bus.cli", "access-point", "--log-level", log_level]
     for subsystem in SERVED:
         arguments += ["--config", str(_settings_file(nation.folder, subsystem))]
-    return Program(PROGRAM, arguments, run_folder(nation.folder) / f"{PROGRAM}.log", {})
+    return SandboxProgram(PROGRAM, arguments, run_folder(nation.folder) / f"{PROGRAM}.log", {})
 
 
 def _values(

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bus.sandbox.authority import Holder, KeyKind
 from bus.sandbox.authority_files import AuthorityFiles
-from bus.sandbox.description import DescribedSubsystem, Description
-from bus.settings.routes import read_nation
+from bus.sandbox.description import DescribedSubsystem, SandboxDescription
+from bus.settings.routes import read_registry
 from signing.pki.keys import load_certificate
 
 
@@ -25,7 +25,7 @@ class HandledCertificate:
 
 
 def revoke_certificate(
-    folder: Path, described: Description, subsystem: str, reason: str, now: datetime
+    folder: Path, described: SandboxDescription, subsystem: str, reason: str, now: datetime
 ) -> HandledCertificate:
     """Enter the certificate of a subsystem as revoked. Raises NameUnknown."""
     found = _described(described, subsystem)
@@ -35,12 +35,12 @@ def revoke_certificate(
 
 
 def issue_again(
-    folder: Path, described: Description, subsystem: str, now: datetime
+    folder: Path, described: SandboxDescription, subsystem: str, now: datetime
 ) -> HandledCertificate:
     """Write a new key and certificate over those of a subsystem. Raises NameUnknown."""
     found = _described(described, subsystem)
-    nation = read_nation(folder / "routes.yaml")
-    member = nation.members[described.subsystem_id(subsystem).member]
+    registry = read_registry(folder / "routes.yaml")
+    member = registry.members[described.subsystem_id(subsystem).member]
     holder = Holder(member.name, member.certificate_subject, found.id)
     before = load_certificate(Path(found.certificate).read_bytes())
     files = AuthorityFiles(folder)
@@ -57,6 +57,6 @@ def _kind_of(certificate: x509.Certificate) -> KeyKind:
     return KeyKind.RSA_2048 if is_rsa else KeyKind.P_256
 
 
-def _described(described: Description, subsystem: str) -> DescribedSubsystem:
+def _described(described: SandboxDescription, subsystem: str) -> DescribedSubsystem:
     wanted = str(described.subsystem_id(subsystem))
     return next(one for one in described.subsystems if one.id == wanted)

@@ -14,16 +14,16 @@ from bus.audit.audit import Audit, AuditKeys, audit_log
 from bus.client.hub_client import FaultReceived, HubClient, Labels, VerifiedAnswer
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.log.receipts import Receipt
-from bus.core.registry import Nation
+from bus.core.registry import MemberRegistry
 from bus.core.xml import parse_xml
 from bus.sandbox.demo_answers import citizen_facts, confirmation_facts, enterprise_facts, facts_of
 from bus.sandbox.demo_damage import alter_copy
 from bus.sandbox.demo_pages import DemoPages, ExchangePage, RefusalPage, demo_console
-from bus.sandbox.description import Description
+from bus.sandbox.description import SandboxDescription
 from bus.sandbox.nation_files import reference_routes
 from bus.sandbox.sandbox_data import Story, story
-from bus.sandbox.up import Wish, running_sandbox
-from bus.settings.routes import read_nation
+from bus.sandbox.up import SandboxOptions, running_sandbox
+from bus.settings.routes import read_registry
 from bus.trust.key_store import read_symmetric_key
 
 OFFICE = "VN/GOV/H41/motcua"
@@ -44,8 +44,8 @@ class Stage:
     """What the acts share."""
 
     pages: DemoPages
-    nation: Nation
-    described: Description
+    registry: MemberRegistry
+    described: SandboxDescription
     told: Story
     office: HubClient
     first_outcome: int = 0
@@ -58,24 +58,24 @@ def tell_story(folder: Path) -> None:
     Raises DemoFailed, AlreadyRunning, NotStarted, HubUnreachable, AnswerRejected.
     """
     console = demo_console()
-    nation = read_nation(reference_routes())
-    pages = DemoPages(console, nation)
+    registry = read_registry(reference_routes())
+    pages = DemoPages(console, registry)
     pages.chapter(
         "Liên Thông: one citizen, three agencies, one log",
         "A nation starts on this machine: certificate authority, hub, population database, "
         "business registry, and people who were invented for it.",
     )
     began = time.monotonic()
-    with running_sandbox(Wish(folder, log_level="warning")) as sandbox:
+    with running_sandbox(SandboxOptions(folder, log_level="warning")) as sandbox:
         ready_seconds = time.monotonic() - began
         described = sandbox.description
         pages.say(
-            f"Ready after {ready_seconds:.1f} s: {len(nation.members)} members, "
-            f"{len(nation.services)} services, {len(nation.grants)} grants, hub at "
+            f"Ready after {ready_seconds:.1f} s: {len(registry.members)} members, "
+            f"{len(registry.services)} services, {len(registry.grants)} grants, hub at "
             f"{described.hub_url}."
         )
         office = described.client(OFFICE)
-        stage = Stage(pages, nation, described, story(folder / "data"), office)
+        stage = Stage(pages, registry, described, story(folder / "data"), office)
         try:
             _one_stop_office(stage)
             _refusals(stage)
@@ -183,7 +183,7 @@ def _refused(stage: Stage, client: HubClient, request: bytes, code: str, title: 
         reason=fault.reason,
         seconds=seconds(),
         proofs=(
-            f"the fault is signed by {stage.nation.hub.member}, the hub",
+            f"the fault is signed by {stage.registry.hub.member}, the hub",
             f"the refusal is entry {receipt.outcome_index} of the log; nothing left the hub",
         ),
     )

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus.core.identifiers import ServiceId, SubsystemId
-from bus.core.registry import Nation
+from bus.core.registry import MemberRegistry
 
 WIDTH_MAX = 100
 _LABEL_WIDTH = 13
@@ -49,9 +49,9 @@ class RefusalPage:
 class DemoPages:
     """Prints the story. Knows names and titles from routes.yaml."""
 
-    def __init__(self, console: Console, nation: Nation) -> None:
+    def __init__(self, console: Console, registry: MemberRegistry) -> None:
         self._console = console
-        self._nation = nation
+        self._registry = registry
 
     def chapter(self, title: str, paragraph: str) -> None:
         """A heading, and what happens under it."""
@@ -70,8 +70,8 @@ class DemoPages:
 
     def exchange(self, page: ExchangePage) -> None:
         """A question and its answer, proved."""
-        service = self._nation.services[page.service]
-        grant = self._nation.grants[(page.client, page.service)]
+        service = self._registry.services[page.service]
+        grant = self._registry.grants[(page.client, page.service)]
         rows = [
             ("asks", self._who(page.client)),
             ("answers", self._who(page.service.provider)),
@@ -88,7 +88,7 @@ class DemoPages:
 
     def refusal(self, page: RefusalPage) -> None:
         """A question that got no further than the hub."""
-        service = self._nation.services[page.service]
+        service = self._registry.services[page.service]
         rows = [
             ("asks", self._who(page.client)),
             ("asks for", Text(f"{service.title}  ·  {service.id}")),
@@ -104,7 +104,7 @@ class DemoPages:
         self._panel(title, body, style="green" if is_sound else "red")
 
     def _who(self, subsystem: SubsystemId) -> Text:
-        name = self._nation.members[subsystem.member].name
+        name = self._registry.members[subsystem.member].name
         return Text.assemble((name, "bold"), f"  {subsystem}")
 
     def _panel(self, title: str, body: Group | Table | Text, *, style: str) -> None:

@@ -51,7 +51,7 @@ class DescribedAgency:
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class SandboxDescription:
     """What sandbox.json says; every path is absolute."""
 
     version: int
@@ -135,7 +135,7 @@ def _ends(name: list[str]) -> list[str]:
     return ["/".join(without_version[start:]) for start in range(len(without_version))]
 
 
-def write_description(folder: Path, description: Description) -> None:
+def write_description(folder: Path, description: SandboxDescription) -> None:
     """Put sandbox.json there whole: who finds it finds a sandbox that is ready."""
     path = folder / FILE
     new = path.with_name(FILE + ".new")
@@ -143,14 +143,14 @@ def write_description(folder: Path, description: Description) -> None:
     new.replace(path)
 
 
-def read_description(folder: Path) -> Description:
+def read_description(folder: Path) -> SandboxDescription:
     """Read sandbox.json. Raises ConfigurationError."""
     path = folder / FILE
     try:
         values: dict[str, Any] = json.loads(path.read_bytes())
         if values["version"] != VERSION:
             raise ValueError("another version")
-        return Description(
+        return SandboxDescription(
             **{
                 **values,
                 "subsystems": tuple(DescribedSubsystem(**one) for one in values["subsystems"]),

@@ -12,21 +12,21 @@ from bus.sandbox.description import (
     DescribedAgency,
     DescribedService,
     DescribedSubsystem,
-    Description,
+    SandboxDescription,
 )
 from bus.sandbox.nation_files import HUB_HOST, PreparedNation
 from bus.sandbox.sandbox_data import sample_requests
-from bus.settings.routes import read_nation
+from bus.settings.routes import read_registry
 
 
 def describe_nation(
     nation: PreparedNation, access_points: Mapping[SubsystemId, str]
-) -> Description:
+) -> SandboxDescription:
     """`access_points`: the URL of the one that a subsystem asks through."""
     folder = nation.folder.absolute()
-    routes = read_nation(nation.routes)
+    routes = read_registry(nation.routes)
     samples = _write_samples(folder)
-    return Description(
+    return SandboxDescription(
         version=VERSION,
         hub_url=nation.public_url,
         hub=str(routes.hub),

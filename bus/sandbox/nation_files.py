@@ -20,11 +20,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from adapters.business_registry.simulator import TOKEN_PATH
 from adapters.population.simulator import SERVICE_PATH
 from bus.core.identifiers import MemberId, SubsystemId
-from bus.core.registry import Nation
+from bus.core.registry import MemberRegistry
 from bus.sandbox.authority import Authority, Holder, KeyKind, StatusSources
 from bus.sandbox.authority_files import OCSP_PATH, TIME_PATH, AuthorityFiles, authority_url
 from bus.sandbox.kept_edits import write_settings
-from bus.settings.routes import read_nation
+from bus.settings.routes import read_registry
 from bus.settings.signer import SignerFiles
 
 HUB_HOST = "127.0.0.1"
@@ -97,7 +97,7 @@ def prepare_nation(
     _keep(folder / ".gitignore", lambda: b"*\n", mode=0o644)
     source = routes or reference_routes()
     _keep(folder / "routes.yaml", source.read_bytes, mode=0o644)
-    nation = read_nation(folder / "routes.yaml")
+    nation = read_registry(folder / "routes.yaml")
     authority = _authority(folder, now)
     sources = _status_sources(folder, authority, authority_port, now)
     signers = _subsystem_signers(folder, nation, authority, sources, now)
@@ -167,7 +167,7 @@ def _status_sources(
 
 def _subsystem_signers(
     folder: Path,
-    nation: Nation,
+    nation: MemberRegistry,
     authority: Authority,
     sources: StatusSources | None,
     now: datetime,
@@ -188,14 +188,14 @@ def _subsystem_signers(
     return signers
 
 
-def _certificate_holders(nation: Nation) -> list[SubsystemId]:
+def _certificate_holders(nation: MemberRegistry) -> list[SubsystemId]:
     """Every subsystem, and every agency that itself asks or is asked."""
     used = {client for client, _ in nation.grants}
     used |= {service.provider for service in nation.services}
     return sorted(one for one in nation.subsystems if one.subsystem_code or one in used)
 
 
-def _key_kind(nation: Nation, subsystem: SubsystemId, place: int) -> KeyKind:
+def _key_kind(nation: MemberRegistry, subsystem: SubsystemId, place: int) -> KeyKind:
     """P-256 where this hub signs; among the clients RSA and P-256 by turns, as in real life."""
     providers = {service.provider for service in nation.services}
     if subsystem in providers or subsystem == nation.hub or place % 2:
@@ -238,7 +238,7 @@ def _write(path: Path, content: bytes, *, mode: int) -> None:
 # --- hub.yaml ----------------------------------------------------------------------------------
 
 
-def _hub_values(prepared: PreparedNation, nation: Nation, hub_port: int) -> dict[str, Any]:
+def _hub_values(prepared: PreparedNation, nation: MemberRegistry, hub_port: int) -> dict[str, Any]:
     return {
         "listen": {"host": HUB_HOST, "port": hub_port},
         "public_url": prepared.public_url,
@@ -305,7 +305,7 @@ def revocation_values(prepared: PreparedNation) -> dict[str, Any]:
     return values
 
 
-def _providers(nation: Nation) -> Mapping[MemberId, SubsystemId]:
+def _providers(nation: MemberRegistry) -> Mapping[MemberId, SubsystemId]:
     return {service.provider.member: service.provider for service in nation.services}
 
 

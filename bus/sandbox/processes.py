@@ -27,7 +27,7 @@ class ProcessIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class SandboxProgram:
     """What to start, and where its words go."""
 
     name: str
@@ -36,7 +36,7 @@ class Program:
     environment: Mapping[str, str]
 
 
-def start(program: Program) -> subprocess.Popen[bytes]:
+def start(program: SandboxProgram) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own: Ctrl-C reaches it through us only."""
     # Diagnostics hold no values of messages; who asked whom, and when, is not for everybody either.
     program.output.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from bus.sandbox.access_points import port_names
 from bus.sandbox.authority_files import authority_url
 from bus.sandbox.nation_files import HUB_HOST, PreparedNation
-from bus.sandbox.processes import Program
+from bus.sandbox.processes import SandboxProgram
 from bus.sandbox.run_state import run_folder
 from bus.trust.key_store import read_secret
 
@@ -123,7 +123,7 @@ def _ports_file(folder: Path) -> Path:
     return run_folder(folder) / "ports.json"
 
 
-def agency_program(nation: PreparedNation, agency: str) -> Program:
+def agency_program(nation: PreparedNation, agency: str) -> SandboxProgram:
     account = nation.agencies[agency]
     arguments = [sys.executable, "-m", "bus.sandbox.agency_server", "--agency", agency]
     arguments += ["--data", str(nation.folder / "data"), "--port", str(account.port)]
@@ -132,19 +132,19 @@ def agency_program(nation: PreparedNation, agency: str) -> Program:
         "AGENCY_SECRET": read_secret(account.secret_file),
     }
     output = run_folder(nation.folder) / f"{agency}.log"
-    return Program(agency, arguments, output, environment)
+    return SandboxProgram(agency, arguments, output, environment)
 
 
-def authority_program(nation: PreparedNation) -> Program:
+def authority_program(nation: PreparedNation) -> SandboxProgram:
     arguments = [sys.executable, "-m", "bus.sandbox.authority_server"]
     arguments += ["--dir", str(nation.folder), "--port", str(nation.authority_port)]
-    return Program(AUTHORITY, arguments, run_folder(nation.folder) / f"{AUTHORITY}.log", {})
+    return SandboxProgram(AUTHORITY, arguments, run_folder(nation.folder) / f"{AUTHORITY}.log", {})
 
 
-def hub_program(nation: PreparedNation, log_level: str) -> Program:
+def hub_program(nation: PreparedNation, log_level: str) -> SandboxProgram:
     arguments = [sys.executable, "-m", "bus.cli", "serve"]
     arguments += ["--settings", str(nation.hub_settings), "--log-level", log_level]
-    return Program("hub", arguments, run_folder(nation.folder) / "hub.log", {})
+    return SandboxProgram("hub", arguments, run_folder(nation.folder) / "hub.log", {})
 
 
 def health_urls(nation: PreparedNation) -> dict[str, str]:

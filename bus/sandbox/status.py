@@ -12,7 +12,7 @@ from bus import __version__
 from bus.audit.reader import open_log_reader
 from bus.core.errors import BusError, ConfigurationError
 from bus.sandbox.access_points import PROGRAM as ACCESS_POINTS
-from bus.sandbox.description import Description, read_description
+from bus.sandbox.description import SandboxDescription, read_description
 from bus.sandbox.processes import is_running
 from bus.sandbox.programs import AUTHORITY, answers
 from bus.sandbox.run_state import RunState, read_run_state
@@ -83,7 +83,7 @@ def read_status(folder: Path) -> Status:
     )
 
 
-def _process_parts(run: RunState | None, described: Description | None) -> Iterator[Part]:
+def _process_parts(run: RunState | None, described: SandboxDescription | None) -> Iterator[Part]:
     if run is None:
         return
     state = RUNNING if is_running(run.supervisor) else STOPPED

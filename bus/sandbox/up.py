@@ -23,11 +23,11 @@ from bus.sandbox.access_points import (
     write_access_points,
 )
 from bus.sandbox.authority_files import AuthorityFiles
-from bus.sandbox.description import FILE, Description, write_description
+from bus.sandbox.description import FILE, SandboxDescription, write_description
 from bus.sandbox.kept_edits import edited_port
 from bus.sandbox.nation_description import describe_nation
 from bus.sandbox.nation_files import prepare_nation
-from bus.sandbox.processes import Program, end, identify, start
+from bus.sandbox.processes import SandboxProgram, end, identify, start
 from bus.sandbox.programs import (
     AGENCIES,
     AUTHORITY,
@@ -67,7 +67,7 @@ _WATCH_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SandboxOptions:
     """What sandbox is wanted."""
 
     folder: Path
@@ -80,22 +80,22 @@ class Wish:
 class RunningSandbox:
     """Its processes: authority, two agencies, hub, access points. Used from one thread."""
 
-    def __init__(self, wish: Wish, tell: Callable[[str], None]) -> None:
+    def __init__(self, options: SandboxOptions, tell: Callable[[str], None]) -> None:
         """Use `running_sandbox`."""
-        self._wish = wish
+        self._options = options
         self._tell = tell
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._reported: set[str] = set()
         self._usual_port: IO[bytes] | None = None
-        self.description: Description
+        self.description: SandboxDescription
 
     def start(self) -> None:
         """Start everything; when it returns, every process answers. Raises NotStarted."""
-        folder = self._wish.folder
+        folder = self._options.folder
         _end_left_over(folder)
         (folder / FILE).unlink(missing_ok=True)
         named = AuthorityFiles(folder).port_in_certificates()
-        wanted = self._wish.port or edited_port(folder / "hub.yaml", "listen")
+        wanted = self._options.port or edited_port(folder / "hub.yaml", "listen")
         self._usual_port = None if wanted else claim_usual_port()
         ports = free_ports(
             wanted,
@@ -104,7 +104,7 @@ class RunningSandbox:
             again=read_ports(folder),
         )
         write_ports(folder, ports)
-        _keep_data(folder / "data", self._wish.seed, self._tell)
+        _keep_data(folder / "data", self._options.seed, self._tell)
         nation = prepare_nation(
             folder,
             now=datetime.now(UTC),
@@ -117,9 +117,9 @@ class RunningSandbox:
         self._start(authority_program(nation))
         for agency in AGENCIES:
             self._start(agency_program(nation, agency))
-        self._start(hub_program(nation, self._wish.log_level))
+        self._start(hub_program(nation, self._options.log_level))
         write_access_points(nation, ports, self._tell)
-        self._start(access_points_program(nation, self._wish.log_level))
+        self._start(access_points_program(nation, self._options.log_level))
         access_points = access_point_urls(ports)
         self._await_ready(health_urls(nation))
         self._await_ready({PROGRAM: f"{next(iter(access_points.values()))}/health"})
@@ -127,7 +127,7 @@ class RunningSandbox:
         write_description(folder, self.description)
         self._record(is_ready=True)
 
-    def _start(self, program: Program) -> None:
+    def _start(self, program: SandboxProgram) -> None:
         self._processes[program.name] = start(program)
         self._record(is_ready=False)
 
@@ -136,7 +136,7 @@ class RunningSandbox:
         assert supervisor is not None
         found = {name: identify(one.pid) for name, one in self._processes.items()}
         children = {name: one for name, one in found.items() if one is not None}
-        write_run_state(self._wish.folder, RunState(supervisor, children, is_ready))
+        write_run_state(self._options.folder, RunState(supervisor, children, is_ready))
 
     def _await_ready(self, urls: Mapping[str, str]) -> None:
         deadline = time.monotonic() + READY_SECONDS_MAX
@@ -150,7 +150,7 @@ class RunningSandbox:
                 time.sleep(_POLL_SECONDS)
 
     def _last_words(self, name: str) -> str:
-        lines = (run_folder(self._wish.folder) / f"{name}.log").read_text("utf-8", "replace")
+        lines = (run_folder(self._options.folder) / f"{name}.log").read_text("utf-8", "replace")
         return "\n".join(f"  {line}" for line in lines.splitlines()[-8:])
 
     def newly_ended(self) -> Iterator[str]:
@@ -180,36 +180,38 @@ class RunningSandbox:
 
 @contextmanager
 def running_sandbox(
-    wish: Wish, *, tell: Callable[[str], None] = lambda _: None
+    options: SandboxOptions, *, tell: Callable[[str], None] = lambda _: None
 ) -> Iterator[RunningSandbox]:
     """A sandbox that runs until the block ends. Raises AlreadyRunning, NotStarted."""
-    wish.folder.mkdir(parents=True, exist_ok=True)
-    with alone(wish.folder):
-        sandbox = RunningSandbox(wish, tell)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with alone(options.folder):
+        sandbox = RunningSandbox(options, tell)
         try:
             sandbox.start()
             yield sandbox
         finally:
             sandbox.stop()
-            _forget_run(wish.folder)
+            _forget_run(options.folder)
 
 
-def supervise(wish: Wish, *, tell: Callable[[str], None], announce: Callable[[], None]) -> bool:
+def supervise(
+    options: SandboxOptions, *, tell: Callable[[str], None], announce: Callable[[], None]
+) -> bool:
     """Run a sandbox until a signal; False: one of its processes ended before.
 
     A process that ends by itself is told and left to whoever looks after it; the others go on.
     Raises AlreadyRunning, NotStarted.
     """
-    is_told = threading.Event()
+    is_reported = threading.Event()
     is_whole = True
     numbers = [signal.SIGTERM, signal.SIGINT]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants us to stay
         numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, lambda *_: is_told.set()) for number in numbers}
+    before = {number: signal.signal(number, lambda *_: is_reported.set()) for number in numbers}
     try:
-        with running_sandbox(wish, tell=tell) as sandbox:
+        with running_sandbox(options, tell=tell) as sandbox:
             announce()
-            while not is_told.wait(_WATCH_SECONDS):
+            while not is_reported.wait(_WATCH_SECONDS):
                 for sentence in sandbox.newly_ended():
                     tell(sentence)
                     is_whole = False
@@ -222,25 +224,25 @@ def supervise(wish: Wish, *, tell: Callable[[str], None], announce: Callable[[],
 # --- from outside ---------------------------------------------------------------------------------
 
 
-def up_detached(wish: Wish, tell: Callable[[str], None] = lambda _: None) -> None:
+def up_detached(options: SandboxOptions, tell: Callable[[str], None] = lambda _: None) -> None:
     """Start a sandbox that outlives us; when it returns, everything is ready.
 
     `tell` hears what there was to be told until then.
 
     Raises AlreadyRunning, NotStarted.
     """
-    wish.folder.mkdir(parents=True, exist_ok=True)
-    with alone(wish.folder):
-        _end_left_over(wish.folder)
-    output = run_folder(wish.folder) / "supervisor.log"
+    options.folder.mkdir(parents=True, exist_ok=True)
+    with alone(options.folder):
+        _end_left_over(options.folder)
+    output = run_folder(options.folder) / "supervisor.log"
     output.unlink(missing_ok=True)
-    arguments = [sys.executable, "-m", "bus.cli", "sandbox", "up", "--dir", str(wish.folder)]
-    arguments += ["--port", str(wish.port), "--seed", str(wish.seed)]
-    arguments += ["--log-level", wish.log_level]
-    supervisor = start(Program("supervisor", arguments, output, {}))
+    arguments = [sys.executable, "-m", "bus.cli", "sandbox", "up", "--dir", str(options.folder)]
+    arguments += ["--port", str(options.port), "--seed", str(options.seed)]
+    arguments += ["--log-level", options.log_level]
+    supervisor = start(SandboxProgram("supervisor", arguments, output, {}))
     deadline = time.monotonic() + READY_SECONDS_MAX + 30
     while True:
-        state = read_run_state(wish.folder)
+        state = read_run_state(options.folder)
         if state is not None and state.supervisor.pid == supervisor.pid and state.is_ready:
             for line in output.read_text("utf-8", "replace").splitlines():
                 if line.startswith(READY):

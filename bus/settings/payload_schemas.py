@@ -101,11 +101,11 @@ class CompiledSchema:
         """The first mistake of `element`, without its values; None: it is valid."""
         with self._lock:
             try:
-                return None if self._fast.validate(element) else self._tell(element)
+                return None if self._fast.validate(element) else self._report(element)
             except etree.LxmlError:  # libxml2 gives up on an element that it cannot take
                 return SchemaMistake(line_of(element), _name(element), "cannot be validated")
 
-    def _tell(self, element: etree._Element) -> SchemaMistake:
+    def _report(self, element: etree._Element) -> SchemaMistake:
         entries: list[Any] = list(cast(Any, self._fast.error_log))
         try:
             precise = self._precise_mistake(element)

@@ -9,7 +9,7 @@ from pathlib import Path
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import SubsystemId
 from bus.core.limits import Limits
-from bus.core.registry import AttachmentRule, FaultStyle, Grant, Member, Nation, Service
+from bus.core.registry import AttachmentRule, FaultStyle, Grant, Member, MemberRegistry, Service
 from bus.settings.form import check_form, in_order
 from bus.settings.routes_checks import cross_problems
 from bus.settings.routes_form import (
@@ -24,10 +24,10 @@ from bus.settings.routes_policies import default_policy, member_policy
 from bus.settings.settings_kinds import SettingsKind, check_kind
 from bus.settings.yaml_document import read_yaml
 
-__all__ = ["parse_nation", "read_nation", "routes_json_schema"]
+__all__ = ["parse_registry", "read_registry", "routes_json_schema"]
 
 
-def read_nation(path: Path) -> Nation:
+def read_registry(path: Path) -> MemberRegistry:
     """Read routes.yaml.
 
     Raises ConfigurationError with every problem in the file, each with its path and line.
@@ -37,29 +37,29 @@ def read_nation(path: Path) -> Nation:
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
         raise ConfigurationError([Problem(str(path), "", message)]) from error
-    return parse_nation(raw, file=str(path))
+    return parse_registry(raw, file=str(path))
 
 
-def parse_nation(raw: bytes, *, file: str) -> Nation:
+def parse_registry(raw: bytes, *, file: str) -> MemberRegistry:
     """The same from bytes; the message log keeps them, so that a past decision can be remade."""
     document = read_yaml(raw, file=file)
     check_kind(document, SettingsKind.ROUTES)
     form, problems = check_form(document, RoutesForm)
-    told = {problem.path for problem in problems}
-    problems += [problem for problem in cross_problems(document) if problem.path not in told]
+    known_paths = {problem.path for problem in problems}
+    problems += [problem for problem in cross_problems(document) if problem.path not in known_paths]
     if form is None or problems:
         raise ConfigurationError(in_order(problems))
-    return _nation(form, raw)
+    return _registry(form, raw)
 
 
 # --- from form to values -----------------------------------------------------------------------
 
 
-def _nation(form: RoutesForm, raw: bytes) -> Nation:
+def _registry(form: RoutesForm, raw: bytes) -> MemberRegistry:
     members = {member.id: _member(member) for member in form.members}
     limits = Limits(**form.limits.model_dump())  # type: ignore[attr-defined]
     policy = default_policy(form.signatures, limits)
-    return Nation(
+    return MemberRegistry(
         instance=form.instance,
         hub=form.hub,
         members=members,

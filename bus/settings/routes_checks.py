@@ -46,10 +46,10 @@ class _Item:
 
 def cross_problems(document: YamlDocument) -> list[Problem]:
     """Every mistake between sections."""
-    return list(_Check(document).problems())
+    return list(_RoutesCheck(document).problems())
 
 
-class _Check:
+class _RoutesCheck:
     """One pass over one file."""
 
     def __init__(self, document: YamlDocument) -> None:

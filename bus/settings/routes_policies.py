@@ -9,7 +9,7 @@ from typing import Any
 
 from bus.core.errors import Problem
 from bus.core.limits import Limits
-from bus.core.registry import Nation
+from bus.core.registry import MemberRegistry
 from bus.settings.routes_form import (
     CURVE_NAMES,
     DIGEST_ALGORITHM_NAMES,
@@ -30,23 +30,23 @@ def default_policy(form: SignaturesForm, limits: Limits) -> SignaturePolicy:
         references_max=limits.signature_references_max,
         message_age_seconds_max=limits.message_age_seconds_max,
         clock_skew_seconds_max=limits.clock_skew_seconds_max,
-        **_told(form),
+        **_given(form),
     )
 
 
 def member_policy(form: MemberSignaturesForm, default: SignaturePolicy) -> MemberPolicy:
     """The default with what one member's section says, and its exceptions."""
     return MemberPolicy(
-        replace(default, **_told(form)),
+        replace(default, **_given(form)),
         tuple(PolicyException(one.allow, one.reason, one.until) for one in form.exceptions),
     )
 
 
-def exception_warnings(nation: Nation, file: str, now: datetime) -> Iterator[Problem]:
+def exception_warnings(registry: MemberRegistry, file: str, now: datetime) -> Iterator[Problem]:
     """Exceptions that have ended, or end soon, each where it stands in the file."""
-    routes = read_yaml(nation.text, file=file)
-    for place, member in enumerate(nation.members):
-        policy = nation.member_policies.get(member, MemberPolicy())
+    routes = read_yaml(registry.text, file=file)
+    for place, member in enumerate(registry.members):
+        policy = registry.member_policies.get(member, MemberPolicy())
         for number, exception in enumerate(policy.exceptions):
             message = _end_of(exception.until, now.date())
             if message:
@@ -62,9 +62,9 @@ def _end_of(until: date, today: date) -> str:
     return ""
 
 
-def _told(form: SignaturesForm | MemberSignaturesForm) -> dict[str, Any]:
+def _given(form: SignaturesForm | MemberSignaturesForm) -> dict[str, Any]:
     """Fields of a policy that a section gives."""
-    told: dict[str, Any] = {
+    given: dict[str, Any] = {
         "signature_algorithms": _identifiers(form.algorithms, SIGNATURE_ALGORITHM_NAMES),
         "digest_algorithms": _identifiers(form.digests, DIGEST_ALGORITHM_NAMES),
         "curves": _identifiers(form.curves, CURVE_NAMES),
@@ -73,9 +73,9 @@ def _told(form: SignaturesForm | MemberSignaturesForm) -> dict[str, Any]:
         "are_attachment_headers_required": form.require_attachment_headers,
     }
     if isinstance(form, MemberSignaturesForm):
-        told["message_age_seconds_max"] = form.message_age_seconds_max
-        told["clock_skew_seconds_max"] = form.clock_skew_seconds_max
-    return {name: value for name, value in told.items() if value is not None}
+        given["message_age_seconds_max"] = form.message_age_seconds_max
+        given["clock_skew_seconds_max"] = form.clock_skew_seconds_max
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _identifiers(chosen: Any, table: dict[str, str]) -> frozenset[str] | None:

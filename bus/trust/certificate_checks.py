@@ -11,11 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bus.core.errors import ConfigurationError, Problem
-from bus.core.registry import Member, Nation
+from bus.core.registry import Member, MemberRegistry
 from bus.settings.signer import SignerSource, in_succession
 from bus.settings.trust import TrustSettings
 from bus.trust.key_store import read_certificates, read_signer
-from signing.errors import CertificateRejected
+from signing.errors import CertificateRejectedError
 from signing.pki.certificates import TrustStore
 from signing.pki.keys import Signer
 
@@ -31,7 +31,7 @@ def read_trust_store(trust: TrustSettings) -> TrustStore:
     )
     try:
         return TrustStore(anchors, intermediates, certificates)
-    except CertificateRejected as error:
+    except CertificateRejectedError as error:
         raise ConfigurationError([Problem(str(trust.anchors[0]), "", str(error))]) from error
 
 
@@ -55,17 +55,17 @@ def anchor_warnings(trust: TrustSettings, now: datetime) -> list[Problem]:
 
 
 def known_warnings(
-    trust: TrustSettings, store: TrustStore, nation: Nation, now: datetime
+    trust: TrustSettings, store: TrustStore, registry: MemberRegistry, now: datetime
 ) -> Iterator[Problem]:
     """Known certificates with which nobody can send: not accepted, or of no member."""
     for path, certificate in _certificates(trust.certificates):
         try:
             validated = store.validate(certificate.public_bytes(Encoding.DER), now)
-        except CertificateRejected as error:
+        except CertificateRejectedError as error:
             yield Problem(str(path), "", f"messages that name it are refused: {error}")
             continue
         subject = validated.subject_identifier
-        if subject not in nation.member_by_certificate_subject:
+        if subject not in registry.member_by_certificate_subject:
             yield Problem(str(path), "", f"no member has the certificate subject {subject!r}")
 
 
@@ -131,7 +131,7 @@ def _path_problems(
 ) -> list[Problem]:
     try:
         validated = store.validate(signer.certificate_der, moment)
-    except CertificateRejected as error:
+    except CertificateRejectedError as error:
         return [Problem(str(path), "", f"the certificate is not accepted: {error}")]
     if validated.subject_identifier == member.certificate_subject:
         return []

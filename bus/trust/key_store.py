@@ -22,7 +22,7 @@ from bus.settings.signer import (
 )
 from bus.trust.key_file_kinds import why_not_expected
 from bus.trust.token_keys import open_token_key
-from signing.errors import KeyUnavailable, KeyUnusable
+from signing.errors import KeyUnavailableError, KeyUnusableError
 from signing.pki.keys import (
     PrivateKey,
     Signer,
@@ -89,9 +89,9 @@ def _open_token_key(place: TokenKeyPlace) -> Signer:
     certificate = _read_certificate(place.certificate)
     try:
         key = open_token_key(place, certificate, read_secret)
-    except KeyUnavailable as error:
+    except KeyUnavailableError as error:
         raise _refused(place.module, str(error)) from error
-    except KeyUnusable as error:
+    except KeyUnusableError as error:
         raise _refused(place.certificate, str(error)) from error
     return make_signer(key, certificate)
 
@@ -192,7 +192,7 @@ def why_not_private(path: Path) -> str:
 def _loaded(path: Path, load: Callable[[], Loaded]) -> Loaded:
     try:
         return load()
-    except KeyUnusable as error:
+    except KeyUnusableError as error:
         raise _refused(path, str(error)) from error
     except UnicodeDecodeError as error:
         raise _refused(path, "expected UTF-8") from error

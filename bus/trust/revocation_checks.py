@@ -14,7 +14,7 @@ from bus.core.revocation import RevocationCheck
 from bus.settings.revocation import RevocationSettings
 from bus.settings.yaml_document import YamlDocument
 from bus.trust.revocation_sources import RevocationSources, SourceFailed, read_list
-from signing.errors import CertificateRejected
+from signing.errors import CertificateRejectedError
 from signing.pki.certificate_paths import crl_issuer_name, path_links
 from signing.pki.certificates import TrustStore
 
@@ -46,15 +46,15 @@ def revocation_warnings(
         yield document.problem(("revocation", "check"), message)
         return
     sources = RevocationSources(settings)
-    told = set()
+    reported = set()
     for path, certificate in known:
         try:
             found = store.path(certificate.public_bytes(Encoding.DER), now)
-        except CertificateRejected:
+        except CertificateRejectedError:
             continue  # told elsewhere
         for link in path_links(found):
-            if not sources.has_any(link) and link.digest not in told:
-                told.add(link.digest)
+            if not sources.has_any(link) and link.digest not in reported:
+                reported.add(link.digest)
                 yield Problem(str(path), "", _unasked(link.name, settings.policy.check))
 
 

@@ -14,7 +14,7 @@ import structlog
 from bus.settings.revocation import RevocationSettings
 from bus.trust.evidence_store import EvidenceStore
 from bus.trust.revocation_sources import RevocationSources, SourceFailed
-from signing.errors import CertificateRejected
+from signing.errors import CertificateRejectedError
 from signing.pki.certificate_paths import Link, listed_serial_numbers, path_links
 from signing.pki.certificates import TrustStore
 from signing.pki.revocation import (
@@ -26,7 +26,7 @@ from signing.pki.revocation import (
 )
 
 FETCHING_THREADS = 8
-FAILING_TOLD_MAX = 1024
+FAILING_REPORTED_MAX = 1024
 """Sources of which is remembered how they fail."""
 STATUSES_KEPT_MAX = 4096
 """Statuses that need not be verified again while the evidence is the same."""
@@ -159,7 +159,7 @@ class EvidenceInquiry:
                 if not await self._fetch_response(certificate, link, now):
                     await self._fetch_list(certificate, link, now)
         except TimeoutError:
-            self._tell_failed(f"whoever speaks of {link.name}", link, "no answer in time")
+            self._report_failed(f"whoever speaks of {link.name}", link, "no answer in time")
 
     async def _fetch_response(self, certificate: bytes, link: Link, now: datetime) -> bool:
         for address in self._sources.ocsp_addresses(link):
@@ -195,18 +195,18 @@ class EvidenceInquiry:
         try:
             piece = await self._shared(place, subject, ask)
             until = await self._verify(lambda: self._take(certificate, link, piece, now))
-        except (SourceFailed, CertificateRejected) as error:
-            self._tell_failed(place, link, str(error))
+        except (SourceFailed, CertificateRejectedError) as error:
+            self._report_failed(place, link, str(error))
             return None
         if self._failing.pop(place, None) is not None:
             _log.warning("revocation.source-works", source=place)
         return until
 
-    def _tell_failed(self, place: str, link: Link, reason: str) -> None:
+    def _report_failed(self, place: str, link: Link, reason: str) -> None:
         """Once for each way in which a source fails: it is asked every few seconds."""
         if self._failing.get(place) == reason:
             return
-        if len(self._failing) >= FAILING_TOLD_MAX:
+        if len(self._failing) >= FAILING_REPORTED_MAX:
             self._failing.clear()
         self._failing[place] = reason
         name = link.digest.hex()

@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 
 from bus.core.errors import BusError
-from signing.errors import CertificateRejected
+from signing.errors import CertificateRejectedError
 from signing.pki.revocation import Evidence, Good, Revoked, Status, Unknown
 
 CERTIFICATES_WATCHED_MAX = 4096
@@ -175,9 +175,9 @@ class RevocationWatch:
             refresh_at=now + self._refresh,
             seen_at=now,
         )
-        _tell(digest, status, now)
+        _report(digest, status, now)
 
-    def figures(self) -> dict[str, int]:
+    def metrics(self) -> dict[str, int]:
         """How many certificates are known, revoked, unknown or overdue: for operators."""
         now = self._clock()
         statuses = [watched.status for watched in self._watched.values()]
@@ -204,7 +204,7 @@ class RevocationWatch:
     async def _refresh_quietly(self, digest: bytes) -> None:
         try:
             await self.refresh(digest)
-        except CertificateRejected:  # its time is over: its messages are refused by that
+        except CertificateRejectedError:  # its time is over: its messages are refused by that
             self._watched.pop(digest, None)
         except BusError as error:  # the log cannot be written: messages are refused by that
             _log.warning("revocation.not-recorded", reason=error.diagnostic)
@@ -224,7 +224,7 @@ class RevocationWatch:
     async def refresh(self, digest: bytes) -> None:
         """Ask anew; messages go on by what is known until something else is.
 
-        Raises CertificateRejected, LogUnavailable.
+        Raises CertificateRejectedError, LogUnavailable.
         """
         watched, now = self._watched[digest], self._clock()
         async with self._slots:
@@ -261,7 +261,7 @@ def _counts(status: Status, now: datetime) -> bool:
     return not isinstance(status, Unknown) and now <= status.next_update
 
 
-def _tell(digest: bytes, status: Status, now: datetime) -> None:
+def _report(digest: bytes, status: Status, now: datetime) -> None:
     """Tell the operator whom nobody, or nobody in time, vouches for."""
     name = digest.hex()
     if isinstance(status, Unknown):

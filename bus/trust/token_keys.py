@@ -26,7 +26,7 @@ from bus.core.errors import ConfigurationError, Problem
 from bus.settings.signer import TokenKeyPlace
 from signing import policy as uri
 from signing.algorithms import DIGESTS, default_algorithm, verify_bytes
-from signing.errors import KeyUnavailable, KeyUnusable, SignatureValueInvalid
+from signing.errors import KeyUnavailableError, KeyUnusableError, SignatureValueInvalidError
 from signing.pki.keys import PublicKey, check_public_key
 
 HOLD_OFF_SECONDS = 2.0
@@ -38,7 +38,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _TokenKeysWay:
     """How a token makes a signature: its mechanism, and what it is handed."""
 
     key_kind: type[object]
@@ -50,23 +50,23 @@ class _Way:
 
 
 _WAYS = {
-    uri.RSA_SHA256: _Way(RSAPublicKey, "SHA256_RSA_PKCS"),
-    uri.RSA_SHA384: _Way(RSAPublicKey, "SHA384_RSA_PKCS"),
-    uri.RSA_SHA512: _Way(RSAPublicKey, "SHA512_RSA_PKCS"),
-    uri.RSA_PSS_SHA256: _Way(
+    uri.RSA_SHA256: _TokenKeysWay(RSAPublicKey, "SHA256_RSA_PKCS"),
+    uri.RSA_SHA384: _TokenKeysWay(RSAPublicKey, "SHA384_RSA_PKCS"),
+    uri.RSA_SHA512: _TokenKeysWay(RSAPublicKey, "SHA512_RSA_PKCS"),
+    uri.RSA_PSS_SHA256: _TokenKeysWay(
         RSAPublicKey, "SHA256_RSA_PKCS_PSS", pss_hash="SHA256", pss_salt_bytes=32
     ),
-    uri.RSA_PSS_SHA384: _Way(
+    uri.RSA_PSS_SHA384: _TokenKeysWay(
         RSAPublicKey, "SHA384_RSA_PKCS_PSS", pss_hash="SHA384", pss_salt_bytes=48
     ),
-    uri.RSA_PSS_SHA512: _Way(
+    uri.RSA_PSS_SHA512: _TokenKeysWay(
         RSAPublicKey, "SHA512_RSA_PKCS_PSS", pss_hash="SHA512", pss_salt_bytes=64
     ),
     # Not every token hashes for ECDSA, so we do. The value is r and s, as XML Signature has it.
-    uri.ECDSA_SHA256: _Way(EllipticCurvePublicKey, "ECDSA", DIGESTS[uri.DIGEST_SHA256]),
-    uri.ECDSA_SHA384: _Way(EllipticCurvePublicKey, "ECDSA", DIGESTS[uri.DIGEST_SHA384]),
-    uri.ECDSA_SHA512: _Way(EllipticCurvePublicKey, "ECDSA", DIGESTS[uri.DIGEST_SHA512]),
-    uri.ED25519: _Way(Ed25519PublicKey, "EDDSA"),
+    uri.ECDSA_SHA256: _TokenKeysWay(EllipticCurvePublicKey, "ECDSA", DIGESTS[uri.DIGEST_SHA256]),
+    uri.ECDSA_SHA384: _TokenKeysWay(EllipticCurvePublicKey, "ECDSA", DIGESTS[uri.DIGEST_SHA384]),
+    uri.ECDSA_SHA512: _TokenKeysWay(EllipticCurvePublicKey, "ECDSA", DIGESTS[uri.DIGEST_SHA512]),
+    uri.ED25519: _TokenKeysWay(Ed25519PublicKey, "EDDSA"),
 }
 
 _KEY_TYPES = {RSAPublicKey: "RSA", EllipticCurvePublicKey: "EC", Ed25519PublicKey: "EC_EDWARDS"}
@@ -100,8 +100,8 @@ def open_token_key(
 ) -> TokenKey:
     """The key at `place`, after a trial signature that the certificate's key accepts.
 
-    Raises ConfigurationError (no library, no driver, no PIN), KeyUnusable (the key belongs to
-    another certificate), KeyUnavailable (the token or the key cannot be reached now).
+    Raises ConfigurationError (no library, no driver, no PIN), KeyUnusableError (the key belongs to
+    another certificate), KeyUnavailableError (the token or the key cannot be reached now).
     """
     public_key = check_public_key(certificate.public_key())
     key = TokenKey(_token_at(place, read_pin), place.label, place.id, public_key)
@@ -109,8 +109,10 @@ def open_token_key(
     try:
         value = key.sign(algorithm, _TRIAL)
         verify_bytes(public_key, algorithm, value, _TRIAL)
-    except SignatureValueInvalid as error:
-        raise KeyUnusable("the certificate was issued for another key than the token's") from error
+    except SignatureValueInvalidError as error:
+        raise KeyUnusableError(
+            "the certificate was issued for another key than the token's"
+        ) from error
     return key
 
 
@@ -118,7 +120,7 @@ def open_token_key(
 class TokenKey:
     """One key of a token: a `signing.pki.keys.HeldKey`."""
 
-    token: Token = field(repr=False)
+    token: Pkcs11Token = field(repr=False)
     label: str
     id: bytes
     certified_key: PublicKey = field(repr=False)
@@ -131,11 +133,11 @@ class TokenKey:
         """See `HeldKey.sign`."""
         way = _WAYS[algorithm]
         if not isinstance(self.certified_key, way.key_kind):
-            raise KeyUnusable(f"a key of this kind does not sign with {algorithm}")
+            raise KeyUnusableError(f"a key of this kind does not sign with {algorithm}")
         return self.token.sign(self, way, data)
 
 
-class Token:
+class Pkcs11Token:
     """One token of one driver. Owns its session; used from any thread, one call at a time."""
 
     def __init__(self, place: TokenKeyPlace, read_pin: Callable[[Path], str]) -> None:
@@ -152,8 +154,9 @@ class Token:
         """Why no login is tried any more."""
         self._left_alone_until = 0.0
 
-    def sign(self, key: TokenKey, way: _Way, data: bytes) -> bytes:
-        """One signature. Raises KeyUnusable, KeyUnavailable; ConfigurationError of the PIN's file.
+    def sign(self, key: TokenKey, way: _TokenKeysWay, data: bytes) -> bytes:
+        """One signature. Raises KeyUnusableError, KeyUnavailableError; ConfigurationError of the
+        PIN's file.
 
         A session that was lost is opened again, once: what was lost has signed nothing.
         """
@@ -165,7 +168,7 @@ class Token:
                 return self._sign(key, way, prepared)
             except _named(errors, _NEVER) as error:
                 # Here and below not `from error`: nothing that the driver was handed goes on.
-                raise KeyUnusable(f"the token cannot sign like this: {_name(error)}") from None
+                raise KeyUnusableError(f"the token cannot sign like this: {_name(error)}") from None
             except errors.PKCS11Error as error:
                 self._lose()
                 if not was_open:
@@ -176,17 +179,17 @@ class Token:
                 self._lose()
                 raise self._failure(error) from None
 
-    def _sign(self, key: TokenKey, way: _Way, prepared: bytes) -> bytes:
+    def _sign(self, key: TokenKey, way: _TokenKeysWay, prepared: bytes) -> bytes:
         handle = self._keys.get((key.label, key.id)) or self._find(key, way)
         mechanism = self._library.Mechanism[way.mechanism]
         value: bytes = handle.sign(prepared, mechanism=mechanism, mechanism_param=self._param(way))
         return value
 
-    def _find(self, key: TokenKey, way: _Way) -> Any:
+    def _find(self, key: TokenKey, way: _TokenKeysWay) -> Any:
         if self._session is None:
             self._require_patience()
             if self._is_lost:
-                self._renew_driver()
+                self._reload_driver()
             self._session = self._open()
             if self._is_lost:
                 self._is_lost = False
@@ -195,24 +198,24 @@ class Token:
         private = self._library.ObjectClass.PRIVATE_KEY
         handle = self._session.get_key(object_class=private, **named)
         if handle.key_type.name != _KEY_TYPES[way.key_kind]:
-            raise KeyUnusable("the certificate was issued for another key than the token's")
+            raise KeyUnusableError("the certificate was issued for another key than the token's")
         if not hasattr(handle, "sign"):
-            raise KeyUnusable("the token says that this key is not for signing")
+            raise KeyUnusableError("the token says that this key is not for signing")
         self._keys[key.label, key.id] = handle
         return handle
 
     def _require_patience(self) -> None:
         if self._refused or time.monotonic() < self._left_alone_until:
             reason = self._refused or "it failed a moment ago"
-            raise KeyUnavailable(f"the token {self._place.token!r} is left alone: {reason}")
+            raise KeyUnavailableError(f"the token {self._place.token!r} is left alone: {reason}")
 
-    def _failure(self, error: Exception) -> KeyUnavailable:
+    def _failure(self, error: Exception) -> KeyUnavailableError:
         self._left_alone_until = time.monotonic() + HOLD_OFF_SECONDS
         reason = _SENTENCES.get(_name(error), _name(error))
         if _name(error) in _PIN_TROUBLE:
             self._refused = reason
         _log.error("token.lost", token=self._place.token, error=_name(error))
-        return KeyUnavailable(f"the token {self._place.token!r} cannot be used: {reason}")
+        return KeyUnavailableError(f"the token {self._place.token!r} cannot be used: {reason}")
 
     def _open(self) -> Any:
         driver = self._library.lib(str(self._place.module))
@@ -234,14 +237,14 @@ class Token:
             except self._library.exceptions.PKCS11Error:
                 return  # what was lost need not be closed
 
-    def _renew_driver(self) -> None:
+    def _reload_driver(self) -> None:
         """Start the driver anew: some see a token that came back only then."""
         for token in _tokens_of(self._place.module):
             token._session = None
             token._keys.clear()
         self._library.lib(str(self._place.module)).reinitialize()
 
-    def _param(self, way: _Way) -> Any:
+    def _param(self, way: _TokenKeysWay) -> Any:
         if not way.pss_hash:
             return None
         library = self._library
@@ -256,22 +259,22 @@ class Token:
 
 _guard = threading.Lock()
 """Guards the two tables below."""
-_tokens: dict[tuple[Path, str], Token] = {}
+_tokens: dict[tuple[Path, str], Pkcs11Token] = {}
 _locks: dict[Path, threading.Lock] = {}
 """One for each driver: starting it anew takes every session of the process with it."""
 
 
-def _token_at(place: TokenKeyPlace, read_pin: Callable[[Path], str]) -> Token:
+def _token_at(place: TokenKeyPlace, read_pin: Callable[[Path], str]) -> Pkcs11Token:
     with _guard:
         token = _tokens.get((place.module, place.token))
     if token is None:
-        token = Token(place, read_pin)
+        token = Pkcs11Token(place, read_pin)
         with _guard:
             token = _tokens.setdefault((place.module, place.token), token)
     return token
 
 
-def _tokens_of(module: Path) -> list[Token]:
+def _tokens_of(module: Path) -> list[Pkcs11Token]:
     with _guard:
         return [token for (of, _), token in _tokens.items() if of == module]
 

@@ -23,10 +23,10 @@ from pyhanko_certvalidator.errors import PathBuildingError, ValidationError
 from pyhanko_certvalidator.path import ValidationPath
 
 from signing.algorithms import PublicKey
-from signing.errors import CertificateRejected
+from signing.errors import CertificateRejectedError
 from signing.pki.known_certificates import CERTIFICATE_BYTES_MAX, KnownCertificates
 from signing.pki.public_keys import signing_key
-from signing.signature_cache import SignatureMemory
+from signing.signature_cache import SignatureCache
 
 CERTIFICATES_KEPT_MAX = 4096
 """Validated certificates kept in memory."""
@@ -85,7 +85,7 @@ class TrustStore:
     ) -> None:
         """All are DER certificates; `certificates` are those that messages may only name.
 
-        Raises CertificateRejected.
+        Raises CertificateRejectedError.
         """
         self.anchor_certificates = [_load(der) for der in anchors]
         # What an anchor says of the paths below it holds: RFC 5937 §3.
@@ -95,7 +95,7 @@ class TrustStore:
         ]
         self.intermediate_certificates = [_load(der) for der in intermediates]
         self._validated: dict[bytes, ValidatedCertificate] = {}
-        self.signatures: SignatureMemory[Any] = SignatureMemory()
+        self.signatures: SignatureCache[Any] = SignatureCache()
         """What signatures said that were proved under certificates of this store."""
         self.anchors = tuple(anchors)
         """The trust anchors, in DER."""
@@ -115,8 +115,8 @@ class TrustStore:
     def validate(self, der: bytes, now: datetime) -> ValidatedCertificate:
         """Lead a DER certificate to an anchor as of `now` (aware, UTC).
 
-        Raises CertificateRejected: unreadable, untrusted, expired or not yet valid, a CA, or not
-        for signing.
+        Raises CertificateRejectedError: unreadable, untrusted, expired or not yet valid, a CA, or
+        not for signing.
         """
         kept = self._validated.get(der)
         if kept is not None and kept.path_valid_from <= now <= kept.path_valid_until:
@@ -147,7 +147,10 @@ class TrustStore:
         )
 
     def path(self, der: bytes, now: datetime) -> ValidationPath:
-        """The way from an anchor to a DER certificate as of `now`. Raises CertificateRejected."""
+        """The way from an anchor to a DER certificate as of `now`.
+
+        Raises CertificateRejectedError.
+        """
         return self._path(_load(der), now)
 
     def _path(self, certificate: asn1_x509.Certificate, now: datetime) -> ValidationPath:
@@ -168,20 +171,20 @@ class TrustStore:
             # The library keeps the error in a frame that the error knows: what is above that frame,
             # the whole message with it, would wait for a collector of cycles.
             error.__traceback__ = None
-            raise CertificateRejected(str(error)) from error
+            raise CertificateRejectedError(str(error)) from error
 
 
 def run_without_waiting(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine that has nothing to wait for: without fetching, validation is pure.
 
-    Raises CertificateRejected: it wants to wait after all.
+    Raises CertificateRejectedError: it wants to wait after all.
     """
     try:
         work.send(None)
     except StopIteration as stop:
         return cast(Result, stop.value)
     work.close()
-    raise CertificateRejected("path validation asked for material that it was not given")
+    raise CertificateRejectedError("path validation asked for material that it was not given")
 
 
 def _links(path: ValidationPath) -> list[asn1_x509.Certificate]:
@@ -190,23 +193,25 @@ def _links(path: ValidationPath) -> list[asn1_x509.Certificate]:
 
 def _load(der: bytes) -> asn1_x509.Certificate:
     if len(der) > CERTIFICATE_BYTES_MAX:
-        raise CertificateRejected(f"a certificate of {len(der)} bytes is not looked at")
+        raise CertificateRejectedError(f"a certificate of {len(der)} bytes is not looked at")
     try:
         # Both readers must agree that this is a certificate: one checks the path, one the key.
         x509.load_der_x509_certificate(der)
         certificate = asn1_x509.Certificate.load(der, strict=True)
         certificate.native  # noqa: B018 - reads every field now, not in the middle of a check
     except UNREADABLE as error:
-        raise CertificateRejected("not an X.509 certificate in DER") from error
+        raise CertificateRejectedError("not an X.509 certificate in DER") from error
     return certificate
 
 
 def _require_signing_use(certificate: asn1_x509.Certificate) -> None:
     if certificate.ca:
-        raise CertificateRejected("a certificate authority does not sign messages")
+        raise CertificateRejectedError("a certificate authority does not sign messages")
     usage = certificate.key_usage_value
     if usage is not None and not usage.native & {"digital_signature", "non_repudiation"}:
-        raise CertificateRejected("key usage allows neither digitalSignature nor nonRepudiation")
+        raise CertificateRejectedError(
+            "key usage allows neither digitalSignature nor nonRepudiation"
+        )
     _require_signing_purpose(certificate)
 
 
@@ -217,10 +222,10 @@ def _require_signing_purpose(certificate: asn1_x509.Certificate) -> None:
         return  # for any purpose
     purposes = set(extension.native)
     if purposes & SERVICE_PURPOSES:
-        raise CertificateRejected("a certificate for OCSP or time-stamping signs no messages")
+        raise CertificateRejectedError("a certificate for OCSP or time-stamping signs no messages")
     if not purposes & SIGNING_PURPOSES:
         named = ", ".join(sorted(purposes))
-        raise CertificateRejected(f"the extended key usage ({named[:256]}) allows no signing")
+        raise CertificateRejectedError(f"the extended key usage ({named[:256]}) allows no signing")
 
 
 def _organization_identifier(certificate: x509.Certificate) -> str:

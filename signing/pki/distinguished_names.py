@@ -13,7 +13,7 @@ import unicodedata
 from asn1crypto import core as asn1
 from cryptography import x509
 
-from signing.errors import SignatureMalformed
+from signing.errors import SignatureMalformedError
 
 NAME_CHARACTERS_MAX = 4096
 """Longest name that is read."""
@@ -78,15 +78,15 @@ def name_key(name: x509.Name) -> NameKey:
 
 
 def parse_name(text: str) -> NameKey:
-    """The key of a name in text. Raises SignatureMalformed."""
+    """The key of a name in text. Raises SignatureMalformedError."""
     if len(text) > NAME_CHARACTERS_MAX:
-        raise SignatureMalformed(f"a name of {len(text)} characters is not read")
+        raise SignatureMalformedError(f"a name of {len(text)} characters is not read")
     parts: list[list[Attribute]] = [[]]
     position, more = 0, True
     while more:
         found = _ATTRIBUTE.match(text, position)
         if found is None or sum(map(len, parts)) >= ATTRIBUTES_MAX:
-            raise SignatureMalformed("a distinguished name does not have the form of RFC 4514")
+            raise SignatureMalformedError("a distinguished name does not have the form of RFC 4514")
         parts[-1].append((_oid(found["type"]), _comparable(_value(found))))
         more = bool(found["end"])
         if found["end"] in (",", ";"):
@@ -124,7 +124,9 @@ def _decoded(der: bytes) -> str:
     try:
         value = asn1.load(der, strict=True).native
     except (ValueError, TypeError) as error:
-        raise SignatureMalformed("a distinguished name holds a value that is no BER") from error
+        raise SignatureMalformedError(
+            "a distinguished name holds a value that is no BER"
+        ) from error
     return value if isinstance(value, str) else der.hex()
 
 

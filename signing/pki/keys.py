@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import (
 )
 
 from signing.algorithms import default_algorithm, sign_bytes
-from signing.errors import KeyUnusable
+from signing.errors import KeyUnusableError
 
 RSA_BITS_MIN = 2048
 RSA_BITS_MAX = 8192
@@ -53,8 +53,8 @@ class HeldKey(Protocol):
     def sign(self, algorithm: str, data: bytes) -> bytes:
         """The signature value of `data` as XML Signature writes it; may wait for the device.
 
-        Raises KeyUnusable (key and algorithm do not belong), KeyUnavailable (the device cannot be
-        reached: nothing was signed).
+        Raises KeyUnusableError (key and algorithm do not belong), KeyUnavailableError (the device
+        cannot be reached: nothing was signed).
         """
         ...
 
@@ -73,7 +73,8 @@ class Signer:
     algorithm: str
     """The signature algorithm that we use with a key of this kind."""
     sign: Callable[[str, bytes], bytes] = field(repr=False, compare=False)
-    """The signature value of some data by an algorithm. Raises KeyUnusable, KeyUnavailable."""
+    """The signature value of some data by an algorithm. Raises KeyUnusableError,
+    KeyUnavailableError."""
     waits: bool
     """Signing waits for a device: it is not for the thread of an event loop."""
 
@@ -102,81 +103,84 @@ class KeyFile:
 def load_private_key(pem: bytes, *, passphrase: bytes | None = None) -> PrivateKey:
     """The private key in a PEM text (PKCS #8 or traditional), decrypted with the passphrase.
 
-    Raises KeyUnusable: no PEM, wrong or missing passphrase, or a kind of key other than
+    Raises KeyUnusableError: no PEM, wrong or missing passphrase, or a kind of key other than
     RSA of 2048 to 8192 bits, P-256, P-384 and Ed25519.
     """
     if len(pem) > PEM_BYTES_MAX:
-        raise KeyUnusable("the file is too large for a key")
+        raise KeyUnusableError("the file is too large for a key")
     try:
         key = load_pem_private_key(pem, password=passphrase)
     except TypeError as error:  # cryptography: a passphrase is missing, or given for nothing
         wanted = (
             "is encrypted: a passphrase is needed" if passphrase is None else "has no passphrase"
         )
-        raise KeyUnusable(f"the private key {wanted}") from error
+        raise KeyUnusableError(f"the private key {wanted}") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         reason = (
             "no private key in PEM"
             if passphrase is None
             else "no private key in PEM, or the passphrase is wrong"
         )
-        raise KeyUnusable(reason) from error
+        raise KeyUnusableError(reason) from error
     if not isinstance(key, PrivateKey):
-        raise KeyUnusable("expected an RSA, P-256, P-384 or Ed25519 key")
+        raise KeyUnusableError("expected an RSA, P-256, P-384 or Ed25519 key")
     check_public_key(key.public_key())
     return key
 
 
 def check_public_key(key: object) -> PublicKey:
-    """The key, if it is of a kind and size that signatures here may use. Raises KeyUnusable."""
+    """The key, if it is of a kind and size that signatures here may use.
+
+    Raises KeyUnusableError.
+    """
     if isinstance(key, RSAPublicKey):
         if not RSA_BITS_MIN <= key.key_size <= RSA_BITS_MAX:
-            raise KeyUnusable(
+            raise KeyUnusableError(
                 f"RSA of {key.key_size} bits; expected {RSA_BITS_MIN} to {RSA_BITS_MAX}"
             )
         return key
     if isinstance(key, EllipticCurvePublicKey):
         if not isinstance(key.curve, SECP256R1 | SECP384R1):
-            raise KeyUnusable(f"the curve {key.curve.name}; expected P-256 or P-384")
+            raise KeyUnusableError(f"the curve {key.curve.name}; expected P-256 or P-384")
         return key
     if isinstance(key, Ed25519PublicKey):
         return key
-    raise KeyUnusable("expected an RSA, P-256, P-384 or Ed25519 key")
+    raise KeyUnusableError("expected an RSA, P-256, P-384 or Ed25519 key")
 
 
 def load_certificates(raw: bytes) -> tuple[x509.Certificate, ...]:
-    """Every certificate in a PEM text, or the one in a DER file. Raises KeyUnusable."""
+    """Every certificate in a PEM text, or the one in a DER file. Raises KeyUnusableError."""
     if len(raw) > PEM_BYTES_MAX:
-        raise KeyUnusable("the file is too large for certificates")
+        raise KeyUnusableError("the file is too large for certificates")
     try:
         if _CERTIFICATE_START in raw:
             return tuple(x509.load_pem_x509_certificates(raw))
         return (x509.load_der_x509_certificate(raw),)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise KeyUnusable("no certificate in PEM or DER") from error
+        raise KeyUnusableError("no certificate in PEM or DER") from error
 
 
 def load_certificate(raw: bytes) -> x509.Certificate:
-    """The one certificate in a PEM text or DER file. Raises KeyUnusable."""
+    """The one certificate in a PEM text or DER file. Raises KeyUnusableError."""
     certificates = load_certificates(raw)
     if len(certificates) != 1:
-        raise KeyUnusable(f"{len(certificates)} certificates; expected one")
+        raise KeyUnusableError(f"{len(certificates)} certificates; expected one")
     return certificates[0]
 
 
 def load_key_file(raw: bytes, *, passphrase: bytes | None = None) -> KeyFile:
     """The key, its certificate and its chain in a PKCS #12 file (RFC 7292).
 
-    Raises KeyUnusable: no such file, wrong or missing passphrase, no key or no certificate in it,
-    or a kind of key that signatures here do not use.
+    Raises KeyUnusableError: no such file, wrong or missing passphrase, no key or no certificate in
+    it, or a kind of key that signatures here do not use.
     """
     if len(raw) > PEM_BYTES_MAX:
-        raise KeyUnusable("the file is too large for a key")
+        raise KeyUnusableError("the file is too large for a key")
     loaded = _load_pkcs12(raw, passphrase)
     if loaded.key is None or loaded.cert is None:
-        raise KeyUnusable("expected a private key and its certificate in the PKCS #12 file")
+        raise KeyUnusableError("expected a private key and its certificate in the PKCS #12 file")
     if not isinstance(loaded.key, PrivateKey):
-        raise KeyUnusable("expected an RSA, P-256, P-384 or Ed25519 key")
+        raise KeyUnusableError("expected an RSA, P-256, P-384 or Ed25519 key")
     check_public_key(loaded.key.public_key())
     chain = tuple(one.certificate for one in loaded.additional_certs)
     return KeyFile(loaded.key, loaded.cert.certificate, chain)
@@ -187,11 +191,11 @@ def make_signer(
     certificate: x509.Certificate,
     chain: tuple[x509.Certificate, ...] = (),
 ) -> Signer:
-    """Join a key and its certificate. Raises KeyUnusable if they do not belong together."""
+    """Join a key and its certificate. Raises KeyUnusableError if they do not belong together."""
     public_key = check_public_key(private_key.public_key())
     # Compared as SubjectPublicKeyInfo (RFC 5280 §4.1.2.7): kind, curve and value at once.
     if _public_bytes(public_key) != _public_bytes(_certified_key(certificate)):
-        raise KeyUnusable("the certificate was issued for another key")
+        raise KeyUnusableError("the certificate was issued for another key")
     der = certificate.public_bytes(Encoding.DER)
     is_ours = isinstance(private_key, PrivateKey)
     sign = partial(sign_bytes, private_key) if is_ours else cast(HeldKey, private_key).sign
@@ -208,7 +212,7 @@ def make_signer(
 
 
 def load_signer(key_pem: bytes, certificate: bytes, *, passphrase: bytes | None = None) -> Signer:
-    """A key in PEM and its certificate in PEM or DER, joined. Raises KeyUnusable."""
+    """A key in PEM and its certificate in PEM or DER, joined. Raises KeyUnusableError."""
     private_key = load_private_key(key_pem, passphrase=passphrase)
     return make_signer(private_key, load_certificate(certificate))
 
@@ -222,14 +226,14 @@ def _load_pkcs12(raw: bytes, passphrase: bytes | None) -> PKCS12KeyAndCertificat
             if passphrase is None
             else "no PKCS #12 file, or the passphrase is wrong"
         )
-        raise KeyUnusable(reason) from error
+        raise KeyUnusableError(reason) from error
 
 
 def _certified_key(certificate: x509.Certificate) -> PublicKey:
     try:
         return check_public_key(certificate.public_key())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise KeyUnusable("the certificate's public key cannot be read") from error
+        raise KeyUnusableError("the certificate's public key cannot be read") from error
 
 
 def _public_bytes(key: PublicKey) -> bytes:

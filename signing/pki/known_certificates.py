@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from signing.errors import CertificateRejected
+from signing.errors import CertificateRejectedError
 from signing.pki.distinguished_names import NameKey, name_key
 
 CERTIFICATE_BYTES_MAX = 16 * 1024
@@ -64,21 +64,21 @@ class NamedCertificate:
 
 
 def read_named(der: bytes) -> NamedCertificate:
-    """Read a DER certificate. Raises CertificateRejected."""
+    """Read a DER certificate. Raises CertificateRejectedError."""
     if len(der) > CERTIFICATE_BYTES_MAX:
-        raise CertificateRejected(f"a certificate of {len(der)} bytes is not looked at")
+        raise CertificateRejectedError(f"a certificate of {len(der)} bytes is not looked at")
     try:
         certificate = x509.load_der_x509_certificate(der)
         return _named(certificate, der)
     except _UNREADABLE as error:
-        raise CertificateRejected("not an X.509 certificate in DER") from error
+        raise CertificateRejectedError("not an X.509 certificate in DER") from error
 
 
 class KnownCertificates:
     """Certificates that a message may name without carrying them; never changes."""
 
     def __init__(self, certificates: Iterable[bytes] = ()) -> None:
-        """From DER certificates; raises CertificateRejected."""
+        """From DER certificates; raises CertificateRejectedError."""
         self.certificates = tuple(certificates)
         """As given, in DER."""
         self._by_name: dict[Name, list[NamedCertificate]] = {}
@@ -89,20 +89,20 @@ class KnownCertificates:
     def find(self, names: Sequence[Name], now: datetime) -> bytes:
         """The DER of the one certificate that every name leads to.
 
-        Raises CertificateRejected: there is none, or it cannot be told which.
+        Raises CertificateRejectedError: there is none, or it cannot be told which.
         """
         fitting = [one for one in self._by_name.get(names[0], ()) if one.names.issuperset(names)]
         if not fitting:
             spelt = " and ".join(naming.value for naming, _ in names)
-            raise CertificateRejected(f"no certificate is known by this {spelt}")
+            raise CertificateRejectedError(f"no certificate is known by this {spelt}")
         return _choose(fitting, now).der
 
 
 def leaf_of(certificates: Iterable[bytes], names: Sequence[Name] = ()) -> bytes:
     """Of DER certificates that came together, the one that signs.
 
-    It fits every one of `names` and issued none of the others. Raises CertificateRejected: there
-    is no such certificate, or more than one.
+    It fits every one of `names` and issued none of the others. Raises CertificateRejectedError:
+    there is no such certificate, or more than one.
     """
     read = [read_named(der) for der in dict.fromkeys(certificates)]
     leaves = [
@@ -112,7 +112,9 @@ def leaf_of(certificates: Iterable[bytes], names: Sequence[Name] = ()) -> bytes:
         and not any(other.issuer == one.subject for other in read if other is not one)
     ]
     if len(leaves) != 1:
-        raise CertificateRejected(f"{len(leaves)} certificates of the message could be the signer")
+        raise CertificateRejectedError(
+            f"{len(leaves)} certificates of the message could be the signer"
+        )
     return leaves[0].der
 
 
@@ -120,7 +122,7 @@ def _choose(fitting: Sequence[NamedCertificate], now: datetime) -> NamedCertific
     # A member that renews has two certificates for a while, often for one key.
     valid = [one for one in fitting if one.holds(now)] or list(fitting)
     if len({(one.public_key, one.subject) for one in valid}) > 1:
-        raise CertificateRejected(f"{len(valid)} known certificates of different keys fit")
+        raise CertificateRejectedError(f"{len(valid)} known certificates of different keys fit")
     return max(valid, key=lambda one: (one.valid_from, one.der))
 
 

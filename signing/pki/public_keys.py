@@ -11,7 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from signing.algorithms import PublicKey
-from signing.errors import CertificateRejected
+from signing.errors import CertificateRejectedError
 from signing.pki.keys import RSA_BITS_MAX
 
 RSA_EXPONENT_BITS_MAX = 256
@@ -35,12 +35,12 @@ _SMALL_ORDER = frozenset(
 def signing_key(certificate: x509.Certificate) -> PublicKey:
     """The key of a certificate, of a kind that signatures are verified with.
 
-    Raises CertificateRejected.
+    Raises CertificateRejectedError.
     """
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise CertificateRejected("the certificate holds no key that can be read") from error
+        raise CertificateRejectedError("the certificate holds no key that can be read") from error
     if isinstance(key, rsa.RSAPublicKey):
         _require_bounded(key)
         return key
@@ -49,19 +49,23 @@ def signing_key(certificate: x509.Certificate) -> PublicKey:
         return key
     if isinstance(key, ec.EllipticCurvePublicKey):
         return key  # a point that is not on its curve cannot be read; every curve used is prime
-    raise CertificateRejected("the key must be RSA, P-256, P-384 or Ed25519")
+    raise CertificateRejectedError("the key must be RSA, P-256, P-384 or Ed25519")
 
 
 def _require_bounded(key: rsa.RSAPublicKey) -> None:
     if key.key_size > RSA_BITS_MAX:
-        raise CertificateRejected(f"an RSA key of {key.key_size} bits is not verified with")
+        raise CertificateRejectedError(f"an RSA key of {key.key_size} bits is not verified with")
     exponent_bits = key.public_numbers().e.bit_length()
     if exponent_bits > RSA_EXPONENT_BITS_MAX:
-        raise CertificateRejected(f"an RSA exponent of {exponent_bits} bits is not verified with")
+        raise CertificateRejectedError(
+            f"an RSA exponent of {exponent_bits} bits is not verified with"
+        )
 
 
 def _require_own_order(key: ed25519.Ed25519PublicKey) -> None:
     """A point of small order verifies values that nobody made. RFC 8032 §8.9."""
     point = key.public_bytes_raw()
     if point[:-1] + bytes([point[-1] & 0x7F]) in _SMALL_ORDER:
-        raise CertificateRejected("the Ed25519 key is a point of small order: anybody signs by it")
+        raise CertificateRejectedError(
+            "the Ed25519 key is a point of small order: anybody signs by it"
+        )

@@ -121,7 +121,7 @@ def revocation_status(
 
     Evidence that was issued after `moment` says nothing about it. With `where_named_only` a
     certificate that names neither responder nor CRL, and that nobody gave evidence about, counts
-    as good. Raises CertificateRejected: there is no path.
+    as good. Raises CertificateRejectedError: there is no path.
     """
     path = trust.path(certificate, moment)
     examination = _Examination(trust, path, tuple(evidence), moment)
@@ -184,16 +184,16 @@ class _Examination:
         reasons = []
         conclusive: list[Good | Revoked] = []
         for piece in self.about(link):
-            judged = self._judge(certificate, piece)
-            if isinstance(judged, Unknown):
-                reasons.append(judged.why)
+            evaluated = self._evaluate(certificate, piece)
+            if isinstance(evaluated, Unknown):
+                reasons.append(evaluated.why)
             else:
-                conclusive.append(judged)
+                conclusive.append(evaluated)
         if not conclusive:
             return Unknown("; ".join(reasons)[:512] or f"no evidence about {link.name}")
         return max(conclusive, key=lambda one: (one.this_update, isinstance(one, Revoked)))
 
-    def _judge(self, certificate: asn1_x509.Certificate, piece: Evidence) -> Status:
+    def _evaluate(self, certificate: asn1_x509.Certificate, piece: Evidence) -> Status:
         reason = "the evidence speaks of other certificates"
         try:
             for container, (this_update, next_update) in _containers(piece):

@@ -157,7 +157,7 @@ def verify_timestamp(
     Raises TimestampInvalid.
     """
     try:
-        return _Token(response).verify(data, trust, nonce)
+        return _TimestampToken(response).verify(data, trust, nonce)
     except _UNREADABLE as error:
         if isinstance(error, TimestampInvalid):
             raise
@@ -173,7 +173,7 @@ class _Response(core.Sequence):  # type: ignore[misc]
     ]
 
 
-class _Token:
+class _TimestampToken:
     """One response as read; nothing in it is proved before `verify`."""
 
     def __init__(self, response: bytes) -> None:

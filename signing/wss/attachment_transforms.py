@@ -46,7 +46,7 @@ def content_digests(attachment: Attachment, algorithm: str, read_xml: ReadXml) -
 
 
 def complete_digests(attachment: Attachment, algorithm: str, read_xml: ReadXml) -> Iterator[bytes]:
-    """The same of headers and content. Raises SignatureMalformed."""
+    """The same of headers and content. Raises SignatureMalformedError."""
     headers = canonical_headers(attachment.headers)
     yield digest_pieces(chain((headers,), attachment.chunks()), algorithm)
     if not _is_plain(attachment):
@@ -61,7 +61,7 @@ def is_xml(attachment: Attachment) -> bool:
 def complete_digest(attachment: Attachment, algorithm: str, read_xml: ReadXml) -> bytes:
     """The digest of headers and content (Attachment-Complete-Signature-Transform).
 
-    Raises SignatureMalformed.
+    Raises SignatureMalformedError.
     """
     return digest_pieces(_complete(attachment, read_xml), algorithm)
 

@@ -12,7 +12,7 @@ from typing import Any
 from lxml import etree
 
 from signing import names
-from signing.errors import SignatureMalformed
+from signing.errors import SignatureMalformedError
 
 DEFAULT_NAMESPACE = "#default"
 """What a PrefixList calls the namespace without a prefix. Exclusive C14N §4."""
@@ -34,7 +34,8 @@ EXCLUSIVE = Canonicalisation()
 def canonicalise(element: etree._Element, by: Canonicalisation = EXCLUSIVE) -> bytes:
     """The canonical form of one element, without what follows it; the policy was asked before.
 
-    Raises SignatureMalformed: a relative namespace has no canonical form. Canonical XML 1.0 §1.3.
+    Raises SignatureMalformedError: a relative namespace has no canonical form. Canonical XML 1.0
+    §1.3.
     """
     if by is EXCLUSIVE:  # nearly always, and for every part of every message
         try:
@@ -42,7 +43,7 @@ def canonicalise(element: etree._Element, by: Canonicalisation = EXCLUSIVE) -> b
                 element, method="c14n", exclusive=True, with_comments=False, with_tail=False
             )
         except etree.C14NError as error:
-            raise SignatureMalformed("an element has no canonical form") from error
+            raise SignatureMalformedError("an element has no canonical form") from error
     if by.method == names.INCLUSIVE_C14N:
         return _octets(_with_inherited_attributes(element), exclusive=False)
     if not by.prefixes:
@@ -65,7 +66,7 @@ def _octets(element: etree._Element, *, exclusive: bool = True, **prefixes: Any)
             **prefixes,
         )
     except etree.C14NError as error:
-        raise SignatureMalformed("an element has no canonical form") from error
+        raise SignatureMalformedError("an element has no canonical form") from error
     return octets
 
 

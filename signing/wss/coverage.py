@@ -12,7 +12,7 @@ from lxml import etree
 
 from signing import names
 from signing.algorithms import digest, digest_pieces
-from signing.errors import CoverageInsufficient, DigestMismatch, SignatureMalformed
+from signing.errors import CoverageInsufficientError, DigestMismatchError, SignatureMalformedError
 from signing.wss.attachment_transforms import ReadXml, complete_digests, content_digests
 from signing.wss.canonical import canonicalise
 from signing.wss.inlined_parts import attachment_named, inlined
@@ -32,7 +32,10 @@ class Covered:
 
 
 def check_coverage(signed: SignedInfo, place: TokenPlace, read_xml: ReadXml) -> Covered:
-    """Check every reference. Raises DigestMismatch, CoverageInsufficient, SignatureMalformed."""
+    """Check every reference.
+
+    Raises DigestMismatchError, CoverageInsufficientError, SignatureMalformedError.
+    """
     covered = Covered({}, {})
     elements, bearer = covered.elements, place.ids.bearer
     for reference, expected in zip(signed.references, signed.digest_values, strict=True):
@@ -42,7 +45,7 @@ def check_coverage(signed: SignedInfo, place: TokenPlace, read_xml: ReadXml) -> 
             continue
         element = bearer(reference.id)
         if element is None:
-            raise CoverageInsufficient("a reference points to an Id that no element carries")
+            raise CoverageInsufficientError("a reference points to an Id that no element carries")
         if covers is _DEREFERENCED:
             _check_token(reference, expected, element, place)
             continue
@@ -67,7 +70,7 @@ def _check_inlined(
     part = inlined(element, by, attachments) if attachments else None
     if part is None or expected != digest_pieces(part.octets(), reference.digest_algorithm):
         name = etree.QName(element).localname
-        raise DigestMismatch(f"{name} (line {element.sourceline}) was changed after signing")
+        raise DigestMismatchError(f"{name} (line {element.sourceline}) was changed after signing")
     for attachment in part.attachments:
         covered.attachments.setdefault(attachment.content_id, False)
 
@@ -78,12 +81,14 @@ def _check_token(
     """Nothing that is required is covered by it: the certificate proves itself."""
     is_reference = element.tag == names.SECURITY_TOKEN_REFERENCE
     if not is_reference or place.security not in element.iterancestors():
-        raise SignatureMalformed("an STR-Transform needs a SecurityTokenReference of this header")
+        raise SignatureMalformedError(
+            "an STR-Transform needs a SecurityTokenReference of this header"
+        )
     token = dereference(element, place)
     for canonical in token_forms(element, token, reference.canonicalisation):
         if digest(canonical, reference.digest_algorithm) == expected:
             return
-    raise DigestMismatch("the token behind a SecurityTokenReference was changed after signing")
+    raise DigestMismatchError("the token behind a SecurityTokenReference was changed after signing")
 
 
 def _check_attachment(
@@ -97,6 +102,6 @@ def _check_attachment(
     has_headers = reference.covers is Covers.COMPLETE
     make = complete_digests if has_headers else content_digests
     if expected not in make(attachment, reference.digest_algorithm, read_xml):
-        raise DigestMismatch("an attachment was changed after signing")
+        raise DigestMismatchError("an attachment was changed after signing")
     already = covered.attachments.get(attachment.content_id, False)
     covered.attachments[attachment.content_id] = already or has_headers

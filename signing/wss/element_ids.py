@@ -16,7 +16,7 @@ from typing import cast
 from lxml import etree
 
 from signing import names
-from signing.errors import SignatureMalformed
+from signing.errors import SignatureMalformedError
 
 
 def _path(expression: str) -> etree.XPath:
@@ -56,7 +56,7 @@ class ElementIds:
         """Of the whole document below `root`.
 
         `likely` are elements that are likely to carry an Id; `more` are asked for if others do.
-        Raises SignatureMalformed: two elements carry the same wsu:Id or xml:id.
+        Raises SignatureMalformedError: two elements carry the same wsu:Id or xml:id.
         """
         self._root = root
         self._bearers = _by_id(likely)
@@ -77,16 +77,16 @@ class ElementIds:
         if len(set(carried)) == len(carried):
             return
         if len(set(strict)) != len(strict):
-            raise SignatureMalformed("two elements carry the same Id")
+            raise SignatureMalformedError("two elements carry the same Id")
         self._repeated = {one for one, count in Counter(carried).items() if count > 1}
 
     def bearer(self, identifier: str) -> etree._Element | None:
         """The one element that carries an Id; None: no element does.
 
-        Raises SignatureMalformed: more than one does.
+        Raises SignatureMalformedError: more than one does.
         """
         if identifier in self._repeated:
-            raise SignatureMalformed("a reference points to an Id that two elements carry")
+            raise SignatureMalformedError("a reference points to an Id that two elements carry")
         for texts, bearer in zip(self._texts, _BEARER, strict=False):
             if identifier not in self._bearers and identifier in texts:
                 place = texts.index(identifier) + 1

@@ -17,7 +17,7 @@ from lxml import etree
 
 from signing import names
 from signing.attachments import Attachment
-from signing.errors import SignatureMalformed
+from signing.errors import SignatureMalformedError
 from signing.wss.canonical import Canonicalisation, canonicalise, twin
 
 CONTENT_ID_SCHEME = "cid:"
@@ -29,11 +29,11 @@ _PLACE = re.compile(rb"<\?place ([0-9]+)\?>")
 
 
 def attachment_named(uri: str, attachments: Sequence[Attachment]) -> Attachment:
-    """The attachment that a `cid:` URL names. RFC 2392. Raises SignatureMalformed."""
+    """The attachment that a `cid:` URL names. RFC 2392. Raises SignatureMalformedError."""
     content_id = unquote(uri.removeprefix(CONTENT_ID_SCHEME))
     found = [one for one in attachments if one.content_id == content_id]
     if not uri.startswith(CONTENT_ID_SCHEME) or len(found) != 1:
-        raise SignatureMalformed("a reference points to no attachment of this message")
+        raise SignatureMalformedError("a reference points to no attachment of this message")
     return found[0]
 
 
@@ -42,7 +42,7 @@ def included_attachment(
 ) -> Attachment | None:
     """The attachment whose base64 is the content of `element`; None: it holds its own content.
 
-    Raises SignatureMalformed: something stands beside the xop:Include. XOP §2.1, §3.2.
+    Raises SignatureMalformedError: something stands beside the xop:Include. XOP §2.1, §3.2.
     """
     if not any(child.tag == names.XOP_INCLUDE for child in element):
         return None
@@ -53,7 +53,7 @@ def _only_content(holder: etree._Element, attachments: Sequence[Attachment]) -> 
     include = holder[0]
     text = (holder.text or "") + (include.tail or "")
     if len(holder) != 1 or text.strip() or len(include) or set(include.attrib) != {"href"}:
-        raise SignatureMalformed("an xop:Include must be the only content of its element")
+        raise SignatureMalformedError("an xop:Include must be the only content of its element")
     return attachment_named(include.get("href", ""), attachments)
 
 
@@ -78,7 +78,7 @@ def inlined(
 ) -> InlinedPart | None:
     """The part with its attachments in their places; None: it includes none.
 
-    Raises SignatureMalformed.
+    Raises SignatureMalformedError.
     """
     if next(element.iter(names.XOP_INCLUDE), None) is None:
         return None
@@ -90,7 +90,7 @@ def inlined(
         attachment = _only_content(holder, attachments)
         # Once: what is digested stays within what was sent.
         if attachment in included:
-            raise SignatureMalformed("an attachment is included twice in one part")
+            raise SignatureMalformedError("an attachment is included twice in one part")
         included.append(attachment)
         holder.text = None
         holder.replace(include, etree.ProcessingInstruction(_PLACE_TARGET, str(number)))

@@ -18,7 +18,7 @@ from lxml import etree
 from signing import names
 from signing.attachments import Attachment
 from signing.elements import base64_of, base64_text, only_child, text_of
-from signing.errors import CertificateRejected, SignatureMalformed
+from signing.errors import CertificateRejectedError, SignatureMalformedError
 from signing.pki.distinguished_names import parse_name
 from signing.pki.known_certificates import KnownCertificates, Name, Naming, leaf_of
 from signing.wss.element_ids import ElementIds
@@ -57,12 +57,12 @@ class Token(NamedTuple):
 def find_token(key_info: etree._Element, place: TokenPlace) -> Token:
     """The token that the ds:KeyInfo of a signature refers to.
 
-    Raises SignatureMalformed, CertificateRejected.
+    Raises SignatureMalformedError, CertificateRejectedError.
     """
     # KeyName and KeyValue beside a certificate say nothing that the certificate does not.
     references = [child for child in key_info if child.tag in _REFERENCE_TAGS]
     if len(references) != 1:
-        raise SignatureMalformed(
+        raise SignatureMalformedError(
             f"KeyInfo holds {len(references)} references to a certificate; expected one"
         )
     if references[0].tag == names.X509_DATA:
@@ -89,13 +89,15 @@ def id_referred_to(key_info: etree._Element) -> str:
 def dereference(reference: etree._Element, place: TokenPlace) -> Token:
     """The token that a wsse:SecurityTokenReference leads to. WSS §7.1.
 
-    Raises SignatureMalformed, CertificateRejected.
+    Raises SignatureMalformedError, CertificateRejectedError.
     """
     if len(reference) != 1:
-        raise SignatureMalformed("a SecurityTokenReference must hold one reference")
+        raise SignatureMalformedError("a SecurityTokenReference must hold one reference")
     follow = _REFERENCES.get(str(reference[0].tag))
     if follow is None:
-        raise SignatureMalformed("a SecurityTokenReference refers in a way that is not followed")
+        raise SignatureMalformedError(
+            "a SecurityTokenReference refers in a way that is not followed"
+        )
     return follow(reference[0], place)
 
 
@@ -108,7 +110,7 @@ def _from_reference(reference: etree._Element, place: TokenPlace) -> Token:
 
 
 def token_with_id(identifier: str, place: TokenPlace) -> Token:
-    """The token that carries an Id. Raises SignatureMalformed, CertificateRejected."""
+    """The token that carries an Id. Raises SignatureMalformedError, CertificateRejectedError."""
     token = place.ids.bearer(identifier)
     # Not just any element with this Id: a token of this very header. WSS §7.2.
     if (
@@ -116,13 +118,13 @@ def token_with_id(identifier: str, place: TokenPlace) -> Token:
         or token.tag != names.BINARY_SECURITY_TOKEN
         or token.getparent() is not place.security
     ):
-        raise SignatureMalformed("KeyInfo must refer to a BinarySecurityToken of this header")
+        raise SignatureMalformedError("KeyInfo must refer to a BinarySecurityToken of this header")
     return _from_token(token, place)
 
 
 def _from_embedded(embedded: etree._Element, place: TokenPlace) -> Token:
     if len(embedded) != 1 or embedded[0].tag != names.BINARY_SECURITY_TOKEN:
-        raise SignatureMalformed("Embedded must hold one BinarySecurityToken")
+        raise SignatureMalformedError("Embedded must hold one BinarySecurityToken")
     return _from_token(embedded[0], place)
 
 
@@ -146,14 +148,16 @@ _kept_token = lru_cache(maxsize=TOKENS_KEPT_MAX)(_read_token)
 
 def _content(attachment: Attachment) -> bytes:
     if attachment.bytes_count > TOKEN_BYTES_MAX:
-        raise CertificateRejected(f"a token of {attachment.bytes_count} bytes is not looked at")
+        raise CertificateRejectedError(
+            f"a token of {attachment.bytes_count} bytes is not looked at"
+        )
     return b"".join(attachment.chunks())
 
 
 def _require_base64(element: etree._Element) -> None:
     if element.get("EncodingType", names.BASE64_BINARY) != names.BASE64_BINARY:
         name = etree.QName(element).localname
-        raise SignatureMalformed(f"{name} must be encoded as Base64Binary")
+        raise SignatureMalformedError(f"{name} must be encoded as Base64Binary")
 
 
 # --- references to certificates by what they are -------------------------------------------------
@@ -167,7 +171,7 @@ def _from_key_identifier(identifier: etree._Element, place: TokenPlace) -> Token
         return Token(end_entity(content, value_type))
     naming = _KEY_IDENTIFIERS.get(value_type)
     if naming is None:
-        raise SignatureMalformed("a KeyIdentifier of this ValueType is not followed")
+        raise SignatureMalformedError("a KeyIdentifier of this ValueType is not followed")
     return Token(place.known.find([(naming, content)], place.now))
 
 
@@ -175,7 +179,7 @@ def _from_x509_data(data: etree._Element, place: TokenPlace) -> Token:
     certificates: list[bytes] = []
     said: list[Name] = []
     if len(data) > _X509_DATA_CHILDREN_MAX:
-        raise SignatureMalformed(
+        raise SignatureMalformedError(
             f"X509Data holds {len(data)} elements; at most {_X509_DATA_CHILDREN_MAX} are read"
         )
     for child in data:
@@ -184,13 +188,15 @@ def _from_x509_data(data: etree._Element, place: TokenPlace) -> Token:
         elif child.tag in _NAMINGS:
             said.append(_NAMINGS[str(child.tag)](child))
         elif child.tag != names.X509_CRL:  # revocation is told by the authority, not the sender
-            raise SignatureMalformed("X509Data holds something that is not read")
+            raise SignatureMalformedError("X509Data holds something that is not read")
     if len(certificates) > CERTIFICATES_MAX:
-        raise SignatureMalformed(f"{len(certificates)} certificates; at most {CERTIFICATES_MAX}")
+        raise SignatureMalformedError(
+            f"{len(certificates)} certificates; at most {CERTIFICATES_MAX}"
+        )
     if certificates:
         return Token(_signer_among(certificates, said))
     if not said:
-        raise SignatureMalformed("X509Data names no certificate")
+        raise SignatureMalformedError("X509Data names no certificate")
     return Token(place.known.find(said, place.now))
 
 
@@ -204,7 +210,7 @@ def _issuer_serial(element: etree._Element) -> Name:
     issuer = only_child(element, names.X509_ISSUER_NAME).text or ""
     serial = (only_child(element, names.X509_SERIAL_NUMBER).text or "").strip()
     if not (serial.isascii() and serial.isdigit() and len(serial) <= _SERIAL_DIGITS_MAX):
-        raise SignatureMalformed("X509SerialNumber is not a decimal number")
+        raise SignatureMalformedError("X509SerialNumber is not a decimal number")
     return Naming.ISSUER_SERIAL, (parse_name(issuer), int(serial))
 
 

@@ -12,7 +12,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from urllib.parse import unquote_to_bytes
 
-from signing.errors import SignatureMalformed
+from signing.errors import SignatureMalformedError
 
 _DEFAULT_CONTENT_TYPE = "text/plain; charset=us-ascii"
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
@@ -37,14 +37,14 @@ _PARAMETER = re.compile(
 
 
 def canonical_headers(headers: Iterable[tuple[str, str]]) -> bytes:
-    """The canonical form of those `headers` that are signed. Raises SignatureMalformed."""
+    """The canonical form of those `headers` that are signed. Raises SignatureMalformedError."""
     written: dict[str, str] = {}
     for name, value in headers:
         canonical_name = _SIGNED.get(name.lower())
         if canonical_name is None:
             continue
         if canonical_name in written:
-            raise SignatureMalformed(f"an attachment has two headers {canonical_name}")
+            raise SignatureMalformedError(f"an attachment has two headers {canonical_name}")
         unfolded = _FOLD.sub("", value).strip(" \t")
         written[canonical_name] = _FORMS[canonical_name](unfolded)
     written.setdefault("Content-Type", _with_parameters(_DEFAULT_CONTENT_TYPE))
@@ -57,7 +57,7 @@ def _description(value: str) -> str:
     try:
         return _without_comments(str(make_header(decode_header(value))))
     except (HeaderParseError, LookupError, UnicodeError, ValueError) as error:
-        raise SignatureMalformed("a Content-Description cannot be decoded") from error
+        raise SignatureMalformedError("a Content-Description cannot be decoded") from error
 
 
 def _without_comments(value: str) -> str:
@@ -90,7 +90,7 @@ def _with_parameters(value: str) -> str:
     while position < len(rest):
         found = _PARAMETER.match(rest, position)
         if found is None:
-            raise SignatureMalformed("a parameter of an attachment's header cannot be read")
+            raise SignatureMalformedError("a parameter of an attachment's header cannot be read")
         name = found["name"].lower()
         # Continuations of one parameter follow each other. RFC 2231 §3.
         parameters[name] = parameters.get(name, "") + _parameter_value(found)
@@ -115,7 +115,7 @@ def _parameter_value(found: re.Match[str]) -> str:
     try:
         return unquote_to_bytes(encoded).decode(charset or "us-ascii")
     except (LookupError, UnicodeError) as error:
-        raise SignatureMalformed(
+        raise SignatureMalformedError(
             "a parameter of an attachment's header cannot be decoded"
         ) from error
 

@@ -87,7 +87,7 @@ def security_header(
     The element declares every namespace that it uses; put it anywhere below the SOAP Header as
     it is. `algorithm` is a signature algorithm identifier; by default the one for the key's kind.
     `soap_namespace` is that of the envelope around it.
-    Raises KeyUnusable if key and algorithm do not belong.
+    Raises KeyUnusableError if key and algorithm do not belong.
     """
     timestamp = _timestamp(created, created + valid_for)
     references = ready.references if ready is not None else b""

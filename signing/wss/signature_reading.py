@@ -19,7 +19,7 @@ from lxml import etree
 from signing import names
 from signing.elements import base64_bytes, base64_of, children_of
 from signing.policy import SignaturePolicy
-from signing.signature_cache import SignatureMemory
+from signing.signature_cache import SignatureCache
 from signing.wss.key_references import Token, TokenPlace, find_token, id_referred_to, token_with_id
 from signing.wss.signed_info import SignedInfo, read_signed_info
 
@@ -70,17 +70,17 @@ class _Known:
 class SignatureReading:
     """What one ds:Signature says. Owned by one verification."""
 
-    __slots__ = ("_around", "_element", "_known", "_memory", "_parts", "_values")
+    __slots__ = ("_around", "_cache", "_element", "_known", "_parts", "_values")
 
-    def __init__(self, signature: etree._Element, memory: SignatureMemory[_Known]) -> None:
-        """Raises SignatureMalformed: it lacks a part, or has one twice."""
+    def __init__(self, signature: etree._Element, cache: SignatureCache[_Known]) -> None:
+        """Raises SignatureMalformedError: it lacks a part, or has one twice."""
         pieces = etree.tostring(signature, encoding="unicode", with_tail=False).split(_BORDER)
         self._around = tuple(pieces[::2])
         self._values = pieces[1::2]
         """Each with the beginning of its end tag."""
         self._element = signature
-        self._memory = memory
-        self._known = memory.recall(self._around)
+        self._cache = cache
+        self._known = cache.lookup(self._around)
         self._parts = children_of(signature, _PARTS) if self._known is None else []
 
     def elements_with_ids(self) -> Iterable[etree._Element]:
@@ -89,14 +89,17 @@ class SignatureReading:
         return (key_info, *key_info)
 
     def token(self, place: TokenPlace) -> Token:
-        """The token that names the key. Raises SignatureMalformed, CertificateRejected."""
+        """The token that names the key.
+
+        Raises SignatureMalformedError, CertificateRejectedError.
+        """
         if self._known is not None and self._known.token_id:
             return token_with_id(self._known.token_id, place)
         return find_token(self._read()[2], place)
 
     def signed_info(self, policy: SignaturePolicy) -> SignedInfo:
-        """What is signed, as far as the policy allows. Raises SignatureMalformed,
-        AlgorithmForbidden."""
+        """What is signed, as far as the policy allows. Raises SignatureMalformedError,
+        AlgorithmForbiddenError."""
         known = self._known
         if known is not None and known.is_within(policy):
             try:
@@ -106,7 +109,7 @@ class SignatureReading:
         return read_signed_info(self._read()[0], policy)
 
     def value(self) -> bytes:
-        """The signature value. Raises SignatureMalformed."""
+        """The signature value. Raises SignatureMalformedError."""
         if self._known is not None:
             try:
                 return base64_bytes(self._values[-1].removesuffix(self._known.value_end).encode())
@@ -116,11 +119,11 @@ class SignatureReading:
 
     def remember(self, said: SignedInfo, value: bytes, policy: SignaturePolicy) -> None:
         """Keep what was read with care: the signature was proved, and says this."""
-        if self._known is not None or not self._memory.has_seen(self._around):
+        if self._known is not None or not self._cache.has_seen(self._around):
             return
         known = self._knowledge(said, value, policy)
         if known is not None:
-            self._memory.keep(self._around, known)
+            self._cache.keep(self._around, known)
 
     def _read(self) -> list[etree._Element]:
         return self._parts or children_of(self._element, _PARTS)

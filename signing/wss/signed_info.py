@@ -17,7 +17,7 @@ from lxml import etree
 
 from signing import names
 from signing.elements import base64_bytes, base64_of, only_child
-from signing.errors import AlgorithmForbidden, SignatureMalformed
+from signing.errors import AlgorithmForbiddenError, SignatureMalformedError
 from signing.policy import SignaturePolicy
 from signing.wss.canonical import EXCLUSIVE, Canonicalisation, canonicalise
 from signing.wss.inlined_parts import CONTENT_ID_SCHEME
@@ -58,10 +58,10 @@ class SignedInfo(NamedTuple):
 
 
 def read_signed_info(element: etree._Element, policy: SignaturePolicy) -> SignedInfo:
-    """Read ds:SignedInfo. Raises SignatureMalformed, AlgorithmForbidden."""
+    """Read ds:SignedInfo. Raises SignatureMalformedError, AlgorithmForbiddenError."""
     method = element[0] if len(element) else None
     if method is None or method.tag != names.CANONICALIZATION_METHOD:
-        raise SignatureMalformed("SignedInfo must begin with CanonicalizationMethod")
+        raise SignatureMalformedError("SignedInfo must begin with CanonicalizationMethod")
     by = _canonicalisation(method, policy, "SignedInfo")
     canonical = canonicalise(element, by)
     plain = _read_plain(canonical, policy, by)
@@ -212,9 +212,9 @@ def _signature_algorithm(element: etree._Element, policy: SignaturePolicy) -> st
     method = only_child(element, names.SIGNATURE_METHOD)
     algorithm = method.get("Algorithm", "")
     if algorithm not in policy.signature_algorithms:
-        raise AlgorithmForbidden(f"signature algorithm {algorithm[:128]!r} is not allowed")
+        raise AlgorithmForbiddenError(f"signature algorithm {algorithm[:128]!r} is not allowed")
     if len(method):
-        raise SignatureMalformed("SignatureMethod takes no parameters here")
+        raise SignatureMalformedError("SignatureMethod takes no parameters here")
     return algorithm
 
 
@@ -223,13 +223,13 @@ def _read_references(
 ) -> list[tuple[Reference, bytes]]:
     nodes = list(element.iterchildren(names.REFERENCE))
     if not nodes:
-        raise SignatureMalformed("the signature refers to nothing")
+        raise SignatureMalformedError("the signature refers to nothing")
     if len(nodes) > policy.references_max:
-        raise SignatureMalformed(
+        raise SignatureMalformedError(
             f"{len(nodes)} references; at most {policy.references_max} are taken"
         )
     if len(nodes) + 2 != len(element):
-        raise SignatureMalformed("SignedInfo holds something that is not a Reference")
+        raise SignatureMalformedError("SignedInfo holds something that is not a Reference")
     return [_read_reference(node, policy) for node in nodes]
 
 
@@ -238,17 +238,19 @@ def _read_reference(node: etree._Element, policy: SignaturePolicy) -> tuple[Refe
     transforms = only_child(node, names.TRANSFORMS)
     transform = only_child(transforms, names.TRANSFORM)
     if len(transforms) != 1:
-        raise AlgorithmForbidden("one transform, and nothing beside it, is allowed")
+        raise AlgorithmForbiddenError("one transform, and nothing beside it, is allowed")
     if uri.startswith(CONTENT_ID_SCHEME):
         covers, by = _attachment_transform(transform), EXCLUSIVE
     elif uri.startswith("#") and len(uri) > 1:
         covers, by = _element_transform(transform, policy)
         uri = uri[1:]
     else:
-        raise SignatureMalformed("a reference must point to an Id in the message or an attachment")
+        raise SignatureMalformedError(
+            "a reference must point to an Id in the message or an attachment"
+        )
     digest_algorithm = only_child(node, names.DIGEST_METHOD).get("Algorithm", "")
     if digest_algorithm not in policy.digest_algorithms:
-        raise AlgorithmForbidden(f"digest algorithm {digest_algorithm[:128]!r} is not allowed")
+        raise AlgorithmForbiddenError(f"digest algorithm {digest_algorithm[:128]!r} is not allowed")
     digest_value = base64_of(only_child(node, names.DIGEST_VALUE))
     return Reference(uri, digest_algorithm, covers, by), digest_value
 
@@ -263,9 +265,9 @@ def _attachment_transform(transform: etree._Element) -> Covers:
     """SwA Profile 1.1.1 §5.4.4: what gives octets needs no canonicalisation after it."""
     covers = _ATTACHMENT_TRANSFORMS.get(transform.get("Algorithm", ""))
     if covers is None:
-        raise AlgorithmForbidden("an attachment takes one of the attachment transforms only")
+        raise AlgorithmForbiddenError("an attachment takes one of the attachment transforms only")
     if len(transform):
-        raise SignatureMalformed("an attachment transform takes no parameters")
+        raise SignatureMalformedError("an attachment transform takes no parameters")
     return covers
 
 
@@ -278,7 +280,7 @@ def _element_transform(
     parameters = only_child(transform, names.TRANSFORMATION_PARAMETERS)
     method = only_child(parameters, names.CANONICALIZATION_METHOD)
     if len(transform) != 1 or len(parameters) != 1:
-        raise SignatureMalformed("an STR-Transform has parameters that are not its own")
+        raise SignatureMalformedError("an STR-Transform has parameters that are not its own")
     return Covers.DEREFERENCED, _canonicalisation(method, policy, "a token")
 
 
@@ -287,12 +289,12 @@ def _canonicalisation(
 ) -> Canonicalisation:
     algorithm = method.get("Algorithm", "")
     if algorithm not in policy.canonicalisations:
-        raise AlgorithmForbidden(
+        raise AlgorithmForbiddenError(
             f"{what} must be canonicalised by exclusive C14N 1.0, not {algorithm[:128]!r}"
         )
     if algorithm != names.EXCLUSIVE_C14N:
         if len(method):
-            raise SignatureMalformed("Canonical XML 1.0 takes no parameters")
+            raise SignatureMalformedError("Canonical XML 1.0 takes no parameters")
         return Canonicalisation(algorithm)
     prefixes = _prefix_list(method)
     return Canonicalisation(algorithm, prefixes) if prefixes else EXCLUSIVE
@@ -305,5 +307,5 @@ def _prefix_list(method: etree._Element) -> tuple[str, ...]:
     inclusive = only_child(method, names.INCLUSIVE_NAMESPACES)
     prefixes = tuple(inclusive.get("PrefixList", "").split())
     if len(method) != 1 or len(prefixes) > _PREFIXES_MAX:
-        raise SignatureMalformed("a canonicalisation has parameters that are not its own")
+        raise SignatureMalformedError("a canonicalisation has parameters that are not its own")
     return prefixes

@@ -35,7 +35,7 @@ from signing import names
 from signing.algorithms import require_allowed, verify_bytes
 from signing.attachments import Attachment
 from signing.elements import only_child
-from signing.errors import AlgorithmForbidden, CoverageInsufficient, SignatureMissing
+from signing.errors import AlgorithmForbiddenError, CoverageInsufficientError, SignatureMissingError
 from signing.pki.certificates import TrustStore, ValidatedCertificate
 from signing.policy import SignaturePolicy
 from signing.wss.attachment_transforms import ReadXml
@@ -90,7 +90,7 @@ class VerifiedSignature(NamedTuple):
 
 
 def _refuse_xml(_attachment: Attachment) -> etree._Element:
-    raise AlgorithmForbidden("attachments of an XML type are not read here")
+    raise AlgorithmForbiddenError("attachments of an XML type are not read here")
 
 
 def verify_signature(
@@ -107,12 +107,13 @@ def verify_signature(
 
     `policy` holds for everybody, or is asked for with the certificate. `read_xml` parses an
     attachment of an XML type.
-    Raises a SignatureError: SignatureMissing, SignatureMalformed, AlgorithmForbidden,
-    CertificateRejected, SignatureValueInvalid, DigestMismatch, CoverageInsufficient.
+    Raises a SignatureError: SignatureMissingError, SignatureMalformedError,
+    AlgorithmForbiddenError, CertificateRejectedError, SignatureValueInvalidError,
+    DigestMismatchError, CoverageInsufficientError.
     """
     # (1)
     signature = SignatureReading(
-        only_child(security, names.SIGNATURE, SignatureMissing), trust.signatures
+        only_child(security, names.SIGNATURE, SignatureMissingError), trust.signatures
     )
     # (2)
     root = security.getroottree().getroot()
@@ -141,7 +142,7 @@ def verify_signature(
     for name, element in required:
         canonical = covered.elements.pop(element, None)
         if canonical is None:
-            raise CoverageInsufficient(f"{name} is not signed where it stands")
+            raise CoverageInsufficientError(f"{name} is not signed where it stands")
         parts[name] = canonical
     covered_attachments: tuple[Attachment, ...] = ()
     if attachments:
@@ -159,7 +160,7 @@ def verify_signature(
 def _require_in_sight(
     signed: Iterable[etree._Element], required: set[etree._Element], security: etree._Element
 ) -> None:
-    """Raises CoverageInsufficient: somebody put a signed element where nobody looks for it."""
+    """Raises CoverageInsufficientError: somebody put a signed element where nobody looks for it."""
     for element in signed:
         if element.getparent() is security.getparent():
             continue
@@ -167,7 +168,7 @@ def _require_in_sight(
         is_own = security in around and str(element.tag).startswith(_OWN_TAGS)
         if not is_own and not around & required:
             name = etree.QName(element).localname
-            raise CoverageInsufficient(f"{name} is signed and does not stand where it belongs")
+            raise CoverageInsufficientError(f"{name} is signed and does not stand where it belongs")
 
 
 def _covered_attachments(
@@ -176,15 +177,15 @@ def _covered_attachments(
     token: Token,
     policy: SignaturePolicy,
 ) -> tuple[Attachment, ...]:
-    """The attachments that are signed; raises CoverageInsufficient if one is not."""
+    """The attachments that are signed; raises CoverageInsufficientError if one is not."""
     found = []
     for attachment in attachments:
         has_headers = covered.get(attachment.content_id)
         if has_headers is None and attachment is token.attachment:
             continue  # its content is proved by leading to an anchor
         if has_headers is None:
-            raise CoverageInsufficient("an attachment is not signed")
+            raise CoverageInsufficientError("an attachment is not signed")
         if policy.are_attachment_headers_required and not has_headers:
-            raise CoverageInsufficient("an attachment is not signed with its headers")
+            raise CoverageInsufficientError("an attachment is not signed with its headers")
         found.append(attachment)
     return tuple(found)

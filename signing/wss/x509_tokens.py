@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
 
 from signing import names
-from signing.errors import CertificateRejected, SignatureMalformed
+from signing.errors import CertificateRejectedError, SignatureMalformedError
 from signing.pki.known_certificates import leaf_of
 
 TOKEN_BYTES_MAX = 64 * 1024
@@ -35,13 +35,13 @@ class _PkiPath(asn1.SequenceOf):  # type: ignore[misc]
 def end_entity(token: bytes, value_type: str) -> bytes:
     """The DER of the certificate that signs, out of a token of this ValueType.
 
-    Raises SignatureMalformed (a kind of token that is not read), CertificateRejected.
+    Raises SignatureMalformedError (a kind of token that is not read), CertificateRejectedError.
     """
     read = _READERS.get(value_type)
     if read is None:
-        raise SignatureMalformed("a security token must hold X.509 v3 certificates")
+        raise SignatureMalformedError("a security token must hold X.509 v3 certificates")
     if len(token) > TOKEN_BYTES_MAX:
-        raise CertificateRejected(f"a token of {len(token)} bytes is not looked at")
+        raise CertificateRejectedError(f"a token of {len(token)} bytes is not looked at")
     return read(token)
 
 
@@ -54,7 +54,7 @@ def _last_of_path(token: bytes) -> bytes:
         path: Any = _PkiPath.load(token, strict=True)
         certificates = [one.dump() for one in itertools.islice(path, CERTIFICATES_MAX + 1)]
     except (ValueError, TypeError) as error:
-        raise CertificateRejected("the token is no PkiPath") from error
+        raise CertificateRejectedError("the token is no PkiPath") from error
     return bytes(_bounded(certificates)[-1])
 
 
@@ -62,7 +62,7 @@ def _leaf_of_bag(token: bytes) -> bytes:
     try:
         certificates = load_der_pkcs7_certificates(token)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise CertificateRejected(
+        raise CertificateRejectedError(
             "the token holds no certificates as PKCS #7 writes them"
         ) from error
     return leaf_of(_bounded([one.public_bytes(Encoding.DER) for one in certificates]))
@@ -70,7 +70,7 @@ def _leaf_of_bag(token: bytes) -> bytes:
 
 def _bounded(certificates: list[bytes]) -> list[bytes]:
     if not 1 <= len(certificates) <= CERTIFICATES_MAX:
-        raise CertificateRejected(f"a token must hold 1 to {CERTIFICATES_MAX} certificates")
+        raise CertificateRejectedError(f"a token must hold 1 to {CERTIFICATES_MAX} certificates")
     return certificates
 
 

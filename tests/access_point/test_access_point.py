@@ -27,7 +27,7 @@ from bus.core.log.receipts import parse_receipt
 from bus.core.xml import parse_xml
 from bus.kit.contract import Answer, Query, RecipientRefused
 from bus.protocols.soap_xroad.write import without_receipt
-from signing.errors import KeyUnavailable
+from signing.errors import KeyUnavailableError
 from signing.names import SECURITY
 from signing.signed_note import verify_note
 from signing.wss.canonical import canonicalise
@@ -560,7 +560,7 @@ def test_a_key_that_cannot_be_reached_is_x_roads_fault(
     nation: SmallNation, hub: ServedHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost(*_: object, **__: object) -> bytes:
-        raise KeyUnavailable("the token is gone")
+        raise KeyUnavailableError("the token is gone")
 
     monkeypatch.setattr("bus.access_point.exchange.sign_plain", lost)
     with running_access_point(write_settings(nation, tmp_path, hub.url), hub.clock) as point:

@@ -19,7 +19,7 @@ SECOND_ROOT = "second root"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SandboxOptions:
     """What an authority's certificate says."""
 
     issuer: str
@@ -31,16 +31,16 @@ class Wish:
     is_authority: bool = True
 
 
-WISHES: Mapping[str, Wish] = {
-    SECOND_ROOT: Wish(SECOND_ROOT),
-    "below a root that allows none": Wish("corpus"),
-    "may certify end entities only": Wish(SECOND_ROOT, path_length=0),
-    "one too deep": Wish("may certify end entities only"),
-    "expired": Wish(SECOND_ROOT, valid_until=-DAY),
-    "for another organization": Wish(SECOND_ROOT, permitted="Somebody else"),
-    "not for this organization": Wish(SECOND_ROOT, excluded="EXAMPLE ONLY"),
-    "not an authority": Wish(SECOND_ROOT, is_authority=False),
-    "sound": Wish(SECOND_ROOT),
+WISHES: Mapping[str, SandboxOptions] = {
+    SECOND_ROOT: SandboxOptions(SECOND_ROOT),
+    "below a root that allows none": SandboxOptions("corpus"),
+    "may certify end entities only": SandboxOptions(SECOND_ROOT, path_length=0),
+    "one too deep": SandboxOptions("may certify end entities only"),
+    "expired": SandboxOptions(SECOND_ROOT, valid_until=-DAY),
+    "for another organization": SandboxOptions(SECOND_ROOT, permitted="Somebody else"),
+    "not for this organization": SandboxOptions(SECOND_ROOT, excluded="EXAMPLE ONLY"),
+    "not an authority": SandboxOptions(SECOND_ROOT, is_authority=False),
+    "sound": SandboxOptions(SECOND_ROOT),
 }
 
 
@@ -65,7 +65,7 @@ def _name(name: str) -> x509.Name:
 
 
 def _certificate(
-    name: str, key: ec.EllipticCurvePrivateKey, wish: Wish, issuer: Issuer | None
+    name: str, key: ec.EllipticCurvePrivateKey, wish: SandboxOptions, issuer: Issuer | None
 ) -> x509.Certificate:
     builder = (
         x509.CertificateBuilder()
@@ -88,7 +88,7 @@ def _certificate(
     return builder.sign(signer, hashes.SHA256())
 
 
-def _constraints(wish: Wish) -> x509.NameConstraints:
+def _constraints(wish: SandboxOptions) -> x509.NameConstraints:
     def subtree(organization: str) -> list[x509.GeneralName] | None:
         if not organization:
             return None

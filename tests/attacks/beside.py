@@ -19,7 +19,7 @@ from pathlib import Path
 from bus.bench.bench_nation import prepare_bench_nation
 from bus.bench.exchange_bench import rsa_client
 from bus.bench.hub_program import MODULE as HUB_MODULE
-from bus.bench.programs import Program, running
+from bus.bench.programs import BenchProgram, running
 from bus.bench.signed_requests import RequestSigner, body_of, http_request, request_signer
 
 SIZES = (1_000, 58_000, 1_600_000, 9_000_000)
@@ -162,7 +162,7 @@ async def run(
     return found
 
 
-def held_bytes(program: Program) -> dict[str, int]:
+def held_bytes(program: BenchProgram) -> dict[str, int]:
     """Memory of the hub and of each of its processes now, by what it is."""
     found = {"hub": _held(program.process.pid)}
     for task in Path(f"/proc/{program.process.pid}/task").glob("*/children"):

@@ -19,8 +19,8 @@ from itertools import count
 from pathlib import Path
 
 from bus.core.pipeline import Refusal
-from bus.hub import JUDGE_MODULE
-from bus.judging.process import Judges
+from bus.hub import DECIDER_MODULE
+from bus.judging.process import Decider
 from bus.judging.rules import read_rules
 from tests.attacks.shapes import source_of
 from tests.attacks.source import at_end
@@ -69,24 +69,24 @@ def signed_message() -> bytes:
     return next(one.raw for one in valid_messages().values() if b"BinarySecurityToken" in one.raw)
 
 
-async def judged(judges: Judges, flood: Flood, size: int, total: int, *, is_signed: bool) -> None:
+async def judged(judges: Decider, flood: Flood, size: int, total: int, *, is_signed: bool) -> None:
     """So many bytes of it, in messages of one size."""
     sent = 0
     while sent < total:
         raw = flood.message(size, is_signed=is_signed)
-        decision = await judges.judge(raw, NOW)
+        decision = await judges.decide(raw, NOW)
         assert isinstance(decision, Refusal) is not is_signed, decision
         sent += len(raw)
 
 
-def processes(judges: Judges) -> list[int]:
+def processes(judges: Decider) -> list[int]:
     """Everybody who judges: the hub, and the processes beside it."""
     return [os.getpid(), *(lane.process_id for lane in judges.lanes if lane.process_id)]
 
 
 async def _run(nation: SmallNation, megabytes: int) -> int:
-    judges = Judges(nation.rules, lambda error: None)
-    await judges.start(JUDGE_MODULE, read_rules(nation.settings).texts)
+    judges = Decider(nation.rules, lambda error: None)
+    await judges.start(DECIDER_MODULE, read_rules(nation.settings).texts)
     flood = Flood(signed_message())
     try:
         for size in SIZES:

@@ -23,7 +23,7 @@ from bus.core.envelope import Envelope
 from bus.core.errors import BusError
 from bus.core.identifiers import IdentifierInvalid, MemberId, ServiceId, SubsystemId
 from bus.core.limits import Limits
-from bus.core.pipeline import Refusal, judge
+from bus.core.pipeline import Refusal, decide
 from bus.core.routing import RoutedMessage
 from bus.http.multipart import MultipartIntake
 from bus.http.spool import Spool
@@ -78,7 +78,7 @@ class Requests:
     def hold(self, raw: bytes, _number: int) -> str:
         if not self.meanings:
             self.meanings.extend(_meaning(one, self.nation) for one in self.valid.values())
-        result = judge(raw, parse, self.nation.rules, NOW)
+        result = decide(raw, parse, self.nation.rules, NOW)
         if isinstance(result, Refusal):
             return result.error.code
         assert meaning(result) in self.meanings, "accepted, and it means something else"

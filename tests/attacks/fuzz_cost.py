@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from bus.core.errors import BusError
-from bus.core.pipeline import judge
+from bus.core.pipeline import decide
 from bus.http.client import AgencyReply
 from bus.kit.soap_agency import read_soap_reply
 from bus.protocols.soap_xroad.parse import parse
@@ -174,7 +174,7 @@ class Doors:
         """The hub and the access point: a message whose sender is not proved."""
         raw = self._with(self.request, edits)
         with bounded(len(raw)):
-            judge(raw, parse, self.nation.rules, NOW)
+            decide(raw, parse, self.nation.rules, NOW)
 
     def answered(self, *edits: Callable[[bytes], Edit]) -> None:
         """A sender, an access point and an audit: an answer of which nobody knows whose it is."""
@@ -199,7 +199,7 @@ def doors(nation: SmallNation) -> Doors:
     request = next(
         one.raw for one in valid_messages().values() if b"BinarySecurityToken" in one.raw
     )
-    judge(request, parse, nation.rules, NOW)  # what is compiled once is no cost of a message
+    decide(request, parse, nation.rules, NOW)  # what is compiled once is no cost of a message
     return Doors(nation, request, signed_answers(nation, request))
 
 

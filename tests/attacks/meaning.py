@@ -6,7 +6,7 @@ from copy import deepcopy
 
 from lxml import etree
 
-from bus.core.pipeline import Refusal, judge
+from bus.core.pipeline import Refusal, decide
 from bus.core.routing import RoutedMessage
 from bus.protocols.soap_xroad.parse import parse
 from signing.names import WSU_ID
@@ -15,7 +15,7 @@ from tests.nation import NOW, SmallNation
 
 
 def judged(raw: bytes, nation: SmallNation) -> RoutedMessage | Refusal:
-    return judge(raw, parse, nation.rules, NOW)
+    return decide(raw, parse, nation.rules, NOW)
 
 
 def acted_upon(message: RoutedMessage) -> object:

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bus.core.pipeline import Refusal, judge
+from bus.core.pipeline import Refusal, decide
 from bus.protocols.soap_xroad.parse import parse
 from tests.attacks.cases import NEW, SAME, Case, Stage
 from tests.attacks.corpus import GROUPS
@@ -52,7 +52,7 @@ def _try(case: Case, corpus: SmallNation, valid: dict[str, ValidMessage], tally:
             continue
         raw = case.make(stage)
         start = time.process_time()
-        result = judge(raw, parse, corpus.rules, NOW + case.later)
+        result = decide(raw, parse, corpus.rules, NOW + case.later)
         milliseconds = (time.process_time() - start) * 1000
         got = result.error.code if isinstance(result, Refusal) else _accepted(case)
         tally.messages += 1

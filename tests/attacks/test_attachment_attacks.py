@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bus.core.attachments import beside
+from bus.core.attachments import parsing_with_attachments
 from bus.core.errors import BusError
 from bus.core.verification import verify
 from bus.kit.contract import attachment_of_bytes
@@ -49,8 +49,8 @@ def message() -> bytes:
 def verdict(raw: bytes, attachments: Attachments, corpus: SmallNation) -> str:
     rules = corpus.rules
     try:
-        envelope = beside(parse, attachments)(raw, rules.nation.limits)
-        verified = verify(envelope, rules.nation, rules.trust, NOW)
+        envelope = parsing_with_attachments(parse, attachments)(raw, rules.registry.limits)
+        verified = verify(envelope, rules.registry, rules.trust, NOW)
     except BusError as error:
         return error.code
     assert [one.content_id for one in verified.attachments] == [

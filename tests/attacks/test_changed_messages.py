@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bus.core import errors
-from bus.core.pipeline import Refusal, judge
+from bus.core.pipeline import Refusal, decide
 from bus.core.routing import RoutedMessage
 from bus.protocols.soap_xroad.parse import parse
 from tests.attacks.meaning import judged, must_be_harmless
@@ -166,7 +166,7 @@ def test_another_member_may_sign_only_for_itself(good: bytes, nation: SmallNatio
 
 
 def test_a_message_is_not_good_for_ever(good: bytes, nation: SmallNation) -> None:
-    later = judge(good, parse, nation.rules, NOW + timedelta(minutes=5, seconds=1))
+    later = decide(good, parse, nation.rules, NOW + timedelta(minutes=5, seconds=1))
 
     assert isinstance(later, Refusal)
     assert type(later.error) is errors.MessageExpired

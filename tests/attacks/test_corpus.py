@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from bus.core.errors import all_errors
-from bus.core.pipeline import Refusal, judge
+from bus.core.pipeline import Refusal, decide
 from bus.core.routing import RoutedMessage
 from bus.protocols.soap_xroad.parse import parse
 from tests.attacks.cases import NEW, SAME, Case, Stage
@@ -46,7 +46,7 @@ def test_an_attack_gets_nothing_and_costs_little(
     for stage, raw in stages(case, corpus, valid):
         assert raw != stage.raw, f"nothing was changed in {stage.valid.name}"
         start = time.process_time()
-        result = judge(raw, parse, corpus.rules, NOW + case.later)
+        result = decide(raw, parse, corpus.rules, NOW + case.later)
         seconds = time.process_time() - start
 
         assert seconds <= seconds_max(stage.raw, corpus), stage.valid.name

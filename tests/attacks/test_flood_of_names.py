@@ -14,8 +14,8 @@ import pytest
 from bus.delivery.adapter_calls import AdapterCalls
 from bus.http.client import AgencyReply
 from bus.http.read_replies import count_read
-from bus.hub import JUDGE_MODULE
-from bus.judging.process import Judges
+from bus.hub import DECIDER_MODULE
+from bus.judging.process import Decider
 from bus.judging.rules import read_rules
 from bus.kit.contract import Adapter, Answer, Query
 from bus.kit.soap_agency import read_soap_reply
@@ -42,9 +42,9 @@ def test_names_that_never_end_do_not_stay_in_memory(
     corpus: SmallNation, size: int, *, is_beside: bool, is_signed: bool
 ) -> None:
     async def story() -> list[int]:
-        judges, flood = Judges(corpus.rules, lambda error: None), Flood(signed_message())
+        judges, flood = Decider(corpus.rules, lambda error: None), Flood(signed_message())
         if is_beside:
-            await judges.start(JUDGE_MODULE, read_rules(corpus.settings).texts)
+            await judges.start(DECIDER_MODULE, read_rules(corpus.settings).texts)
         try:
             # What a process holds once it knows what floods are.
             await judged(judges, flood, size, max(size, FLOOD_BYTES // 3), is_signed=is_signed)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 from lxml import etree
 
-from bus.protocols.soap_xroad.judging import judge_request
+from bus.protocols.soap_xroad.judging import decide_request
 from tests.attacks.cases import Stage
 from tests.attacks.corpus import CASES
 from tests.attacks.valid_messages import ValidMessage
@@ -59,7 +59,7 @@ def test_judged_messages_are_freed_at_once(
             stage = next(one for one in stages if one.has_token or not case.needs_token)
             raw = case.make(stage)
             # The first one of its kind may be the one for which something is compiled.
-            judge_request(raw, corpus.rules, NOW + case.later, unreported)
+            decide_request(raw, corpus.rules, NOW + case.later, unreported)
             gc.collect()
-            judge_request(raw, corpus.rules, NOW + case.later, unreported)
+            decide_request(raw, corpus.rules, NOW + case.later, unreported)
             assert kept_elements() == [], name

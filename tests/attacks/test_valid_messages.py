@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from bus.core.pipeline import judge
+from bus.core.pipeline import decide
 from bus.core.routing import RoutedMessage
 from bus.protocols.soap_xroad.parse import parse
 from tests.attacks.cases import Stage
@@ -25,7 +25,7 @@ def test_a_foreign_message_is_accepted_as_of_its_moment(
 ) -> None:
     message = valid[name]
 
-    result = judge(message.raw, parse, corpus.rules, message.moment)
+    result = decide(message.raw, parse, corpus.rules, message.moment)
 
     assert isinstance(result, RoutedMessage), result
     verified = result.valid.authorised.verified
@@ -40,7 +40,7 @@ def test_a_message_that_is_signed_anew_with_nothing_wrong_is_accepted(
 ) -> None:
     stage = Stage(corpus, valid[name], valid)
 
-    result = judge(stage.signed(hand=stage.hand(key)), parse, corpus.rules, valid[name].moment)
+    result = decide(stage.signed(hand=stage.hand(key)), parse, corpus.rules, valid[name].moment)
 
     assert isinstance(result, RoutedMessage), result
 

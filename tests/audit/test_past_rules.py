@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from bus.audit.past_rules import PastRules
 from bus.core.canonical_json import canonical_json
 from bus.core.errors import BusError, LogCorrupt
-from bus.core.pipeline import Refusal, judge
+from bus.core.pipeline import Refusal, decide
 from bus.judging.rules import RulesText, read_rules
 from bus.judging.rules_manifest import restore_rules
 from bus.log.opening import open_log
@@ -43,7 +43,7 @@ def test_rules_that_come_back_judge_as_the_first_ones_did(nation: SmallNation) -
         request(nation, client=CLIENT_WITHOUT_GRANT),
         request(nation, body=b'<p:TraCuuThongTinCongDan xmlns:p="http://dancuquocgia.bca"/>'),
     ):
-        first, second = (judge(raw, parse, rules, NOW) for rules in (ruled.rules, again))
+        first, second = (decide(raw, parse, rules, NOW) for rules in (ruled.rules, again))
         assert type(first) is type(second)
         if isinstance(first, Refusal):
             assert isinstance(second, Refusal)

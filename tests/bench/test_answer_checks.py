@@ -19,7 +19,7 @@ from bus.sandbox.nation_files import PreparedNation, prepare_nation
 from bus.settings.payload_schemas import CompiledSchema
 from bus.trust.key_store import read_certificates, read_signer
 from schemas import FOLDER
-from signing.errors import DigestMismatch
+from signing.errors import DigestMismatchError
 from signing.pki.certificates import TrustStore
 from signing.signed_note import SigningKey
 from signing.wss.canonical import canonicalise
@@ -94,7 +94,7 @@ def test_a_changed_answer_is_not_believed(nation: PreparedNation, floor: FloorEx
     raw = _request(nation)
     answer = floor.answer(raw, NOW).replace("Lê Thị Dung".encode(), "Lê Thị Giang".encode())
 
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         _check(nation).check(Exchange(http_request(raw), answer), NOW)
 
 

@@ -21,18 +21,18 @@ def test_a_short_run_compares_the_hub_with_the_floor():
     )
 
     assert result.exit_code == 0, result.output
-    figures = json.loads(result.stdout)
-    for program in (figures["hub"], figures["floor"]):
+    results = json.loads(result.stdout)
+    for program in (results["hub"], results["floor"]):
         assert len(program["rates"]) == 3
         assert min(program["rates"]) > 0
         assert 0 < program["latency_p50_ms"] <= program["latency_p99_ms"]
         assert program["verified_answers"] > 0
         assert program["rss_bytes_max"] > 10_000_000
-    expected = figures["hub"]["rate_median"] / figures["floor"]["rate_median"]
-    assert figures["rate_ratio"] == pytest.approx(expected)
+    expected = results["hub"]["rate_median"] / results["floor"]["rate_median"]
+    assert results["rate_ratio"] == pytest.approx(expected)
     # Both messages lie in the log, packed and encrypted, with their leaves.
-    messages_bytes = figures["request_bytes"] + figures["hub"]["answer_bytes"]
-    assert messages_bytes * 0.4 < figures["log_bytes_per_exchange"] < messages_bytes * 3
+    messages_bytes = results["request_bytes"] + results["hub"]["answer_bytes"]
+    assert messages_bytes * 0.4 < results["log_bytes_per_exchange"] < messages_bytes * 3
 
 
 def test_a_profile_of_the_hub_leaves_the_floor_out(tmp_path: Path):
@@ -65,10 +65,10 @@ def test_the_log_is_measured_tenth_by_tenth():
     )
 
     assert result.exit_code == 0, result.output
-    figures = json.loads(result.stdout)
-    assert [part["entries"] for part in figures["parts"]][-1] == 205
-    assert len(figures["parts"]) == 10
-    assert 0 <= figures["rate_spread"] < 1
+    results = json.loads(result.stdout)
+    assert [part["entries"] for part in results["parts"]][-1] == 205
+    assert len(results["parts"]) == 10
+    assert 0 <= results["rate_spread"] < 1
 
 
 def test_a_program_that_does_not_start_is_told():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import lienthong_process, processes_of, told
+from tests.cli.running import lienthong_process, output_of, processes_of
 
 
 @pytest.fixture(scope="session")
@@ -16,9 +16,9 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("sandbox")
     up = lienthong_process("sandbox", "up", "--dir", folder, "--detach")
     try:
-        assert up.returncode == 0, told(up)
+        assert up.returncode == 0, output_of(up)
         yield folder
     finally:
         down = lienthong_process("sandbox", "down", "--dir", folder)
-    assert down.returncode == 0, told(down)
+    assert down.returncode == 0, output_of(down)
     assert processes_of(folder) == []

@@ -48,7 +48,7 @@ def lienthong_process(*arguments: str | Path) -> Result:
     return Result(ended.returncode, ended.stdout, ended.stderr)
 
 
-def told(result: Result) -> str:
+def output_of(result: Result) -> str:
     """Everything that a command said."""
     return result.stdout.decode() + result.stderr.decode()
 

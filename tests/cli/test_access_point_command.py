@@ -24,7 +24,7 @@ from bus.client.status_client import operations_url
 from bus.settings.hub import read_hub_settings
 from signing.signed_note import SigningKey
 from tests.access_point.running_access_point import plain_request, request_hash
-from tests.cli.running import described, lienthong, lienthong_process, told
+from tests.cli.running import described, lienthong, lienthong_process, output_of
 from tests.hang_limits import HANG_SECONDS_MAX
 
 CLIENT = "VN/GOV/H41/motcua"
@@ -126,11 +126,11 @@ def test_a_web_page_gets_nothing_of_an_access_point_nor_of_the_operators_door(
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(request, timeout=HANG_SECONDS_MAX)
         with refused.value as reply:
-            told = reply.read()
+            output_of = reply.read()
             assert reply.code == 403
             assert "access-control-allow-origin" not in reply.headers
-            assert b"CongDan" not in told
-            assert b"entries" not in told
+            assert b"CongDan" not in output_of
+            assert b"entries" not in output_of
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
@@ -206,7 +206,7 @@ def test_options_that_say_half_of_it_are_told(arguments: tuple[str, ...], words:
     result = lienthong("access-point", *arguments)
 
     assert result.returncode == 2
-    assert re.search(words, told(result))
+    assert re.search(words, output_of(result))
 
 
 def test_files_and_options_do_not_mix(sandbox: Path, tmp_path: Path) -> None:
@@ -221,8 +221,8 @@ def test_files_and_options_do_not_mix(sandbox: Path, tmp_path: Path) -> None:
     )
 
     assert (mixed.returncode, no_port.returncode) == (2, 2)
-    assert "not in both" in told(mixed)
-    assert "HOST:PORT" in told(no_port)
+    assert "not in both" in output_of(mixed)
+    assert "HOST:PORT" in output_of(no_port)
 
 
 def test_receipts_are_shown_as_notes_and_for_programs(sandbox: Path) -> None:
@@ -251,7 +251,7 @@ def test_receipts_of_another_hub_do_not_hold(sandbox: Path, tmp_path: Path) -> N
     result = lienthong("receipts", "--access-point", file.parent / "of-another-hub.yaml")
 
     assert result.returncode == 1
-    assert "does not hold" in told(result)
+    assert "does not hold" in output_of(result)
 
 
 def test_a_folder_without_receipts_is_told(sandbox: Path, tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_a_folder_without_receipts_is_told(sandbox: Path, tmp_path: Path) -> Non
     result = lienthong("receipts", "--access-point", file.parent / "empty.yaml")
 
     assert result.returncode == 2
-    assert "no access point kept anything here" in told(result)
+    assert "no access point kept anything here" in output_of(result)
 
 
 def test_call_asks_plainly_through_the_access_point(sandbox: Path) -> None:
@@ -299,7 +299,9 @@ def test_call_asks_plainly_through_the_access_point(sandbox: Path) -> None:
         folder=sandbox,
     )
 
-    assert (asked.returncode, not_served.returncode, refused.returncode) == (0, 2, 1), told(asked)
+    assert (asked.returncode, not_served.returncode, refused.returncode) == (0, 2, 1), output_of(
+        asked
+    )
     assert b"TraCuuThongTinCongDanResponse" in asked.stdout
-    assert "has no access point" in told(not_served)
-    assert "Server.ServerProxy.AccessDenied" in told(refused)
+    assert "has no access point" in output_of(not_served)
+    assert "Server.ServerProxy.AccessDenied" in output_of(refused)

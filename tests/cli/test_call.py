@@ -16,7 +16,7 @@ import pytest
 from lxml import etree
 
 from bus.core.xml import parse_xml
-from tests.cli.running import described, lienthong, told
+from tests.cli.running import described, lienthong, output_of
 from tests.client.hub_stand_in import listening
 from tests.hang_limits import HANG_SECONDS_MAX
 
@@ -35,7 +35,7 @@ def test_every_sample_request_is_answered(sandbox: Path) -> None:
     for code in _codes(sandbox):
         sample = _sample(sandbox, code)
         result = lienthong("call", code, "--as", "H41/motcua", "--body", sample, "--dir", sandbox)
-        assert result.returncode == 0, told(result)
+        assert result.returncode == 0, output_of(result)
         answer = parse_xml(result.stdout.strip(), bytes_max=10**6)
         assert etree.QName(answer).localname == f"{code}Response"
 
@@ -53,7 +53,7 @@ def test_the_folder_may_stand_in_the_environment_and_the_body_come_from_stdin(
         stdin=_sample(sandbox).read_bytes(),
         folder=sandbox,
     )
-    assert result.returncode == 0, told(result)
+    assert result.returncode == 0, output_of(result)
     assert "received as entry" in result.stderr.decode()
 
 
@@ -70,7 +70,7 @@ def test_the_same_message_gets_the_same_bytes_again(sandbox: Path) -> None:
 def test_a_request_in_soap_1_2_gets_its_answer_in_soap_1_2(sandbox: Path) -> None:
     ask = ["call", LOOK_UP, "--as", "H41/motcua", "--body", _sample(sandbox), "--dir", sandbox]
     result = lienthong(*ask, "--soap", "1.2", "--envelope")
-    assert result.returncode == 0, told(result)
+    assert result.returncode == 0, output_of(result)
     assert b'xmlns:soap="http://www.w3.org/2003/05/soap-envelope"' in result.stdout
 
 
@@ -227,18 +227,18 @@ def test_a_file_is_sent_beside_the_body_and_the_receipt_comes_back(
     result = lienthong(*given, "--attach", document, "--save-attachments", saved)
 
     # Then the agency took the very file, and its receipt lies in the folder
-    assert result.returncode == 0, told(result)
+    assert result.returncode == 0, output_of(result)
     assert hashlib.sha256(document.read_bytes()).hexdigest() in result.stdout.decode()
     (receipt,) = saved.iterdir()
     assert receipt.name == "1-bien-nhan_dkdn.gov.vn"
     assert str(document.stat().st_size) in receipt.read_text()
     # And the log gives both out again
-    index = re.search(r"received as entry (\d+)", told(result))
+    index = re.search(r"received as entry (\d+)", output_of(result))
     assert index is not None
     shown = lienthong(
         "log", "show", sandbox, "--index", index[1], "--payload", "--save-attachments", saved
     )
-    assert shown.returncode == 0, told(shown)
+    assert shown.returncode == 0, output_of(shown)
     assert (saved / f"{index[1]}-1-_n_1.pdf").read_bytes() == document.read_bytes()
 
 
@@ -248,7 +248,7 @@ def test_a_file_that_is_not_there_is_not_sent(sandbox: Path, tmp_path: Path) -> 
         "--attach", f"{tmp_path / 'no.pdf'}:application/pdf",
     )  # fmt: skip
     assert result.returncode == 2
-    assert "No such file" in told(result)
+    assert "No such file" in output_of(result)
 
 
 def test_a_service_that_takes_no_attachment_says_so(sandbox: Path) -> None:
@@ -258,7 +258,7 @@ def test_a_service_that_takes_no_attachment_says_so(sandbox: Path) -> None:
         "--attach", f"{sample}:text/xml",
     )  # fmt: skip
     assert result.returncode == 1
-    assert "attachment.not-allowed" in told(result)
+    assert "attachment.not-allowed" in output_of(result)
 
 
 # --- checked before it is sent --------------------------------------------------------------------
@@ -292,7 +292,7 @@ def test_a_label_that_no_hub_takes_is_told_before_anything_is_sent(
     ask = ["call", LOOK_UP, "--as", "H41/motcua", "--body", _sample(sandbox), "--dir", sandbox]
     result = lienthong(*ask, *label, *plain)
 
-    assert result.returncode == 2, told(result)
+    assert result.returncode == 2, output_of(result)
     assert result.stderr.decode().startswith("The request cannot be sent: ")
     assert len(result.stderr.splitlines()) == 1
     assert result.stdout == b""
@@ -310,8 +310,8 @@ def test_the_body_of_another_service_is_told_before_it_is_sent(
     result = lienthong(*ask, "--body", _sample(sandbox, other))
 
     assert result.returncode == 2
-    assert f"The body is an element {other}" in told(result)
-    assert LOOK_UP in told(result)
+    assert f"The body is an element {other}" in output_of(result)
+    assert LOOK_UP in output_of(result)
     assert _entries(sandbox) == before
 
 
@@ -335,10 +335,10 @@ def test_a_file_is_found_under_its_own_name_in_any_spelling(
     ask = ["call", "nopTaiLieu", "--as", "H41/motcua", "--body", body, "--dir", sandbox]
     result = lienthong(*ask, "--attach", document)
 
-    assert result.returncode == 0, told(result)
+    assert result.returncode == 0, output_of(result)
     is_other = spelling != "_n_ngh_.txt"
-    assert ("The file" in told(result)) is is_other
-    assert ("goes as cid:_n_ngh_.txt" in told(result)) is is_other
+    assert ("The file" in output_of(result)) is is_other
+    assert ("goes as cid:_n_ngh_.txt" in output_of(result)) is is_other
 
 
 def test_a_reference_that_names_no_file_is_told_with_the_names_that_go(
@@ -352,7 +352,7 @@ def test_a_reference_that_names_no_file_is_told_with_the_names_that_go(
     result = lienthong(*ask, "--attach", document)
 
     assert result.returncode == 1
-    assert "The body names cid:b.txt; beside it go a.txt." in told(result)
+    assert "The body names cid:b.txt; beside it go a.txt." in output_of(result)
 
 
 def test_two_files_under_one_name_are_told_before_they_are_sent(
@@ -367,7 +367,7 @@ def test_two_files_under_one_name_are_told_before_they_are_sent(
     result = lienthong(*ask, "--attach", first, "--attach", second)
 
     assert result.returncode == 2
-    assert "Two attachments would be called cid:_.txt" in told(result)
+    assert "Two attachments would be called cid:_.txt" in output_of(result)
 
 
 def _body_with(sandbox: Path, folder: Path, reference: str) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import described, lienthong, told
+from tests.cli.running import described, lienthong, output_of
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def used(sandbox: Path) -> Path:
         sample = sandbox / "samples" / "chiTietDoanhNghiep.xml"
         ask = ["call", "chiTietDoanhNghiep", "--as", subsystem, "--body", sample]
         asked = lienthong(*ask, "--message-id", f"m-{subsystem}", folder=sandbox)
-        assert asked.returncode == code, told(asked)
+        assert asked.returncode == code, output_of(asked)
     return sandbox
 
 
@@ -32,7 +32,7 @@ def copy(used: Path, tmp_path: Path) -> Path:
 def test_a_live_log_is_sound_and_its_decisions_are_made_again(used: Path) -> None:
     result = lienthong("log", "verify", used / "log", "--json")
     values = json.loads(result.stdout)
-    assert result.returncode == 0, told(result)
+    assert result.returncode == 0, output_of(result)
     assert values["sound"]
     assert values["findings"] == []
     judged = values["decisions_repeated"] + sum(values["decisions_skipped"].values())
@@ -43,7 +43,7 @@ def test_a_live_log_is_sound_and_its_decisions_are_made_again(used: Path) -> Non
 
 
 def test_the_text_says_which_key_opens_payloads_and_what_was_checked(used: Path) -> None:
-    text = told(lienthong("log", "verify", used))
+    text = output_of(lienthong("log", "verify", used))
     assert f"Payloads are opened with {used}/keys/log-read.key." in text
     for level in ("every byte", "checkpoint under", "payloads: opened", "decisions made again"):
         assert level in text
@@ -51,9 +51,9 @@ def test_the_text_says_which_key_opens_payloads_and_what_was_checked(used: Path)
 
 def test_a_copy_without_keys_is_checked_as_far_as_it_goes(copy: Path) -> None:
     result = lienthong("log", "verify", copy)
-    assert result.returncode == 0, told(result)
-    assert "payloads: sealed bytes only" in told(result)
-    assert "decisions: not made again" in told(result)
+    assert result.returncode == 0, output_of(result)
+    assert "payloads: sealed bytes only" in output_of(result)
+    assert "decisions: not made again" in output_of(result)
 
 
 def test_a_copy_with_the_read_key_and_a_trusted_key_is_checked_whole(
@@ -63,8 +63,8 @@ def test_a_copy_with_the_read_key_and_a_trusted_key_is_checked_whole(
     vkey = Path(described(used)["log_verifier_key"])
     for trusted in (vkey, vkey.read_text().strip()):
         result = lienthong("log", "verify", copy, *keys, "--trust", trusted)
-        assert result.returncode == 0, told(result)
-        assert "under the key given" in told(result)
+        assert result.returncode == 0, output_of(result)
+        assert "under the key given" in output_of(result)
 
 
 def test_quick_opens_nothing(used: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_folder_without_a_log_and_keys_that_are_none_could_not_be_checked(
         [copy, "--trust", no_key],
     ):
         result = lienthong("log", "verify", *arguments)
-        assert result.returncode == 2, told(result)
+        assert result.returncode == 2, output_of(result)
         assert result.stdout == b""
 
 
@@ -150,7 +150,7 @@ def test_an_entry_that_is_not_there_is_1_and_told(
     result = lienthong("log", "show", used, *chosen, *form)
 
     assert (result.returncode, result.stdout) == (1, b"")
-    assert re.search(r"No such entry: the log has \d+ entries, from 0 on\.", told(result))
+    assert re.search(r"No such entry: the log has \d+ entries, from 0 on\.", output_of(result))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_what_cannot_be_done_together_is_not_left_out_in_silence(
     result = lienthong("log", "show", used, *options)
 
     assert (result.returncode, result.stdout) == (2, b"")
-    assert words in told(result)
+    assert words in output_of(result)
 
 
 def test_no_log_is_2(tmp_path: Path) -> None:

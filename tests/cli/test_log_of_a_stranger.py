@@ -19,7 +19,7 @@ import pytest
 from bus.audit.sqlite import folder as log_folder
 from bus.log import files
 from bus.runtime import found_files
-from tests.cli.running import Result, lienthong, told
+from tests.cli.running import Result, lienthong, output_of
 
 SECONDS_MAX = 60
 """A hang limit; a whole audit takes about a second."""
@@ -40,7 +40,7 @@ def used(sandbox: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     ask = ["call", "nopTaiLieu", "--as", "H41/motcua", "--body", body, "--attach", document]
     asked = lienthong(*ask, folder=sandbox)
-    assert asked.returncode == 0, told(asked)
+    assert asked.returncode == 0, output_of(asked)
     return shutil.copytree(sandbox / "log", tmp_path_factory.mktemp("used") / "log")
 
 
@@ -171,11 +171,11 @@ def test_something_else_in_the_place_of_a_file_is_told(
     result = audited(copy)
 
     if (place, odd) in HARMLESS:
-        assert result.returncode == 0, told(result)
+        assert result.returncode == 0, output_of(result)
         return
     name = str(path.relative_to(copy))
-    assert result.returncode in (1, 2), told(result)
-    assert name in told(result) or f"{name}/" in told(result), told(result)
+    assert result.returncode in (1, 2), output_of(result)
+    assert name in output_of(result) or f"{name}/" in output_of(result), output_of(result)
     if result.returncode == 2:
         assert result.stdout == b""
         assert len(result.stderr.splitlines()) == 1
@@ -194,7 +194,7 @@ def test_who_only_looks_does_not_wait_either(
     with bounded():
         result = lienthong("log", "show", copy)
 
-    assert result.returncode in (0, 2), told(result)
+    assert result.returncode in (0, 2), output_of(result)
 
 
 def test_a_link_on_the_way_to_a_file_is_not_followed(copy: Path, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_link_on_the_way_to_a_file_is_not_followed(copy: Path, tmp_path: Path)
     result = audited(copy)
 
     assert result.returncode == 1
-    assert "link" in told(result)
+    assert "link" in output_of(result)
 
 
 # --- locks ----------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def test_a_lock_that_somebody_holds_is_waited_for_and_told(
         result = lienthong("log", *command, copy)
 
     assert result.returncode == 2
-    assert "fold.lock: somebody holds this lock" in told(result)
+    assert "fold.lock: somebody holds this lock" in output_of(result)
 
 
 def test_the_hub_s_lock_held_by_somebody_is_no_reason_to_wait(copy: Path) -> None:
@@ -228,7 +228,7 @@ def test_the_hub_s_lock_held_by_somebody_is_no_reason_to_wait(copy: Path) -> Non
         fcntl.flock(held, fcntl.LOCK_EX)
         result = audited(copy)
 
-    assert result.returncode in (0, 2), told(result)
+    assert result.returncode in (0, 2), output_of(result)
 
 
 # --- more than there should be --------------------------------------------------------------------
@@ -247,8 +247,8 @@ def test_folders_without_end_are_a_finding(below: str, copy: Path) -> None:
 
     result = audited(copy)
 
-    assert result.returncode == 1, told(result)
-    assert f"{below}/d" in told(result)
+    assert result.returncode == 1, output_of(result)
+    assert f"{below}/d" in output_of(result)
 
 
 def test_names_without_end_are_counted_and_not_listed(
@@ -257,12 +257,12 @@ def test_names_without_end_are_counted_and_not_listed(
     for number in range(3000):
         (copy / "tile" / f"x{number}").touch()
 
-    assert "more names that no file of this log has" in told(audited(copy))
+    assert "more names that no file of this log has" in output_of(audited(copy))
 
     monkeypatch.setattr(found_files, "FILES_MAX", 100)
     result = audited(copy)
     assert result.returncode == 2
-    assert "more than 100 files" in told(result)
+    assert "more than 100 files" in output_of(result)
 
 
 def test_a_database_whose_pages_lead_back_to_themselves_ends(
@@ -275,7 +275,7 @@ def test_a_database_whose_pages_lead_back_to_themselves_ends(
     result = audited(copy)
 
     assert result.returncode == 1
-    assert "the database cannot be read from here on: interrupted" in told(result)
+    assert "the database cannot be read from here on: interrupted" in output_of(result)
 
 
 def test_a_statement_without_end_is_ended(copy: Path) -> None:
@@ -295,7 +295,7 @@ def test_a_row_larger_than_any_message_is_not_read(
     result = audited(copy)
 
     assert result.returncode == 1
-    assert "cannot be read from here on" in told(result)
+    assert "cannot be read from here on" in output_of(result)
 
 
 def test_a_checkpoint_over_any_number_of_entries_does_not_make_us_look_for_them(
@@ -324,7 +324,7 @@ def test_a_checkpoint_over_any_number_of_entries_does_not_make_us_look_for_them(
     result = audited(copy)
 
     assert result.returncode == 1
-    assert "too many to look for" in told(result)
+    assert "too many to look for" in output_of(result)
 
 
 # --- files that change while they are read --------------------------------------------------------
@@ -360,4 +360,4 @@ def test_what_may_not_be_read_is_told(name: str, copy: Path) -> None:
     finally:
         (copy / name).chmod(0o700)
     assert result.returncode in (1, 2)
-    assert name in told(result)
+    assert name in output_of(result)

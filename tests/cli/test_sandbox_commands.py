@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import described, lienthong, lienthong_process, processes_of, told
+from tests.cli.running import described, lienthong, lienthong_process, output_of, processes_of
 from tests.hang_limits import HANG_SECONDS_MAX
 
 
@@ -66,37 +66,37 @@ def test_status_tells_parts_sizes_and_versions(sandbox: Path) -> None:
     }
     text = lienthong("sandbox", "status", "--dir", sandbox)
     assert text.returncode == 0
-    assert "message log" in told(text)
+    assert "message log" in output_of(text)
 
 
 def test_a_fault_of_an_agency_is_felt_until_it_is_taken_back(sandbox: Path) -> None:
     assert _call(sandbox) == 0
     for mode, code in (("down", 1), ("none", 0)):
         result = lienthong("sandbox", "fault", "population", "--mode", mode, "--dir", sandbox)
-        assert result.returncode == 0, told(result)
+        assert result.returncode == 0, output_of(result)
         assert _call(sandbox) == code
     unknown = lienthong("sandbox", "fault", "popluation", "--mode", "down", "--dir", sandbox)
     assert unknown.returncode == 2
-    assert "Did you mean 'population'" in told(unknown)
+    assert "Did you mean 'population'" in output_of(unknown)
 
 
 def test_what_is_down_is_down_and_what_comes_up_again_is_the_same(tmp_path: Path) -> None:
     folder = tmp_path / "nation"
     up = lienthong_process("sandbox", "up", "--dir", folder, "--detach", "--port", _free_port())
-    assert up.returncode == 0, told(up)
+    assert up.returncode == 0, output_of(up)
     assert _call(folder) == 0
     first = (folder / "log" / "checkpoint.vkey").read_bytes()
 
     for words in ("The sandbox is down.", "No sandbox runs here."):
         down = lienthong("sandbox", "down", "--dir", folder)
         assert down.returncode == 0
-        assert words in told(down)
+        assert words in output_of(down)
     assert processes_of(folder) == []
     assert _call(folder) == 2, "the hub cannot be reached"
     assert lienthong("sandbox", "status", "--dir", folder).returncode == 1
 
     again = lienthong_process("sandbox", "up", "--dir", folder, "--detach")
-    assert again.returncode == 0, told(again)
+    assert again.returncode == 0, output_of(again)
     try:
         assert "Inventing" not in (folder / "run" / "supervisor.log").read_text()
         assert (folder / "log" / "checkpoint.vkey").read_bytes() == first
@@ -115,7 +115,7 @@ def test_what_is_down_is_down_and_what_comes_up_again_is_the_same(tmp_path: Path
 
 def test_an_exchange_in_work_is_finished_before_the_hub_ends(tmp_path: Path) -> None:
     up = lienthong_process("sandbox", "up", "--dir", tmp_path, "--detach")
-    assert up.returncode == 0, told(up)
+    assert up.returncode == 0, output_of(up)
     try:
         slow = ["sandbox", "fault", "population", "--mode", "slow", "--seconds", "4"]
         assert lienthong(*slow, "--dir", tmp_path).returncode == 0
@@ -209,7 +209,7 @@ def test_what_was_changed_in_hub_yaml_is_in_force_when_the_sandbox_is_up_again(
     folder = tmp_path / "nation"
     settings = folder / "hub.yaml"
     up = lienthong_process("sandbox", "up", "--dir", folder, "--detach", "--port", _free_port())
-    assert up.returncode == 0, told(up)
+    assert up.returncode == 0, output_of(up)
     lienthong("sandbox", "down", "--dir", folder)
     edited = settings.read_text().replace(
         "show_precise_faults: true", "show_precise_faults: false  # as in production"
@@ -223,7 +223,7 @@ def test_what_was_changed_in_hub_yaml_is_in_force_when_the_sandbox_is_up_again(
 
     again = lienthong_process("sandbox", "up", "--dir", folder, "--detach")
     try:
-        assert again.returncode == 0, told(again)
+        assert again.returncode == 0, output_of(again)
         assert described(folder)["hub_url"] == f"http://127.0.0.1:{port}"
         assert "show_precise_faults: false" in settings.read_text()
         assert _call(folder) == 0

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.cli.running import described, lienthong, lienthong_process, told
+from tests.cli.running import described, lienthong, lienthong_process, output_of
 from tests.hang_limits import HANG_SECONDS_MAX
 
 CODE = "TraCuuThongTinCongDan"
@@ -19,7 +19,7 @@ def _call(folder: Path, client: str) -> str:
     """What is told to a subsystem that asks: empty, or the code of the fault."""
     body = folder / "samples" / f"{CODE}.xml"
     result = lienthong("call", CODE, "--as", client, "--body", body, "--dir", folder)
-    return "" if result.returncode == 0 else told(result).split(":")[0]
+    return "" if result.returncode == 0 else output_of(result).split(":")[0]
 
 
 def _await(is_so: Callable[[], bool], what: str) -> None:
@@ -31,14 +31,14 @@ def _await(is_so: Callable[[], bool], what: str) -> None:
 
 def test_a_nation_in_which_certificates_are_revoked_and_the_authority_dies(tmp_path: Path) -> None:
     up = lienthong_process("sandbox", "up", "--dir", tmp_path, "--detach")
-    assert up.returncode == 0, told(up)
+    assert up.returncode == 0, output_of(up)
     try:
         # Given two that are known to be good, one of which is revoked then
         assert _call(tmp_path, "H41/motcua") == ""
         assert _call(tmp_path, "H26/motcua") == ""
         revoked = lienthong("sandbox", "revoke", "H41/motcua", "--dir", tmp_path)
-        assert revoked.returncode == 0, told(revoked)
-        assert "VN/GOV/H41/motcua: certificate" in told(revoked)
+        assert revoked.returncode == 0, output_of(revoked)
+        assert "VN/GOV/H41/motcua: certificate" in output_of(revoked)
         _await(
             lambda: _call(tmp_path, "H41/motcua") == "certificate.revoked",
             "the hub learns of the revocation",
@@ -47,7 +47,7 @@ def test_a_nation_in_which_certificates_are_revoked_and_the_authority_dies(tmp_p
 
         # When it gets a new certificate, it passes again
         issued = lienthong("sandbox", "issue", "H41/motcua", "--dir", tmp_path)
-        assert issued.returncode == 0, told(issued)
+        assert issued.returncode == 0, output_of(issued)
         assert _call(tmp_path, "H41/motcua") == ""
 
         # When the authority dies, the last evidence counts; who was never seen is refused
@@ -72,4 +72,4 @@ def test_an_unknown_subsystem_is_neither_revoked_nor_issued(tmp_path: Path, sand
     for command in ("revoke", "issue"):
         result = lienthong("sandbox", command, "H99/motcua", "--dir", sandbox)
         assert result.returncode == 2
-        assert "H99/motcua" in told(result)
+        assert "H99/motcua" in output_of(result)

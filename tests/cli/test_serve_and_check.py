@@ -17,7 +17,7 @@ import pytest
 from bus import __version__
 from bus.cli import main
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
-from tests.cli.running import described, lienthong, lienthong_process, told
+from tests.cli.running import described, lienthong, lienthong_process, output_of
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import NOW
 
@@ -91,7 +91,7 @@ def test_a_log_that_another_hub_holds_is_3(sandbox: Path, prepared: PreparedNati
     text = text.replace("folder: log", f"folder: {described(sandbox)['log']}")
     prepared.hub_settings.write_text(text)
     result = lienthong_process("serve", "--settings", prepared.hub_settings)
-    assert result.returncode == 3, told(result)
+    assert result.returncode == 3, output_of(result)
     assert "another hub holds this log" in result.stderr.decode()
 
 
@@ -99,13 +99,13 @@ def test_a_log_whose_rows_were_removed_is_3(prepared: PreparedNation) -> None:
     (prepared.folder / "state" / "last-signed").write_text("")
     (prepared.folder / "log" / "checkpoint").write_text("of a log that is gone\n")
     result = lienthong_process("serve", "--settings", prepared.hub_settings)
-    assert result.returncode == 3, told(result)
+    assert result.returncode == 3, output_of(result)
     assert "log verify" in result.stderr.decode()
 
 
 def test_check_says_ready_or_every_problem(prepared: PreparedNation) -> None:
     ready = lienthong("check", "--settings", prepared.hub_settings)
-    assert ready.returncode == 0, told(ready)
+    assert ready.returncode == 0, output_of(ready)
     assert ready.stdout.decode().splitlines()[-1] == "ready"
     for name in ("log-read.key", "log.key"):
         (prepared.folder / "keys" / name).unlink()
@@ -116,7 +116,7 @@ def test_check_says_ready_or_every_problem(prepared: PreparedNation) -> None:
         "log-read.key",
         "log.key",
     }
-    text = told(lienthong("check", "--settings", prepared.hub_settings))
+    text = output_of(lienthong("check", "--settings", prepared.hub_settings))
     assert "not ready: 2 problems" in text
 
 

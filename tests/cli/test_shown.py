@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.cli.shown import one_line, printable
-from tests.cli.running import described, lienthong, told
+from tests.cli.running import described, lienthong, output_of
 
 CLI = Path(__file__).parents[2] / "bus" / "cli"
 HOSTILE = (
@@ -95,9 +95,9 @@ def test_a_stranger_s_message_is_shown_tame_and_whole(sandbox: Path) -> None:
     as_json = lienthong(*ask, "--json")
     raw = lienthong(*ask, "--raw")
 
-    assert is_tame(told(text)), text
-    assert "\\u001b]0;owned\\u0007" in told(text)
-    assert is_tame(told(as_json))
+    assert is_tame(output_of(text)), text
+    assert "\\u001b]0;owned\\u0007" in output_of(text)
+    assert is_tame(output_of(as_json))
     assert json.loads(as_json.stdout)["opened"] == sent.decode("utf-8", "replace")
     assert raw.stdout == sent
     assert lienthong("log", "show", sandbox, "--raw").returncode == 2
@@ -134,8 +134,8 @@ def test_names_of_files_and_arguments_are_shown_tame(sandbox: Path, tmp_path: Pa
         [name],
     ):
         result = lienthong(*arguments)
-        assert is_tame(told(result)), (arguments, told(result))
-        assert told(result)
+        assert is_tame(output_of(result)), (arguments, output_of(result))
+        assert output_of(result)
 
 
 def test_an_answer_of_a_stranger_s_status_door_is_shown_tame(sandbox: Path) -> None:
@@ -148,8 +148,8 @@ def test_an_answer_of_a_stranger_s_status_door_is_shown_tame(sandbox: Path) -> N
         text = lienthong("status", "--url", url)
         as_json = lienthong("status", "--url", url, "--json")
 
-    assert is_tame(told(text))
-    assert "\nnotice: fine" not in told(text)
-    assert "[red]" in told(text)
-    assert is_tame(told(as_json))
+    assert is_tame(output_of(text))
+    assert "\nnotice: fine" not in output_of(text)
+    assert "[red]" in output_of(text)
+    assert is_tame(output_of(as_json))
     assert json.loads(as_json.stdout)["version"] == HOSTILE

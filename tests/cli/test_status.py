@@ -17,7 +17,7 @@ import pytest
 from bus.client.status_client import operations_url
 from bus.settings.hub import read_hub_settings
 from bus.settings.listen import ListenAddress
-from tests.cli.running import lienthong, lienthong_process, told
+from tests.cli.running import lienthong, lienthong_process, output_of
 from tests.doors.test_operations_door import LOG, STATUS
 from tests.hang_limits import HANG_SECONDS_MAX
 
@@ -51,7 +51,7 @@ def test_a_hub_that_is_well_is_told_with_exit_code_0(sandbox: Path) -> None:
     result = lienthong("status", "--settings", sandbox / "hub.yaml")
 
     text = result.stdout.decode()
-    assert result.returncode == 0, told(result)
+    assert result.returncode == 0, output_of(result)
     assert text.startswith("hub ")
     assert "judging processes: small working" in text
     assert "agencies: business_registry, population" in text
@@ -93,18 +93,18 @@ def test_what_is_no_operators_door_is_exit_code_2(body: bytes, status: int) -> N
         result = lienthong("status", "--url", url)
 
     assert result.returncode == 2
-    assert "what answers there is no operators' door of a hub" in told(result)
+    assert "what answers there is no operators' door of a hub" in output_of(result)
 
 
 def test_nobody_there_is_exit_code_2() -> None:
     result = lienthong("status", "--url", "http://127.0.0.1:1")
 
     assert result.returncode == 2
-    assert "no hub answers (ConnectionError)" in told(result)
+    assert "no hub answers (ConnectionError)" in output_of(result)
 
 
 def test_without_an_address_the_command_says_what_it_needs(tmp_path: Path) -> None:
-    assert told(lienthong("status")).startswith("Give --settings or --url.")
+    assert output_of(lienthong("status")).startswith("Give --settings or --url.")
     assert lienthong("status").returncode == 2
     assert lienthong("status", "--settings", tmp_path / "none.yaml").returncode == 2
 
@@ -116,7 +116,7 @@ def test_settings_without_operations_are_told(sandbox: Path, tmp_path: Path) -> 
     result = lienthong("status", "--settings", tmp_path / "hub.yaml")
 
     assert result.returncode == 2
-    assert "no operations are named" in told(result)
+    assert "no operations are named" in output_of(result)
 
 
 def test_an_operators_address_in_use_is_bad_configuration(sandbox: Path, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_an_operators_address_in_use_is_bad_configuration(sandbox: Path, tmp_pat
 
     assert result.returncode == 2
     taken = f"operations: cannot listen on 127.0.0.1 port {settings.operations.port}"
-    assert taken in told(result)
+    assert taken in output_of(result)
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,8 @@ def test_anchors_of_time_authorities_are_given_to_log_verify(sandbox: Path) -> N
     strange = lienthong("log", "verify", sandbox, "--timestamp-trust", sandbox / "trust" / "ca.crt")
     none = lienthong("log", "verify", sandbox, "--timestamp-trust", sandbox / "hub.yaml")
 
-    assert sound.returncode == 0, told(sound)
-    assert "under anchors that were given" in told(sound)
+    assert sound.returncode == 0, output_of(sound)
+    assert "under anchors that were given" in output_of(sound)
     assert strange.returncode == 1
-    assert "the authority's certificate" in told(strange)
-    assert (none.returncode, "no certificate" in told(none)) == (2, True)
+    assert "the authority's certificate" in output_of(strange)
+    assert (none.returncode, "no certificate" in output_of(none)) == (2, True)

@@ -19,7 +19,7 @@ from bus.core.limits import Limits
 from bus.core.log.receipts import RECEIPT_NAME
 from bus.core.pipeline import Refusal
 from bus.core.registry import FaultStyle
-from bus.exchange.replies import Telling
+from bus.exchange.replies import Replies
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.verify_answer import KnownHub
 from bus.protocols.soap_xroad.write import SigningTime, write_answer
@@ -51,8 +51,8 @@ class StandIn:
     fault_signer: SubsystemId = HUB
     receipt_key: SigningKey = RECEIPT_KEY
 
-    def telling(self) -> Telling:
-        return Telling(self.nation.signers[self.fault_signer], self.receipt_key, FaultStyle(), True)
+    def telling(self) -> Replies:
+        return Replies(self.nation.signers[self.fault_signer], self.receipt_key, FaultStyle(), True)
 
     def answer(self, request: bytes, *, about: bytes | None = None) -> bytes:
         """The signed answer with its receipt; `about`: whose headers and hash it has."""

@@ -31,7 +31,7 @@ from bus.trust.key_store import read_signer
 from signing.pki.keys import Signer
 from tests.access_point.running_access_point import serving
 from tests.conformance.provider import Provider, ProviderAdapter, running_provider
-from tests.conformance.table import VECTORS, read_nation
+from tests.conformance.table import VECTORS, read_registry
 
 CLIENT = "EE/BUSINESS/consumer"
 CLIENT_SYSTEM = "subsys1"
@@ -56,7 +56,7 @@ def running_nation(folder: Path, *, without_grant: str = "") -> Iterator[Running
     """Hub, access point and provider, each behind a socket of this machine."""
     prepared = _prepare(folder, without_grant)
     with running_provider() as provider, _served_hub(prepared, provider) as hub_url:
-        hub = MemberId.parse("/".join(read_nation()["hub"].split("/")[:3]))
+        hub = MemberId.parse("/".join(read_registry()["hub"].split("/")[:3]))
         anchor, log_key = prepared.anchor, folder / "log" / "checkpoint.vkey"
         with (
             _served_access_point(prepared, hub_url, str(hub)) as access_point_url,
@@ -73,7 +73,7 @@ def running_nation(folder: Path, *, without_grant: str = "") -> Iterator[Running
 
 
 def _prepare(folder: Path, without_grant: str) -> PreparedNation:
-    values = read_nation()
+    values = read_registry()
     for grant in values["grants"]:
         grant["services"] = [one for one in grant["services"] if one != without_grant]
     folder.mkdir(parents=True)

@@ -21,7 +21,7 @@ from bus.http.multipart import MultipartIntake
 from bus.http.spool import Spool
 from bus.protocols.mime.content_type import XOP, parse_content_type
 from bus.protocols.mime.write import write_related
-from bus.protocols.soap_xroad.judging import parse_beside
+from bus.protocols.soap_xroad.judging import parse_with_attachments
 from bus.protocols.soap_xroad.names import CONTENT_TYPES, SOAP_BY_ENVELOPE, XROAD
 from bus.protocols.soap_xroad.plain import PlainRequest, read_plain, sign_plain
 from bus.protocols.soap_xroad.read_answer import AnswerRejected
@@ -97,7 +97,7 @@ def _to_hub(row: Row, nation: RunningNation) -> str:
 def _signed(row: Row, plain: PlainRequest, parts: Parts, nation: RunningNation) -> str:
     now = read_clock()
     signed = sign_plain(plain, nation.signer, SigningTime(now))
-    envelope = parse_beside(parts.attachments)(signed, Limits())
+    envelope = parse_with_attachments(parts.attachments)(signed, Limits())
     request = Message(row.content_type and CONTENT_TYPES[envelope.soap_version], signed)
     if row.content_type is not None and not row.content_type.startswith(("text", "app")):
         request = Message(row.content_type, signed)

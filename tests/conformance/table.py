@@ -77,7 +77,7 @@ def read_rows(table: Path = TABLE) -> list[Row]:
     return [_row(row, values["defaults"]) for row in values["rows"]]
 
 
-def read_nation() -> dict[str, Any]:
+def read_registry() -> dict[str, Any]:
     """routes.yaml of the nation that the messages name."""
     nation: dict[str, Any] = yaml.safe_load((VECTORS / "nation.yaml").read_text("utf-8"))
     return nation

@@ -18,11 +18,11 @@ from bus.core.attachment_manifest import (
 )
 from bus.core.attachments import (
     attachment_named,
-    beside,
     check_references,
     for_schema,
     included_ids,
     message_digest,
+    parsing_with_attachments,
     require_allowed,
 )
 from bus.core.authorisation import authorise
@@ -82,8 +82,8 @@ def test_every_fact_of_an_attachment_and_their_order_make_another_message() -> N
 def test_an_envelope_is_read_with_what_came_beside_it(nation: SmallNation) -> None:
     raw = request(nation)
 
-    alone = beside(parse, ())(raw, Limits())
-    accompanied = beside(parse, (attachment(),))(raw, Limits())
+    alone = parsing_with_attachments(parse, ())(raw, Limits())
+    accompanied = parsing_with_attachments(parse, (attachment(),))(raw, Limits())
 
     assert alone == parse(raw, Limits()) or alone.digest == parse(raw, Limits()).digest
     assert accompanied.attachments == (attachment(),)
@@ -213,10 +213,10 @@ def verified(
 ) -> tuple[VerifiedEnvelope, SmallNation]:
     """A message of the small nation, whose look-up has this rule for both ways."""
     rules = nation.rules
-    service = replace(rules.nation.services[LOOKUP], attachments=rule, answer_attachments=rule)
-    services = {**rules.nation.services, LOOKUP: service}
-    changed = replace(rules, nation=replace(rules.nation, services=services))
-    envelope = beside(parse, attachments)(request(nation), Limits())
+    service = replace(rules.registry.services[LOOKUP], attachments=rule, answer_attachments=rule)
+    services = {**rules.registry.services, LOOKUP: service}
+    changed = replace(rules, registry=replace(rules.registry, services=services))
+    envelope = parsing_with_attachments(parse, attachments)(request(nation), Limits())
     proved = VerifiedEnvelope(
         envelope=envelope,
         sender=envelope.client.member,
@@ -247,12 +247,12 @@ def test_a_request_and_an_answer_are_held_to_the_rule(
     error: type[BusError] | None,
 ) -> None:
     proved, ruled = verified(nation, rule, sent)
-    authorised = authorise(proved, ruled.rules.nation)
+    authorised = authorise(proved, ruled.rules.registry)
     if error is not None:
         with pytest.raises(error):
             validate(authorised, ruled.rules.schemas)
         proved, ruled = verified(nation, rule, ())
-        authorised = authorise(proved, ruled.rules.nation)
+        authorised = authorise(proved, ruled.rules.registry)
     valid = validate(authorised, ruled.rules.schemas)
     if error is not None:
         with pytest.raises(AnswerInvalid):
@@ -267,7 +267,7 @@ def test_a_payload_that_breaks_its_schema_is_refused_beside_attachments_too(
     proved, ruled = verified(nation, AttachmentRule(1, 10), (attachment(),))
     broken = replace(proved.envelope, payload=payload())
     broken.payload.append(etree.Element("stray"))
-    authorised = authorise(replace(proved, envelope=broken), ruled.rules.nation)
+    authorised = authorise(replace(proved, envelope=broken), ruled.rules.registry)
     with pytest.raises(PayloadInvalid):
         validate(authorised, ruled.rules.schemas)
 

@@ -10,7 +10,7 @@ from bus.core import errors
 from bus.core.authorisation import AuthorisedMessage, authorise
 from bus.core.identifiers import MemberId, SecurityServerId, ServiceId, SubsystemId
 from bus.core.metaservices import METASERVICE_ADAPTER, NAMESPACE
-from bus.core.registry import Nation
+from bus.core.registry import MemberRegistry
 from bus.core.verification import verify
 from bus.protocols.soap_xroad.parse import parse
 from tests.nation import (
@@ -26,10 +26,12 @@ from tests.nation import (
 )
 
 
-def authorised(raw: bytes, nation: SmallNation, changed: Nation | None = None) -> AuthorisedMessage:
+def authorised(
+    raw: bytes, nation: SmallNation, changed: MemberRegistry | None = None
+) -> AuthorisedMessage:
     rules = nation.rules
-    proved = verify(parse(raw, rules.nation.limits), rules.nation, rules.trust, NOW)
-    return authorise(proved, changed or rules.nation)
+    proved = verify(parse(raw, rules.registry.limits), rules.registry, rules.trust, NOW)
+    return authorise(proved, changed or rules.registry)
 
 
 def body_for(service: ServiceId) -> bytes:
@@ -54,10 +56,10 @@ def test_a_client_without_grant_is_refused(nation: SmallNation) -> None:
 def test_a_grant_for_one_subsystem_is_none_for_the_member_or_its_siblings(
     nation: SmallNation,
 ) -> None:
-    grants = {key: grant for key, grant in nation.rules.nation.grants.items() if key[0] != CLIENT}
+    grants = {key: grant for key, grant in nation.rules.registry.grants.items() if key[0] != CLIENT}
 
     with pytest.raises(errors.AccessDenied):
-        authorised(request(nation), nation, replace(nation.rules.nation, grants=grants))
+        authorised(request(nation), nation, replace(nation.rules.registry, grants=grants))
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_without_version_the_only_version_is_meant(nation: SmallNation) -> None:
 
 
 def test_without_version_two_versions_are_one_too_many(nation: SmallNation) -> None:
-    known = nation.rules.nation
+    known = nation.rules.registry
     second = replace(LOOKUP, service_version="v2")
     services = {**known.services, second: replace(known.services[LOOKUP], id=second)}
 
@@ -125,15 +127,15 @@ def test_who_may_not_ask_does_not_learn_that_a_service_is_switched_off(
 
 def naming_server(nation: SmallNation, member: str, code: str) -> AuthorisedMessage:
     rules = nation.rules
-    proved = verify(parse(request(nation), rules.nation.limits), rules.nation, rules.trust, NOW)
+    proved = verify(parse(request(nation), rules.registry.limits), rules.registry, rules.trust, NOW)
     server = SecurityServerId(MemberId.parse(member), code)
     return authorise(
-        replace(proved, envelope=replace(proved.envelope, security_server=server)), rules.nation
+        replace(proved, envelope=replace(proved.envelope, security_server=server)), rules.registry
     )
 
 
 def test_a_request_may_name_this_hub_as_its_security_server(nation: SmallNation) -> None:
-    hub = nation.rules.nation.hub
+    hub = nation.rules.registry.hub
 
     message = naming_server(nation, str(hub.member), hub.subsystem_code)
 
@@ -151,12 +153,12 @@ def test_a_request_for_another_security_server_is_refused(
 
 
 def test_while_an_agency_rests_its_notice_is_told(nation: SmallNation) -> None:
-    members = dict(nation.rules.nation.members)
+    members = dict(nation.rules.registry.members)
     provider = LOOKUP.provider.member
     members[provider] = replace(members[provider], maintenance="Bảo trì đến 18 giờ")
 
     with pytest.raises(errors.RouteSuspended) as caught:
-        authorised(request(nation), nation, replace(nation.rules.nation, members=members))
+        authorised(request(nation), nation, replace(nation.rules.registry, members=members))
 
     assert caught.value.public_detail == "Bảo trì đến 18 giờ"
 

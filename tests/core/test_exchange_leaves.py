@@ -15,7 +15,7 @@ from bus.core.exchange_leaves import (
 )
 from bus.core.log.leaf import Event, read_leaf
 from bus.core.log.pseudonyms import Pseudonyms
-from bus.core.pipeline import Refusal, judge
+from bus.core.pipeline import Refusal, decide
 from bus.core.ports.message_log import SealedPayload
 from bus.core.routing import RoutedMessage
 from bus.protocols.soap_xroad.parse import parse
@@ -27,13 +27,13 @@ PAYLOAD = SealedFacts(SealedPayload(b"c", b"k"), b"p" * 32, b"s" * 32, raw_bytes
 
 
 def routed(nation: SmallNation, **changes: str) -> RoutedMessage:
-    result = judge(request(nation, **changes), parse, nation.rules, NOW)  # type: ignore[arg-type]
+    result = decide(request(nation, **changes), parse, nation.rules, NOW)  # type: ignore[arg-type]
     assert isinstance(result, RoutedMessage)
     return result
 
 
 def refused(raw: bytes, nation: SmallNation) -> Refusal:
-    result = judge(raw, parse, nation.rules, NOW)
+    result = decide(raw, parse, nation.rules, NOW)
     assert isinstance(result, Refusal)
     return result
 

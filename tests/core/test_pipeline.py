@@ -16,7 +16,7 @@ from bus.core.metaservices import (
     allowed_services,
     services_of,
 )
-from bus.core.pipeline import Refusal, judge
+from bus.core.pipeline import Refusal, decide
 from bus.core.routing import RoutedMessage
 from bus.core.validation import validate, validate_answer
 from bus.protocols.soap_xroad.parse import parse
@@ -34,13 +34,13 @@ from tests.nation import (
 
 
 def routed(raw: bytes, nation: SmallNation) -> RoutedMessage:
-    result = judge(raw, parse, nation.rules, NOW)
+    result = decide(raw, parse, nation.rules, NOW)
     assert isinstance(result, RoutedMessage), result
     return result
 
 
 def refused(raw: bytes, nation: SmallNation) -> Refusal:
-    result = judge(raw, parse, nation.rules, NOW)
+    result = decide(raw, parse, nation.rules, NOW)
     assert isinstance(result, Refusal), result
     return result
 
@@ -77,7 +77,7 @@ def test_a_refusal_knows_how_far_the_message_came(nation: SmallNation) -> None:
 def test_the_same_bytes_are_judged_the_same(nation: SmallNation, cut: int, message_id: str) -> None:
     raw = request(nation, message_id)[: 6000 - cut if cut % 3 else None]
 
-    first, second = (judge(raw, parse, nation.rules, NOW) for _ in range(2))
+    first, second = (decide(raw, parse, nation.rules, NOW) for _ in range(2))
 
     assert _said(first) == _said(second)
 
@@ -183,7 +183,7 @@ def test_a_metaservice_is_routed_to_the_hub_itself_whatever_its_element_holds(
 
 
 def test_what_a_client_may_use_is_a_part_of_what_is_offered(nation: SmallNation) -> None:
-    rules = nation.rules.nation
+    rules = nation.rules.registry
 
     offered = services_of(LOOKUP.provider, rules)
 

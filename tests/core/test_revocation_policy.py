@@ -82,7 +82,9 @@ def test_only_not_knowing_is_worth_another_try(error: type[BusError], is_later: 
 
 def test_a_refusal_names_the_sender_that_was_proved(nation: SmallNation) -> None:
     rules = replace(nation.rules, revocation=POLICY)
-    verified = verify(parse(request(nation), rules.nation.limits), rules.nation, rules.trust, NOW)
+    verified = verify(
+        parse(request(nation), rules.registry.limits), rules.registry, rules.trust, NOW
+    )
 
     refusal = refuse_revoked(verified, REVOKED, rules, NOW)
 

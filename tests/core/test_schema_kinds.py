@@ -88,7 +88,7 @@ def test_what_a_message_may_hold_is_found_through_types_and_references() -> None
 def test_no_name_has_two_types_in_a_question_and_its_answer(path: str, nation: SmallNation) -> None:
     """wsdl2java unwraps both into one method, which has one parameter of a name."""
     whole = read_schema(schemas.FOLDER / path)
-    for service in nation.rules.nation.services.values():
+    for service in nation.rules.registry.services.values():
         if service.schema != path:
             continue
         types: dict[str | None, set[str | None]] = defaultdict(set)

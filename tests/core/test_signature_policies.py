@@ -11,7 +11,7 @@ import pytest
 
 from bus.core import errors
 from bus.core.limits import Limits
-from bus.core.registry import Nation
+from bus.core.registry import MemberRegistry
 from bus.core.verification import VerifiedEnvelope, verify
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
@@ -31,20 +31,20 @@ from tests.nation import CLIENT, LOOKUP, NOW, OTHER_CLIENT, SmallNation, payload
 STRICT = SignaturePolicy(frozenset({ED25519}))
 
 
-def with_policies(nation: SmallNation, policy: MemberPolicy) -> Nation:
+def with_policies(nation: SmallNation, policy: MemberPolicy) -> MemberRegistry:
     """The nation with a policy of its own for CLIENT's member."""
-    return replace(nation.rules.nation, member_policies={CLIENT.member: policy})
+    return replace(nation.rules.registry, member_policies={CLIENT.member: policy})
 
 
 def verified(
     raw: bytes,
     nation: SmallNation,
-    rules: Nation | None = None,
+    rules: MemberRegistry | None = None,
     attachments: tuple[Attachment, ...] = (),
     now: datetime = NOW,
 ) -> VerifiedEnvelope:
-    envelope = replace(parse(raw, nation.rules.nation.limits), attachments=attachments)
-    return verify(envelope, rules or nation.rules.nation, nation.rules.trust, now)
+    envelope = replace(parse(raw, nation.rules.registry.limits), attachments=attachments)
+    return verify(envelope, rules or nation.rules.registry, nation.rules.trust, now)
 
 
 # --- the member decides ------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def test_xml_beside_an_envelope_is_read_as_strictly_as_the_envelope(
 
 def test_xml_beside_an_envelope_is_no_larger_than_an_envelope(nation: SmallNation) -> None:
     raw = with_attachment(nation, b"<a></a>")
-    small = replace(nation.rules.nation, limits=replace(Limits(), envelope_bytes_max=4))
+    small = replace(nation.rules.registry, limits=replace(Limits(), envelope_bytes_max=4))
 
     with pytest.raises(errors.TooLarge):
         verified(raw, nation, small, attachments=(attachment(b"<abc/>", "text/xml"),))

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from bus.core.decision import Judged
+from bus.core.decision import Accepted
 from bus.core.errors import NoCanonicalForm, PayloadInvalid
 from bus.core.identifiers import ServiceId
-from bus.core.pipeline import Refusal, Rules, judge
+from bus.core.pipeline import Refusal, Rules, decide
 from bus.core.routing import RoutedMessage
 from bus.core.validation import PayloadSchema
 from bus.core.xml import parse_xml
-from bus.protocols.soap_xroad.judging import judge_request
+from bus.protocols.soap_xroad.judging import decide_request
 from bus.protocols.soap_xroad.names import XROAD
 from bus.protocols.soap_xroad.parse import parse
 from bus.settings.payload_schemas import CompiledSchema
@@ -68,7 +68,7 @@ def signed(nation: SmallNation, content: str, outside: str, *, attributes: str =
 
 
 def decided(raw: bytes, rules: Rules) -> RoutedMessage | Refusal:
-    return judge(raw, parse, rules, NOW)
+    return decide(raw, parse, rules, NOW)
 
 
 @pytest.mark.parametrize(
@@ -127,13 +127,13 @@ def test_what_a_prefix_list_covers_passes_and_goes_on_whole(
     raw = request(nation, body=payload.encode())
     assert b'PrefixList="q"' in raw
 
-    decision = judge_request(raw, rules, NOW, _fail)
+    decision = decide_request(raw, rules, NOW, _fail)
 
-    assert isinstance(decision, Judged)
+    assert isinstance(decision, Accepted)
     carried = parse_xml(decision.payload, bytes_max=len(decision.payload))
     assert carried[0].nsmap["q"] == POPULATION
     changed = raw.replace(f'xmlns:q="{POPULATION}"'.encode(), b'xmlns:q="urn:x"')
-    assert isinstance(judge_request(changed, rules, NOW, _fail), Refusal)
+    assert isinstance(decide_request(changed, rules, NOW, _fail), Refusal)
 
 
 def test_more_prefixes_than_an_answer_can_repeat_are_refused(
@@ -149,7 +149,7 @@ def test_more_prefixes_than_an_answer_can_repeat_are_refused(
     raw = signed_again(raw, nation.signers[CLIENT], blocks=(*HEADER_BLOCKS, "other"))
     raw = raw.replace(b"<soap:Envelope", f"<soap:Envelope {bound}".encode(), 1)
 
-    decision = judge_request(raw, rules, NOW, _fail)
+    decision = decide_request(raw, rules, NOW, _fail)
 
     assert isinstance(decision, Refusal)
     assert type(decision.error) is NoCanonicalForm

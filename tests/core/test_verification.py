@@ -23,7 +23,7 @@ from tests.nation import CLIENT, NOW, OTHER_CLIENT, SmallNation, request
 
 def verified(raw: bytes, nation: SmallNation, now: datetime = NOW) -> VerifiedEnvelope:
     rules = nation.rules
-    return verify(parse(raw, rules.nation.limits), rules.nation, rules.trust, now)
+    return verify(parse(raw, rules.registry.limits), rules.registry, rules.trust, now)
 
 
 def test_a_signed_request_is_verified_with_the_bytes_that_were_signed(nation: SmallNation) -> None:
@@ -249,8 +249,8 @@ def test_a_client_of_another_member_is_not_the_signer(nation: SmallNation) -> No
 
 def test_the_policy_of_the_nation_is_in_force(nation: SmallNation) -> None:
     rules = nation.rules
-    strict = replace(rules.nation, policy=SignaturePolicy(frozenset({ED25519})))
-    envelope = parse(request(nation), rules.nation.limits)
+    strict = replace(rules.registry, policy=SignaturePolicy(frozenset({ED25519})))
+    envelope = parse(request(nation), rules.registry.limits)
 
     with pytest.raises(errors.AlgorithmForbidden):
         verify(envelope, strict, rules.trust, NOW)

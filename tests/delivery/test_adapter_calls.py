@@ -177,7 +177,7 @@ def test_calls_that_hang_are_counted_and_nobody_waits_behind_them() -> None:
         for _ in range(2):
             with calls.place(), pytest.raises(errors.RecipientTimeout):
                 await calls.call(soon, as_it_is)
-        assert calls.figures() == {
+        assert calls.metrics() == {
             "population_in_work": 0,
             "population_hanging": 2,
             "population_refused": 0,
@@ -186,7 +186,7 @@ def test_calls_that_hang_are_counted_and_nobody_waits_behind_them() -> None:
             calls.place()
         gate.set()
         async with asyncio.timeout(HANG_SECONDS_MAX):
-            while calls.figures()["population_hanging"]:
+            while calls.metrics()["population_hanging"]:
                 await asyncio.sleep(0.001)
         with calls.place():
             assert (await calls.call(QUERY, as_it_is)).element.tag == "a"
@@ -204,10 +204,10 @@ def test_a_call_that_only_waited_is_never_made_and_does_not_hang() -> None:
         for _ in range(3):
             with pytest.raises(errors.RecipientTimeout):
                 await calls.call(soon, as_it_is)
-        assert calls.figures()["population_hanging"] == 1
+        assert calls.metrics()["population_hanging"] == 1
         gate.set()
         async with asyncio.timeout(HANG_SECONDS_MAX):
-            while calls.figures()["population_hanging"]:
+            while calls.metrics()["population_hanging"]:
                 await asyncio.sleep(0.001)
         await calls.call(QUERY, as_it_is)
         assert len(adapter.threads) == 2
@@ -222,5 +222,5 @@ def test_only_so_many_queries_may_wait_for_one_agency() -> None:
     with calls.place(), pytest.raises(errors.AgencyBusy), calls.place():
         pass
     with calls.place():
-        assert calls.figures()["population_in_work"] == 1
+        assert calls.metrics()["population_in_work"] == 1
     calls.close()

@@ -14,11 +14,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bus.doors.operations import OperationsDoor
-from bus.operations.exchange_figures import SECONDS_BOUNDS, ExchangeFigures
+from bus.operations.exchange_metrics import SECONDS_BOUNDS, ExchangeMetrics
 from bus.operations.hub_status import (
     CertificateStatus,
+    DeciderStatus,
     HubStatus,
-    JudgeStatus,
     LaneStatus,
     LogStatus,
     TimestampStatus,
@@ -36,7 +36,7 @@ STATUS = HubStatus(
     timestamps=STAMPED,
     certificates=(CertificateStatus("hub_signer", "2027-03-01T08:00:00+00:00", 365, True),),
     agencies=("population",),
-    judge=JudgeStatus(
+    judge=DeciderStatus(
         is_wanted=True,
         is_running=True,
         judged=3,
@@ -55,7 +55,7 @@ class StandIn:
     """A hub of which only the status is known."""
 
     def __init__(self, status: HubStatus = STATUS) -> None:
-        self.figures = ExchangeFigures()
+        self.metrics = ExchangeMetrics()
         self._status = status
 
     async def troubles(self) -> tuple[str, ...]:
@@ -81,7 +81,7 @@ def samples(text: str) -> dict[tuple[str, str], float]:
 def test_prometheus_reads_every_metric() -> None:
     hub = StandIn()
     for seconds in (0.001, 0.005, 0.3, 100.0):
-        hub.figures.count("delivered", seconds)
+        hub.metrics.count("delivered", seconds)
 
     reply = asked(hub, "/metrics")
     read = samples(reply.body.decode())
@@ -109,31 +109,31 @@ def test_prometheus_reads_every_metric() -> None:
 
 def test_of_several_certificates_in_a_file_the_next_to_expire_is_told() -> None:
     both = tuple(CertificateStatus("trust (ca.crt)", "", days, False) for days in (90, 5, 40))
-    read = samples(metrics_text(replace(STATUS, certificates=both), ExchangeFigures()))
+    read = samples(metrics_text(replace(STATUS, certificates=both), ExchangeMetrics()))
 
     assert read["lienthong_certificate_days_left", "trust (ca.crt)"] == 5
 
 
 def test_a_name_with_quotes_stays_one_label() -> None:
     odd = CertificateStatus('trust (a"b\\c.crt)', "", 1, False)
-    read = samples(metrics_text(replace(STATUS, certificates=(odd,)), ExchangeFigures()))
+    read = samples(metrics_text(replace(STATUS, certificates=(odd,)), ExchangeMetrics()))
 
     assert read["lienthong_certificate_days_left", 'trust (a"b\\c.crt)'] == 1
 
 
 def test_a_hub_without_a_time_authority_has_no_such_metric() -> None:
-    text = metrics_text(replace(STATUS, timestamps=None), ExchangeFigures())
+    text = metrics_text(replace(STATUS, timestamps=None), ExchangeMetrics())
 
     assert "timestamp" not in text
 
 
 def test_each_exchange_falls_into_one_class() -> None:
-    figures = ExchangeFigures()
+    metrics = ExchangeMetrics()
     for bound in (*SECONDS_BOUNDS, 1000.0):
-        figures.count("delivered", bound)
+        metrics.count("delivered", bound)
 
-    assert figures.class_counts == [1] * (len(SECONDS_BOUNDS) + 1)
-    assert figures.by_outcome == {"delivered": len(SECONDS_BOUNDS) + 1}
+    assert metrics.class_counts == [1] * (len(SECONDS_BOUNDS) + 1)
+    assert metrics.by_outcome == {"delivered": len(SECONDS_BOUNDS) + 1}
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_the_door_of_operators_is_no_web_socket() -> None:
         (replace(STATUS, log=replace(LOG, trouble="disk full")), "log is in trouble: disk full"),
         (replace(STATUS, timestamps=replace(STAMPED, is_overdue=True)), "takes no message"),
         (replace(STATUS, timestamps=replace(STAMPED, failure="away")), "are pending: away"),
-        (replace(STATUS, judge=JudgeStatus(True, False, 3, ())), "judging process was lost"),
+        (replace(STATUS, judge=DeciderStatus(True, False, 3, ())), "judging process was lost"),
         (replace(STATUS, troubles=("it stands still",)), "take no message: it stands still"),
         (
             replace(STATUS, certificates=(CertificateStatus("hub_signer", "", 6, True),)),
@@ -211,7 +211,7 @@ def test_a_hub_that_takes_no_message_is_not_healthy_and_says_why() -> None:
     ):
         reply = asked(StandIn(status), "/health", method)
         assert (reply.status, reply.body) == (503, body)
-    assert samples(metrics_text(status, ExchangeFigures()))["lienthong_ready", ""] == 0
+    assert samples(metrics_text(status, ExchangeMetrics()))["lienthong_ready", ""] == 0
 
 
 # --- of a hub at work -----------------------------------------------------------------------------

@@ -37,13 +37,13 @@ class Sender:
     """Hands over chunks as an ASGI server does; then says nothing more, or goes away."""
 
     chunks: Iterator[bytes]
-    is_silent: bool = False
+    is_stalled: bool = False
     taken: int = 0
     messages: list[Any] = field(default_factory=list)
 
     async def receive(self) -> dict[str, Any]:
         chunk = next(self.chunks, None)
-        if chunk is None and self.is_silent:
+        if chunk is None and self.is_stalled:
             await asyncio.Event().wait()
         if chunk is None:
             return {"type": "http.disconnect"}
@@ -113,7 +113,7 @@ def test_a_sender_that_goes_away_or_says_nothing_more_leaves_nothing_in_the_spoo
     without_end = (chunk for chunk in chunks_of(1_000_000) if chunk != END)
     with pytest.raises(errors.NotWellFormed, match="in time"):
         read(
-            Sender(without_end, is_silent=True),
+            Sender(without_end, is_stalled=True),
             spool,
             request_read_seconds_max=0,
             attachment_bytes_per_second_min=10**8,
@@ -184,7 +184,7 @@ def test_a_body_in_memory_is_read_whole() -> None:
 
 def test_a_body_must_come_as_fast_as_the_limits_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_body, "BODY_GRACE_SECONDS", 0.05)
-    trickling = Sender(iter([b"x", b"x"]), is_silent=True)
+    trickling = Sender(iter([b"x", b"x"]), is_stalled=True)
 
     with pytest.raises(errors.NotWellFormed, match="in time"):
         read_plain(trickling, body_bytes_per_second_min=10**6)

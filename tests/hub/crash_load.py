@@ -63,9 +63,9 @@ class HubProcess:
     """A hub in a process of its own. Owns the process."""
 
     def __init__(
-        self, settings: HubSettings, asked_file: Path, *, judges_beside: bool = False
+        self, settings: HubSettings, asked_file: Path, *, has_judge_process: bool = False
     ) -> None:
-        beside = ["beside"] if judges_beside else []
+        beside = ["beside"] if has_judge_process else []
         self._process = subprocess.Popen(
             [sys.executable, str(_PROGRAM), str(settings.file), str(asked_file), *beside],
             stdin=subprocess.PIPE,
@@ -111,10 +111,10 @@ class HubProcess:
 
 @contextlib.contextmanager
 def hub_process(
-    settings: HubSettings, asked_file: Path, *, judges_beside: bool = False
+    settings: HubSettings, asked_file: Path, *, has_judge_process: bool = False
 ) -> Iterator[HubProcess]:
     """A hub that lives at most as long as the block."""
-    hub = HubProcess(settings, asked_file, judges_beside=judges_beside)
+    hub = HubProcess(settings, asked_file, has_judge_process=has_judge_process)
     try:
         yield hub
     finally:

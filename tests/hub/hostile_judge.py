@@ -22,8 +22,8 @@ from bus.core.errors import BusError, NotWellFormed
 from bus.core.pipeline import Refusal, Rules
 from bus.judging.frames import LENGTH, framed
 from bus.judging.plain_values import decisions_to_bytes
-from bus.judging.program import judge_by
-from bus.judging.serving import Judge, serve_judging
+from bus.judging.program import decide_by
+from bus.judging.serving import Decide, serve_decisions
 
 MODULE = "tests.hub.hostile_judge"
 CONNECTION = 0
@@ -106,10 +106,10 @@ ORDERS: dict[str, Callable[[Rules], None]] = {
 }
 
 
-def obeying(rules: Rules) -> Judge:
-    usual = judge_by(rules)
+def obeying(rules: Rules) -> Decide:
+    usual = decide_by(rules)
 
-    def judge(raw: bytes, now: datetime) -> Decision:
+    def decide(raw: bytes, now: datetime) -> Decision:
         if not raw.startswith(b"DO "):
             return usual(raw, now)
         _, what, where = raw.decode().split()
@@ -127,8 +127,8 @@ def obeying(rules: Rules) -> Judge:
             return usual(raw, now)
         return usual(raw, now)
 
-    return judge
+    return decide
 
 
 if __name__ == "__main__":
-    serve_judging(sys.argv[1], sys.argv[2], obeying)
+    serve_decisions(sys.argv[1], sys.argv[2], obeying)

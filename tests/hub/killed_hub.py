@@ -18,7 +18,7 @@ from bus.log import message_log
 from bus.log.sqlite import store
 from bus.runtime.telemetry import configure_telemetry
 from bus.settings.hub import HubSettings, read_hub_settings
-from bus.settings.routes import read_nation
+from bus.settings.routes import read_registry
 
 OPENING = "opening"
 """Said before the log is opened; the port is said when requests may come."""
@@ -53,7 +53,7 @@ def main(settings_file: str, asked_file: str, *judging: str) -> None:
 
 
 async def _serve(settings: HubSettings, agency: RememberingAgency, *, judge_process: bool) -> None:
-    services = read_nation(settings.routes).services.values()
+    services = read_registry(settings.routes).services.values()
     print(OPENING, flush=True)
     with listen() as door:
         adapters = {service.adapter: agency for service in services}

@@ -9,7 +9,7 @@ from pathlib import Path
 from running_hub import HttpReply, RunningHub
 
 from bus.audit.audit import AuditKeys, audit_log
-from bus.core.attachments import beside
+from bus.core.attachments import parsing_with_attachments
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
 from bus.http.multipart import MultipartIntake, WholeMessage
@@ -89,7 +89,7 @@ def proved(
     running: RunningHub, reply: HttpReply, soap: bytes, attachments: Sequence[Attachment]
 ) -> VerifiedAnswer | VerifiedFault:
     whole = taken_apart(reply)
-    envelope = beside(parse, tuple(attachments))(soap, Limits())
+    envelope = parsing_with_attachments(parse, tuple(attachments))(soap, Limits())
     return verify_answer(
         whole.soap if whole else reply.body,
         envelope,

@@ -18,7 +18,7 @@ from bus.http.multipart import MultipartIntake, WholeMessage
 from bus.http.spool import Spool
 from bus.protocols.mime.content_type import parse_content_type
 from bus.protocols.mime.write import write_related
-from bus.protocols.soap_xroad.judging import judge_request
+from bus.protocols.soap_xroad.judging import decide_request
 from signing.attachments import Attachment
 from signing.wss.canonical import canonicalise
 from tests.attachments import attachment
@@ -65,7 +65,7 @@ def passes(nation: SmallNation, whole: WholeMessage) -> bool:
     def never(error: Exception) -> None:
         raise AssertionError(f"not a decision, but {error!r}")
 
-    decision = judge_request(whole.soap, nation.rules, NOW, never, whole.attachments)
+    decision = decide_request(whole.soap, nation.rules, NOW, never, whole.attachments)
     return not isinstance(decision, Refusal)
 
 

@@ -236,7 +236,7 @@ def test_a_mistake_of_ours_is_told_by_its_id_only(
     def broken(*_: object) -> object:
         raise RuntimeError("số 040185766517")
 
-    monkeypatch.setattr("bus.protocols.soap_xroad.judging.judge", broken)
+    monkeypatch.setattr("bus.protocols.soap_xroad.judging.decide", broken)
 
     async def story(running: RunningHub) -> None:
         raw = request(nation)

@@ -82,7 +82,7 @@ def test_a_hub_that_works_is_ready_and_leaves_no_trace_of_the_question(
                 assert (reply.status, reply.body) == (200, b"")
                 assert reply.headers[b"content-length"] == b"6"
             status = hub.status()
-            assert (status.log.entries, status.judge.judged, status.troubles) == (entries, 0, ())
+            assert (status.log.entries, status.decide.judged, status.troubles) == (entries, 0, ())
 
     told(story)
 
@@ -151,8 +151,8 @@ def test_a_process_that_was_lost_is_no_trouble_but_somebody_should_look(
         async with opened(settings, judge_process=True) as hub:
             assert [reply.status for reply in await health(hub)] == [200, 200]
             status = hub.status()
-            assert (status.judge.is_wanted, status.judge.is_running) == (True, False)
-            assert [lane.state for lane in status.judge.lanes] == ["resting", "absent"]
+            assert (status.decide.is_wanted, status.decide.is_running) == (True, False)
+            assert [lane.state for lane in status.decide.lanes] == ["resting", "absent"]
             assert any("was lost" in sentence for sentence in status.attention())
 
     told(story)

@@ -46,8 +46,8 @@ def test_the_log_keeps_every_text_of_the_rules(nation: SmallNation, tmp_path: Pa
 
     with open_log_reader(running.log_folder) as reader:
         manifest = reader.text(nation.rules.digest)
-        assert reader.text(nation.rules.nation.digest) == nation.rules.nation.text
-    assert nation.rules.nation.digest.hex().encode() in manifest
+        assert reader.text(nation.rules.registry.digest) == nation.rules.registry.text
+    assert nation.rules.registry.digest.hex().encode() in manifest
 
 
 def test_rules_are_named_by_everything_that_decides(nation: SmallNation, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_a_hub_killed_at_any_moment_keeps_every_promise(tmp_path: Path) -> None:
         if number % KILL_AT_START_EVERY == 0:
             _kill_at_start(sender, asked_file, luck)
         else:
-            _kill_under_load(sender, witness, asked_file, luck, judges_beside=number % 2 == 0)
+            _kill_under_load(sender, witness, asked_file, luck, has_judge_process=number % 2 == 0)
         witness = witness_log(sender.nation.settings)
         interrupted += len(witness.open_ids)
         findings += len(witness.report.findings)
@@ -51,10 +51,10 @@ def _kill_under_load(
     asked_file: Path,
     luck: random.Random,
     *,
-    judges_beside: bool,
+    has_judge_process: bool,
 ) -> None:
     settings = sender.nation.settings
-    with hub_process(settings, asked_file, judges_beside=judges_beside) as hub:
+    with hub_process(settings, asked_file, has_judge_process=has_judge_process) as hub:
         port = hub.port()
         check_settled(sender, before)
         # The moment after the answer is what spreads the kills over the steps of a commit.

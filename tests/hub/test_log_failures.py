@@ -28,7 +28,7 @@ class UnwilledLog:
 
     def __init__(self, hub: OpenHub, refuses: Callable[[LogWrite], bool]) -> None:
         self._exchanges = hub.running.hub._exchanges
-        self._log = self._exchanges._equipment.recorder.log
+        self._log = self._exchanges._dependencies.recorder.log
         self.refuses = refuses
 
     def __getattr__(self, name: str) -> object:
@@ -43,8 +43,8 @@ class UnwilledLog:
 def with_unwilled_log(hub: OpenHub, refuses: Callable[[LogWrite], bool]) -> UnwilledLog:
     log = UnwilledLog(hub, refuses)
     exchanges = hub.running.hub._exchanges
-    recorder = replace(exchanges._equipment.recorder, log=log)  # type: ignore[arg-type]
-    exchanges._equipment = replace(exchanges._equipment, recorder=recorder)
+    recorder = replace(exchanges._dependencies.recorder, log=log)  # type: ignore[arg-type]
+    exchanges._dependencies = replace(exchanges._dependencies, recorder=recorder)
     return log
 
 
@@ -139,7 +139,7 @@ def test_a_damaged_log_is_told(nation: SmallNation, hub: OpenHub) -> None:
     async def story(running: RunningHub) -> None:
         raw = request(nation)
         await running.post(raw)
-        recorder = running.hub._exchanges._equipment.recorder
+        recorder = running.hub._exchanges._dependencies.recorder
 
         async def read(index: int) -> object:
             raise errors.LogCorrupt(f"there is no entry {index}")

@@ -197,7 +197,7 @@ def test_the_clients_of_the_nation_are_listed(hub: OpenHub) -> None:
 
         assert listed.tag == f"{{{XROAD}}}clientList"
         types = [member[0].get(f"{ID}objectType") for member in listed]
-        assert types.count("MEMBER") == len(running.nation.rules.nation.members)
+        assert types.count("MEMBER") == len(running.nation.rules.registry.members)
         assert set(types) == {"MEMBER", "SUBSYSTEM"}
         ministry = [
             [part.text for part in member[0]]

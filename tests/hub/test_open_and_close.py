@@ -29,7 +29,7 @@ from bus.core import errors
 from bus.core.log.leaf import Event, read_leaf
 from bus.delivery.adapter_calls import AdapterCalls
 from bus.hub import Hub, open_hub
-from bus.judging.process import Judges
+from bus.judging.process import Decider
 from bus.judging.revocation_stage import RevocationStage
 from bus.log.attachment_files import AttachmentFiles
 from bus.log.files import CHECKPOINT
@@ -89,13 +89,13 @@ STEPS_OF_OPENING: dict[str, tuple[object, str, Callable[..., Any]]] = {
     "the log": (hub_module, "open_log", fail),
     "the timestamps": (hub_module, "_timestamper", fail),
     "the attachments": (hub_module, "AttachmentFiles", fail),
-    "the judges": (hub_module, "Judges", fail),
+    "the judges": (hub_module, "Decider", fail),
     "revocation": (hub_module, "RevocationStage", fail),
     "the certificates": (hub_module, "named_certificates", fail),
     "what was left of attachments": (AttachmentFiles, "recover", fail_later),
     "the rules in the log": (HubLog, "append_text", fail_later),
     "the first entry": (HubLog, "append", fail_later),
-    "the process": (Judges, "start", fail_later),
+    "the process": (Decider, "start", fail_later),
     "the hub": (hub_module, "Hub", fail),
 }
 AFTER_THE_PROCESS = {"the process", "the hub"}
@@ -153,7 +153,7 @@ def await_standing(expected: tuple[set[str], set[str], set[int]]) -> None:
 
 STEPS_OF_CLOSING: dict[str, tuple[object, str, Callable[..., Any]]] = {
     "revocation": (RevocationStage, "close", fail_later),
-    "judges": (Judges, "close", fail_later),
+    "judges": (Decider, "close", fail_later),
     "adapter-population": (AdapterCalls, "close", fail),
     "log": (HubLog, "close", fail_later),
     "stopped-entry": (HubLog, "append", fail_later),

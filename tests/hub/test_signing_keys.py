@@ -23,7 +23,7 @@ from bus.runtime import signing_threads
 from bus.settings.signer import SignerFiles, SignerSource, TokenKeyPlace
 from bus.trust import key_store, token_keys
 from bus.trust.key_store import read_symmetric_key
-from signing.errors import KeyUnavailable
+from signing.errors import KeyUnavailableError
 from signing.pki.keys import Signer, make_signer
 from tests.certificates import DAY, make_certificate
 from tests.hang_limits import HANG_SECONDS_MAX
@@ -134,7 +134,7 @@ class Device:
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
-        self.is_away = False
+        self.is_unreachable = False
         self.hangs_until: threading.Event | None = None
 
     def public_key(self) -> Any:
@@ -143,8 +143,10 @@ class Device:
     def sign(self, algorithm: str, data: bytes) -> bytes:
         if self.hangs_until is not None:
             self.hangs_until.wait(HANG_SECONDS_MAX)
-        if self.is_away:
-            raise KeyUnavailable("the token 'hsm' cannot be used: there is no token of this label")
+        if self.is_unreachable:
+            raise KeyUnavailableError(
+                "the token 'hsm' cannot be used: there is no token of this label"
+            )
         return self._signer.sign(algorithm, data)
 
 
@@ -192,14 +194,14 @@ def test_an_answering_key_out_of_reach_is_a_fault_to_be_tried_again(
 ) -> None:
     async def story(running: RunningHub) -> None:
         raw = request(nation, "m-1")
-        devices["VN-GOV-G01-dancu"].is_away = True
+        devices["VN-GOV-G01-dancu"].is_unreachable = True
         reply = await running.post(raw)
         fault = running.proved(reply, raw)
         assert isinstance(fault, VerifiedFault)
         assert (reply.status, fault.fault.code) == (503, "hub.signing-unavailable")
         assert reply.headers[b"retry-after"] == b"2"
 
-        devices["VN-GOV-G01-dancu"].is_away = False
+        devices["VN-GOV-G01-dancu"].is_unreachable = False
         again = await running.post(raw)
         assert isinstance(running.proved(again, raw), VerifiedAnswer)
         keys = {query.idempotency_key for query in running.agency.asked}
@@ -214,7 +216,7 @@ def test_without_any_key_nothing_is_left_half_done(
     async def story(running: RunningHub) -> list[Event]:
         raw, refused = request(nation, "m-1"), request(nation, "m-2", client=CLIENT_WITHOUT_GRANT)
         for device in devices.values():
-            device.is_away = True
+            device.is_unreachable = True
         for one in (raw, refused):
             reply = await running.post(one)
             assert reply.status == 503
@@ -223,7 +225,7 @@ def test_without_any_key_nothing_is_left_half_done(
             assert reply.body.startswith(b"The hub cannot reach the key that signs")
         events = [leaf.event for leaf in running.leaves()]
         for device in devices.values():
-            device.is_away = False
+            device.is_unreachable = False
         assert isinstance(running.proved(await running.post(raw), raw), VerifiedAnswer)
         return events
 
@@ -237,7 +239,7 @@ def test_copies_that_wait_get_the_same_word(
 ) -> None:
     async def story(running: RunningHub) -> set[int]:
         for device in devices.values():
-            device.is_away = True
+            device.is_unreachable = True
         raw = request(nation, "m-1")
         replies = await asyncio.gather(*(running.post(raw) for _ in range(3)))
         return {reply.status for reply in replies}
@@ -274,7 +276,7 @@ def test_what_is_told_about_a_lost_key_holds_no_detail(
 ) -> None:
     async def story(running: RunningHub) -> bytes:
         for device in devices.values():
-            device.is_away = True
+            device.is_unreachable = True
         return (await running.post(request(nation, "m-1"))).body
 
     assert b"hsm" not in in_hub_with_devices(nation, tmp_path, story)

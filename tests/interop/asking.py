@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bus.core.identifiers import ServiceId
-from bus.sandbox.description import Description
+from bus.sandbox.description import SandboxDescription
 from bus.sandbox.sandbox_data import Story, story
 from tests.nation import CLIENT, HUB, LOOKUP
 
@@ -15,7 +15,7 @@ HAND_IN = ServiceId.parse("VN/GOV/G12/dkdn/nopTaiLieu/v1")
 
 
 def signing_arguments(
-    sandbox: Description, client: object = CLIENT, service: ServiceId = LOOKUP
+    sandbox: SandboxDescription, client: object = CLIENT, service: ServiceId = LOOKUP
 ) -> list[str]:
     """Who asks for what, with which key, and whose signatures it believes."""
     owners = {one.id: one for one in sandbox.subsystems}
@@ -30,7 +30,7 @@ def signing_arguments(
 
 
 def plain_arguments(
-    sandbox: Description, client: object = CLIENT, service: ServiceId = LOOKUP
+    sandbox: SandboxDescription, client: object = CLIENT, service: ServiceId = LOOKUP
 ) -> list[str]:
     """Who asks for what, through which access point."""
     asking = next(one for one in sandbox.subsystems if one.id == str(client))
@@ -41,7 +41,7 @@ def plain_arguments(
     ]
 
 
-def citizen_fields(sandbox: Description, changes: Sequence[str] = ()) -> list[str]:
+def citizen_fields(sandbox: SandboxDescription, changes: Sequence[str] = ()) -> list[str]:
     """`Name=value` for each field of the lookup; `changes` stand in the place of theirs."""
     asked: Story = story(Path(sandbox.log).parent / "data")
     birth = "NgayThangNam" if len(asked.birth) == 8 else "Nam"
@@ -57,6 +57,6 @@ def citizen_fields(sandbox: Description, changes: Sequence[str] = ()) -> list[st
     return [f"{name}={value}" for name, value in fields.items()]
 
 
-def journal_number(sandbox: Description) -> str:
+def journal_number(sandbox: SandboxDescription) -> str:
     """The number of the dossier that files may be handed in for."""
     return story(Path(sandbox.log).parent / "data").journal_number

@@ -7,7 +7,7 @@ from asking import citizen_fields, plain_arguments
 from foreign_stacks import cxf_classes
 from judges import program, run
 
-from bus.sandbox.description import Description
+from bus.sandbox.description import SandboxDescription
 
 pytestmark = pytest.mark.interop
 
@@ -20,7 +20,9 @@ def classes() -> str:
     return cxf_classes()
 
 
-def ask(classes: str, sandbox: Description, *options: str, number: str = "") -> tuple[int, str]:
+def ask(
+    classes: str, sandbox: SandboxDescription, *options: str, number: str = ""
+) -> tuple[int, str]:
     changes = [f"SoDinhDanh={number}"] if number else []
     arguments = [*plain_arguments(sandbox), *options, *citizen_fields(sandbox, changes)]
     done = run("java", "-cp", classes, "CxfClient", *arguments)
@@ -29,7 +31,7 @@ def ask(classes: str, sandbox: Description, *options: str, number: str = "") -> 
 
 @pytest.mark.parametrize("options", WAYS)
 def test_cxf_asks_and_prints_the_citizen(
-    classes: str, sandbox: Description, options: tuple[str, ...]
+    classes: str, sandbox: SandboxDescription, options: tuple[str, ...]
 ) -> None:
     """With WS-Addressing its blocks stand in the request, and none in the answer."""
     status, said = ask(classes, sandbox, *options)
@@ -44,7 +46,7 @@ def test_cxf_asks_and_prints_the_citizen(
     [((), "Client.InvalidBody"), (("--soap=1.2",), "{http://x-road.eu/xsd/xroad.xsd}Client")],
 )
 def test_cxf_sees_a_fault_with_its_code_its_id_and_its_detail(
-    classes: str, sandbox: Description, options: tuple[str, ...], code: str
+    classes: str, sandbox: SandboxDescription, options: tuple[str, ...], code: str
 ) -> None:
     """SAAJ drops all three of a SOAP 1.2 fault whose subcode is no qualified name."""
     status, said = ask(classes, sandbox, *options, number="12")

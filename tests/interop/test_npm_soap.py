@@ -14,7 +14,7 @@ from judges import JOIN, program, run
 
 import schemas
 from bus.protocols.soap_xroad.wsdl import write_wsdl
-from bus.sandbox.description import Description
+from bus.sandbox.description import SandboxDescription
 from bus.settings.payload_schemas import read_schema
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import CLIENT, HUB, OTHER_CLIENT, PROVIDER, SmallNation, request
@@ -33,7 +33,7 @@ def node() -> dict[str, str]:
 
 
 def ask(
-    node: dict[str, str], sandbox: Description, *changes: str, client: object = CLIENT
+    node: dict[str, str], sandbox: SandboxDescription, *changes: str, client: object = CLIENT
 ) -> tuple[int, str]:
     """Run the client of docs/join about the citizen of the story."""
     arguments = [*signing_arguments(sandbox, client), "--issue", "H41-2026-1"]
@@ -44,7 +44,7 @@ def ask(
 
 @pytest.mark.parametrize("client", [CLIENT, OTHER_CLIENT])
 def test_npm_soap_signs_asks_verifies_and_prints_the_citizen(
-    node: dict[str, str], sandbox: Description, client: object
+    node: dict[str, str], sandbox: SandboxDescription, client: object
 ) -> None:
     # One of the two has an RSA key, the other one a P-256 key.
     status, said = ask(node, sandbox, client=client)
@@ -54,7 +54,7 @@ def test_npm_soap_signs_asks_verifies_and_prints_the_citizen(
     assert "QuocTich: VN" in said
 
 
-def test_npm_soap_tells_a_signed_fault(node: dict[str, str], sandbox: Description) -> None:
+def test_npm_soap_tells_a_signed_fault(node: dict[str, str], sandbox: SandboxDescription) -> None:
     status, said = ask(node, sandbox, "SoDinhDanh=12")
 
     assert status == 1, said
@@ -68,7 +68,7 @@ def test_npm_soap_lists_every_operation_with_its_fields(
         read_schema(schemas.FOLDER / "xroad/4.0" / name)
         for name in ("identifiers.xsd", "xroad.xsd")
     ]
-    for service in nation.rules.nation.services.values():
+    for service in nation.rules.registry.services.values():
         code = service.id.service_code
         wsdl = tmp_path / f"{code}.wsdl"
         schema = read_schema(schemas.FOLDER / service.schema)

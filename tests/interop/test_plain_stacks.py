@@ -10,7 +10,7 @@ from asking import HAND_IN, citizen_fields, journal_number, plain_arguments
 from foreign_stacks import npm_soap_modules, pyxroad_python, suds_python, zeep_python
 from judges import JOIN, missing, program, run
 
-from bus.sandbox.description import Description
+from bus.sandbox.description import SandboxDescription
 
 pytestmark = pytest.mark.interop
 
@@ -48,7 +48,9 @@ def soap_lite() -> Command:
 STACKS = [pyxroad, zeep, suds, php_soap, soap_lite]
 
 
-def ask(stack: Callable[[], Command], sandbox: Description, *changes: str) -> tuple[int, str]:
+def ask(
+    stack: Callable[[], Command], sandbox: SandboxDescription, *changes: str
+) -> tuple[int, str]:
     """Run the client of docs/join about the citizen of the story."""
     command = stack()
     # PHP ends its options with a double dash; nobody else minds it.
@@ -58,7 +60,7 @@ def ask(stack: Callable[[], Command], sandbox: Description, *changes: str) -> tu
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_plain_stack_asks_from_our_wsdl_and_prints_the_citizen(
-    stack: Callable[[], Command], sandbox: Description
+    stack: Callable[[], Command], sandbox: SandboxDescription
 ) -> None:
     status, said = ask(stack, sandbox)
 
@@ -68,7 +70,9 @@ def test_a_plain_stack_asks_from_our_wsdl_and_prints_the_citizen(
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_a_plain_stack_tells_a_fault(stack: Callable[[], Command], sandbox: Description) -> None:
+def test_a_plain_stack_tells_a_fault(
+    stack: Callable[[], Command], sandbox: SandboxDescription
+) -> None:
     status, said = ask(stack, sandbox, "SoDinhDanh=12")
 
     assert status == 1, said
@@ -78,7 +82,7 @@ def test_a_plain_stack_tells_a_fault(stack: Callable[[], Command], sandbox: Desc
 # --- attachments ---------------------------------------------------------------------------------
 
 
-def hand_in(sandbox: Description, *command: object, files: list[Path]) -> tuple[int, str]:
+def hand_in(sandbox: SandboxDescription, *command: object, files: list[Path]) -> tuple[int, str]:
     """Run a client that hands files of a dossier in."""
     arguments = plain_arguments(sandbox, service=HAND_IN)
     done = run(*command, *arguments, "--journal", journal_number(sandbox), *files)
@@ -95,7 +99,7 @@ PDF = b"%PDF-1.7\r\n--\r\n\x00\xff" * 20_000
 
 
 def test_zeep_hands_files_in_and_reads_the_one_that_comes_back(
-    sandbox: Description, tmp_path: Path
+    sandbox: SandboxDescription, tmp_path: Path
 ) -> None:
     files = [file_of(tmp_path, "a.pdf", PDF), file_of(tmp_path, "b.txt", b"a\nb\n")]
 
@@ -106,7 +110,7 @@ def test_zeep_hands_files_in_and_reads_the_one_that_comes_back(
 
 
 def test_npm_soap_hands_a_file_in_as_mtom(
-    sandbox: Description, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sandbox: SandboxDescription, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NODE_PATH", str(npm_soap_modules()))
     script = JOIN / "npm-soap" / "hand_in.js"
@@ -121,7 +125,7 @@ def test_npm_soap_hands_a_file_in_as_mtom(
 
 
 def test_a_file_of_a_kind_that_is_not_taken_is_a_fault(
-    sandbox: Description, tmp_path: Path
+    sandbox: SandboxDescription, tmp_path: Path
 ) -> None:
     files = [file_of(tmp_path, "a.exe", b"MZ")]
 

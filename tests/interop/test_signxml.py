@@ -11,7 +11,7 @@ from lxml import etree
 from signxml import CanonicalizationMethod, DigestAlgorithm, SignatureConfiguration
 
 from bus.core.envelope import SoapVersion
-from bus.core.pipeline import Refusal, judge
+from bus.core.pipeline import Refusal, decide
 from bus.core.routing import RoutedMessage
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.parse import parse
@@ -54,7 +54,7 @@ def test_signxml_accepts_what_we_sign_and_sees_the_same_parts(
 
     theirs = signed_parts(raw, nation, kind)
 
-    judged = judge(raw, parse, nation.rules, NOW)
+    judged = decide(raw, parse, nation.rules, NOW)
     assert isinstance(judged, RoutedMessage)
     ours = judged.valid.authorised.verified.canonical_parts
     assert sorted(theirs) == sorted(ours.values())
@@ -75,7 +75,7 @@ def test_what_was_altered_is_refused_by_both(nation: SmallNation, old: bytes, ne
 
     with pytest.raises(signxml.InvalidSignature):
         signed_parts(raw, nation, "rsa-2048")
-    assert isinstance(judge(raw, parse, nation.rules, NOW), Refusal)
+    assert isinstance(decide(raw, parse, nation.rules, NOW), Refusal)
 
 
 @pytest.mark.parametrize(("kind", "algorithm"), ALGORITHMS)
@@ -85,7 +85,7 @@ def test_we_accept_what_signxml_signs(nation: SmallNation, kind: str, algorithm:
 
     raw = signed_by_signxml(template, signer, algorithm)
 
-    judged = judge(raw, parse, nation.rules, NOW)
+    judged = decide(raw, parse, nation.rules, NOW)
     assert isinstance(judged, RoutedMessage), judged
 
 
@@ -98,7 +98,7 @@ def test_we_find_the_certificate_by_every_reference_in_what_signxml_signs(
 
     raw = signed_by_signxml(template, signer, signer.algorithm)
 
-    judged = judge(raw, parse, nation.rules, NOW)
+    judged = decide(raw, parse, nation.rules, NOW)
     assert isinstance(judged, RoutedMessage), judged
 
 

@@ -16,7 +16,7 @@ from judges import JOIN, program, require_module
 from lxml import etree
 
 from bus.core import errors
-from bus.core.pipeline import Refusal, judge
+from bus.core.pipeline import Refusal, decide
 from bus.core.routing import RoutedMessage
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.parse import parse
@@ -34,7 +34,7 @@ def parsed(raw: bytes) -> etree._Element:
 
 
 def refusal(raw: bytes, nation: SmallNation, moment: datetime = NOW) -> errors.BusError:
-    judged = judge(raw, parse, nation.rules, moment)
+    judged = decide(raw, parse, nation.rules, moment)
     assert isinstance(judged, Refusal)
     return judged.error
 
@@ -141,6 +141,6 @@ def test_npm_soap_by_default_adds_a_transform_that_is_refused(
 def test_npm_soap_as_the_example_sets_it_is_taken(
     signed_by_npm_soap: dict[str, bytes], nation: SmallNation
 ) -> None:
-    judged = judge(signed_by_npm_soap["as shown"], parse, nation.rules, now())
+    judged = decide(signed_by_npm_soap["as shown"], parse, nation.rules, now())
 
     assert isinstance(judged, RoutedMessage), judged

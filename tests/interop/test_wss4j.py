@@ -11,7 +11,7 @@ from foreign_stacks import wss4j_classes
 from judges import program, run
 
 from bus.runtime.clock import now
-from bus.sandbox.description import Description
+from bus.sandbox.description import SandboxDescription
 from tests.nation import CLIENT, HUB, OTHER_CLIENT, PROVIDER, SmallNation, request
 
 pytestmark = pytest.mark.interop
@@ -32,7 +32,11 @@ def classes() -> str:
 
 
 def ask(
-    classes: str, sandbox: Description, *options: str, number: str = "", client: object = CLIENT
+    classes: str,
+    sandbox: SandboxDescription,
+    *options: str,
+    number: str = "",
+    client: object = CLIENT,
 ) -> tuple[int, str]:
     """Run the client of docs/join about the citizen of the story, or about another number."""
     changes = [f"SoDinhDanh={number}"] if number else []
@@ -43,7 +47,7 @@ def ask(
 
 @pytest.mark.parametrize("options", [(), ("--soap", "1.2")])
 def test_wss4j_signs_asks_verifies_and_prints_the_citizen(
-    classes: str, sandbox: Description, options: tuple[str, ...]
+    classes: str, sandbox: SandboxDescription, options: tuple[str, ...]
 ) -> None:
     status, said = ask(classes, sandbox, *options)
 
@@ -54,7 +58,7 @@ def test_wss4j_signs_asks_verifies_and_prints_the_citizen(
 
 @pytest.mark.parametrize("options", [(), ("--soap", "1.2")])
 def test_wss4j_tells_a_signed_fault(
-    classes: str, sandbox: Description, options: tuple[str, ...]
+    classes: str, sandbox: SandboxDescription, options: tuple[str, ...]
 ) -> None:
     status, said = ask(classes, sandbox, *options, number="12")
 
@@ -64,7 +68,7 @@ def test_wss4j_tells_a_signed_fault(
 
 @pytest.mark.parametrize("client", [CLIENT, OTHER_CLIENT])
 def test_every_way_to_name_the_certificate_is_understood(
-    classes: str, sandbox: Description, client: object
+    classes: str, sandbox: SandboxDescription, client: object
 ) -> None:
     # One of the two has an RSA key, the other one a P-256 key. Each form with the token itself
     # signed, by STR-Transform, and without.
@@ -96,7 +100,7 @@ KINDS = {
 
 
 def test_attachments_of_every_kind_are_signed_with_and_without_their_headers(
-    classes: str, sandbox: Description
+    classes: str, sandbox: SandboxDescription
 ) -> None:
     # Each receipt that comes back is an attachment, too, and WSS4J verifies it.
     done = run(

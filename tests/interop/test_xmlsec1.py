@@ -14,7 +14,7 @@ from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.identifiers import SubsystemId
 from bus.core.limits import Limits
-from bus.core.pipeline import Refusal, judge
+from bus.core.pipeline import Refusal, decide
 from bus.core.routing import RoutedMessage
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.write import SigningTime, write_answer
@@ -108,7 +108,7 @@ def test_what_was_altered_is_refused_by_both(
     altered = request(nation, signer=signer).replace(old, new)
 
     assert not is_accepted(altered, signer.certificate_der, tmp_path)
-    assert isinstance(judge(altered, parse, nation.rules, NOW), Refusal)
+    assert isinstance(decide(altered, parse, nation.rules, NOW), Refusal)
 
 
 def test_a_moved_body_deceives_xmlsec1_and_not_us(nation: SmallNation, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_moved_body_deceives_xmlsec1_and_not_us(nation: SmallNation, tmp_path:
     moved = with_header(raw.replace(body(raw), evil), b'<w:w xmlns:w="urn:w">%s</w:w>' % body(raw))
 
     assert is_accepted(moved, signer.certificate_der, tmp_path)
-    judged = judge(moved, parse, nation.rules, NOW)
+    judged = decide(moved, parse, nation.rules, NOW)
     assert isinstance(judged, Refusal)
     assert type(judged.error) is errors.CoverageInsufficient
 
@@ -156,7 +156,7 @@ def test_we_accept_what_xmlsec1_signs(
 
     theirs = signed_by_xmlsec1(template_of(ours), signer, tmp_path)
 
-    judged = judge(theirs, parse, nation.rules, NOW)
+    judged = decide(theirs, parse, nation.rules, NOW)
     assert isinstance(judged, RoutedMessage), judged
 
 
@@ -171,5 +171,5 @@ def test_we_find_the_certificate_by_every_reference_in_what_xmlsec1_signs(
     theirs = signed_by_xmlsec1(template_of(ours), signer, tmp_path)
 
     assert b"<ds:SignatureValue><" not in theirs
-    judged = judge(theirs, parse, nation.rules, NOW)
+    judged = decide(theirs, parse, nation.rules, NOW)
     assert isinstance(judged, RoutedMessage), judged

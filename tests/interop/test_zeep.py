@@ -13,7 +13,7 @@ from foreign_stacks import zeep_python
 from judges import JOIN, require_module, run
 
 from bus.core.xml import parse_xml
-from bus.sandbox.description import Description
+from bus.sandbox.description import SandboxDescription
 from tests.nation import CLIENT, HUB, OTHER_CLIENT, PROVIDER, SmallNation, request
 
 pytestmark = pytest.mark.interop
@@ -25,7 +25,7 @@ def python() -> Path:
 
 
 def ask(
-    python: Path, sandbox: Description, *changes: str, client: object = CLIENT
+    python: Path, sandbox: SandboxDescription, *changes: str, client: object = CLIENT
 ) -> tuple[int, str]:
     """Run the client of docs/join about the citizen of the story."""
     done = run(
@@ -40,7 +40,7 @@ def ask(
 
 @pytest.mark.parametrize("client", [CLIENT, OTHER_CLIENT])
 def test_zeep_signs_asks_verifies_and_prints_the_citizen(
-    python: Path, sandbox: Description, client: object
+    python: Path, sandbox: SandboxDescription, client: object
 ) -> None:
     # One of the two has an RSA key, the other one a P-256 key.
     status, said = ask(python, sandbox, client=client)
@@ -50,7 +50,7 @@ def test_zeep_signs_asks_verifies_and_prints_the_citizen(
     assert "QuocTich: VN" in said
 
 
-def test_zeep_tells_a_signed_fault(python: Path, sandbox: Description) -> None:
+def test_zeep_tells_a_signed_fault(python: Path, sandbox: SandboxDescription) -> None:
     status, said = ask(python, sandbox, "SoDinhDanh=12")
 
     assert status == 1

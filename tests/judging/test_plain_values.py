@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from bus.core.decision import Decision, Judged
+from bus.core.decision import Accepted, Decision
 from bus.core.envelope import SoapVersion
 from bus.core.errors import BusError, HubInternal, TooCostly
 from bus.core.identifiers import ServiceId
@@ -21,7 +21,7 @@ from bus.judging.plain_values import (
     tasks_to_bytes,
 )
 from bus.protocols.soap_xroad import judging
-from bus.protocols.soap_xroad.judging import judge_request
+from bus.protocols.soap_xroad.judging import decide_request
 from signing.names import SOAP11
 from tests.envelopes import with_header
 from tests.nation import (
@@ -56,12 +56,12 @@ def test_tasks_cross_with_their_time_to_the_microsecond() -> None:
 
 def test_an_accepted_message_crosses_with_all_that_its_delivery_needs(nation: SmallNation) -> None:
     raw = request(nation)
-    made = judge_request(raw, nation.rules, NOW, unreported)
-    assert isinstance(made, Judged)
+    made = decide_request(raw, nation.rules, NOW, unreported)
+    assert isinstance(made, Accepted)
 
     read = crossed(made, raw, nation.rules)
 
-    assert isinstance(read, Judged)
+    assert isinstance(read, Accepted)
     assert read.payload == made.payload
     assert read.answer_blocks == made.answer_blocks
     assert read.message.idempotency_key == made.message.idempotency_key
@@ -84,12 +84,12 @@ def test_a_metaservice_and_a_soap_version_cross(version: SoapVersion, nation: Sm
     service = ServiceId.parse("VN/GOV/G01/dancu/listMethods/")
     body = b'<x:listMethods xmlns:x="http://x-road.eu/xsd/xroad.xsd"/>'
     raw = request(nation, service=service, body=body, soap_version=version)
-    made = judge_request(raw, nation.rules, NOW, unreported)
-    assert isinstance(made, Judged)
+    made = decide_request(raw, nation.rules, NOW, unreported)
+    assert isinstance(made, Accepted)
 
     read = crossed(made, raw, nation.rules)
 
-    assert isinstance(read, Judged)
+    assert isinstance(read, Accepted)
     ours, theirs = read.message.valid.authorised, made.message.valid.authorised
     assert (ours.service, ours.grant) == (theirs.service, theirs.grant)
     assert ours.verified.envelope.soap_version is version
@@ -118,7 +118,7 @@ def test_a_refusal_crosses_with_its_reason_and_how_far_it_came(
     name: str, nation: SmallNation
 ) -> None:
     raw = MESSAGES[name](nation)
-    made = judge_request(raw, nation.rules, NOW, unreported)
+    made = decide_request(raw, nation.rules, NOW, unreported)
     assert isinstance(made, Refusal)
 
     read = crossed(made, raw, nation.rules)
@@ -153,9 +153,9 @@ def test_a_mistake_of_ours_is_reported_and_refused_as_internal(
     def broken(*_: object) -> Decision:
         raise ZeroDivisionError(payload())
 
-    monkeypatch.setattr(judging, "judge", broken)
+    monkeypatch.setattr(judging, "decide", broken)
 
-    decision = judge_request(request(nation), nation.rules, NOW, reported.append)
+    decision = decide_request(request(nation), nation.rules, NOW, reported.append)
 
     assert [type(error) for error in reported] == [ZeroDivisionError]
     assert isinstance(decision, Refusal)
@@ -169,9 +169,9 @@ def test_a_message_that_finds_no_memory_is_refused(
     def broken(*_: object) -> Decision:
         raise MemoryError
 
-    monkeypatch.setattr(judging, "judge", broken)
+    monkeypatch.setattr(judging, "decide", broken)
 
-    decision = judge_request(request(nation), nation.rules, NOW, unreported)
+    decision = decide_request(request(nation), nation.rules, NOW, unreported)
 
     assert isinstance(decision, Refusal)
     assert isinstance(decision.error, TooCostly)

@@ -9,7 +9,7 @@ from lxml import etree
 
 from bus.core.errors import MetaserviceRequestInvalid
 from bus.core.identifiers import ServiceId
-from bus.core.registry import Mode, Nation, Service
+from bus.core.registry import MemberRegistry, Mode, Service
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.metaservices import (
     WsdlRequest,
@@ -87,7 +87,7 @@ def test_parts_that_an_id_does_not_have_are_left_out() -> None:
 
 
 def test_both_lists_of_clients_say_the_same(nation: SmallNation) -> None:
-    rules: Nation = nation.rules.nation
+    rules: MemberRegistry = nation.rules.registry
 
     listed = parse_xml(write_clients_xml(rules), bytes_max=2**20)
     as_json = json.loads(write_clients_json(rules))["member"]

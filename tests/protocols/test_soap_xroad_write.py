@@ -13,7 +13,7 @@ from lxml import etree
 
 from bus.core.envelope import Envelope, SoapVersion
 from bus.core.limits import Limits
-from bus.core.pipeline import judge
+from bus.core.pipeline import decide
 from bus.core.routing import RoutedMessage
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad import names
@@ -109,7 +109,7 @@ def test_what_we_write_is_judged_to_pass_and_says_the_same(
         TIME,
     )
 
-    result = judge(raw, parse, nation.rules, NOW)
+    result = decide(raw, parse, nation.rules, NOW)
     assert isinstance(result, RoutedMessage), result
     envelope = result.valid.authorised.verified.envelope
     assert (envelope.message_id, envelope.user_id, envelope.issue) == (message_id, user_id, issue)

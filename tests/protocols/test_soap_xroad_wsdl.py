@@ -34,7 +34,7 @@ def described(service: Service, version: SoapVersion = SoapVersion.SOAP_1_1) -> 
 
 @pytest.fixture(scope="session")
 def services(nation: SmallNation) -> Mapping[ServiceId, Service]:
-    return nation.rules.nation.services
+    return nation.rules.registry.services
 
 
 def test_every_service_is_understood_by_zeep(

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, Future, wait
 
 import pytest
 
-from bus.runtime.recycled_threads import RenewedThreads
+from bus.runtime.recycled_threads import RecycledThreads
 from tests.hang_limits import HANG_SECONDS_MAX
 
 
@@ -29,7 +29,7 @@ def until(is_so: Callable[[], bool]) -> None:
 
 
 def test_a_thread_that_has_read_enough_is_followed_by_another() -> None:
-    threads = RenewedThreads(1, "reading", bytes_max=10)
+    threads = RecycledThreads(1, "reading", bytes_max=10)
 
     found = results([threads.read(4, here) for _ in range(7)])
 
@@ -40,7 +40,7 @@ def test_a_thread_that_has_read_enough_is_followed_by_another() -> None:
 
 
 def test_one_thread_works_in_order_and_never_twice_at_a_time() -> None:
-    threads = RenewedThreads(1, "reading", bytes_max=3)
+    threads = RecycledThreads(1, "reading", bytes_max=3)
     seen: list[int] = []
     at_once: list[int] = []
 
@@ -59,7 +59,7 @@ def test_one_thread_works_in_order_and_never_twice_at_a_time() -> None:
 
 
 def test_many_threads_work_at_once() -> None:
-    threads = RenewedThreads(3, "reading")
+    threads = RecycledThreads(3, "reading")
     together = threading.Barrier(3)
 
     futures = [threads.read(1, lambda: together.wait(HANG_SECONDS_MAX)) for _ in range(3)]
@@ -69,7 +69,7 @@ def test_many_threads_work_at_once() -> None:
 
 
 def test_an_idle_thread_is_used_before_another_is_started() -> None:
-    threads = RenewedThreads(8, "reading")
+    threads = RecycledThreads(8, "reading")
 
     first = threads.read(1, here).result(HANG_SECONDS_MAX)
     until(lambda: threads._idle == 1)
@@ -78,7 +78,7 @@ def test_an_idle_thread_is_used_before_another_is_started() -> None:
 
 
 def test_an_error_is_told_to_who_asked_and_the_thread_goes_on() -> None:
-    threads = RenewedThreads(1, "reading")
+    threads = RecycledThreads(1, "reading")
 
     def fail() -> None:
         raise KeyError("x")
@@ -91,7 +91,7 @@ def test_an_error_is_told_to_who_asked_and_the_thread_goes_on() -> None:
 
 
 def test_shutting_down_waits_for_what_was_asked_even_by_successors() -> None:
-    threads = RenewedThreads(2, "reading", bytes_max=1)
+    threads = RecycledThreads(2, "reading", bytes_max=1)
     futures = [threads.read(1, here) for _ in range(20)]
 
     threads.shutdown(wait=True)
@@ -103,7 +103,7 @@ def test_shutting_down_waits_for_what_was_asked_even_by_successors() -> None:
 
 
 def test_what_waits_can_be_cancelled() -> None:
-    threads = RenewedThreads(1, "reading")
+    threads = RecycledThreads(1, "reading")
     begun, go_on = threading.Event(), threading.Event()
 
     def hold() -> str:
@@ -128,7 +128,7 @@ def test_what_waits_can_be_cancelled() -> None:
 
 
 def test_work_that_nobody_waits_for_any_more_is_left_out() -> None:
-    threads = RenewedThreads(1, "reading")
+    threads = RecycledThreads(1, "reading")
     begun, go_on = threading.Event(), threading.Event()
     done: list[str] = []
 

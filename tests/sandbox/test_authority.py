@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from bus.sandbox.authority import Authority, Holder, Issued, KeyKind
-from signing.errors import CertificateRejected
+from signing.errors import CertificateRejectedError
 from signing.pki.certificates import TrustStore
 from signing.pki.keys import load_certificate, load_signer
 
@@ -66,14 +66,14 @@ def test_a_certificate_is_valid_for_a_year() -> None:
     issued = AUTHORITY.issue(HOLDER, NOW)
 
     trust(AUTHORITY).validate(der(issued), NOW + timedelta(days=364))
-    with pytest.raises(CertificateRejected):
+    with pytest.raises(CertificateRejectedError):
         trust(AUTHORITY).validate(der(issued), NOW + timedelta(days=366))
 
 
 def test_another_authority_of_the_same_name_proves_nothing() -> None:
     stranger = Authority.create("Test Root", NOW).issue(HOLDER, NOW)
 
-    with pytest.raises(CertificateRejected):
+    with pytest.raises(CertificateRejectedError):
         trust(AUTHORITY).validate(der(stranger), NOW)
 
 

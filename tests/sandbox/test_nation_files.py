@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from bus.core.identifiers import SubsystemId
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
 from bus.settings.hub import read_hub_settings
-from bus.settings.routes import read_nation
+from bus.settings.routes import read_registry
 from bus.trust.key_store import read_secret, read_signer
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> PreparedNation:
 
 
 def test_every_subsystem_has_a_key_of_its_own(prepared: PreparedNation) -> None:
-    nation = read_nation(prepared.routes)
+    nation = read_registry(prepared.routes)
 
     signers = {name: read_signer(files) for name, files in prepared.signers.items()}
 

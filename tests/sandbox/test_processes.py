@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.sandbox.processes import ProcessIdentity, Program, end, identify, is_running, start
+from bus.sandbox.processes import ProcessIdentity, SandboxProgram, end, identify, is_running, start
 from tests.hang_limits import HANG_SECONDS_MAX
 
 WAITING = "import sys, time; print('up', flush=True); time.sleep(600)"
@@ -68,6 +68,6 @@ def test_a_process_that_ended_and_waits_for_its_parent_does_not_run(
 def test_what_a_program_says_goes_to_its_file(tmp_path: Path) -> None:
     output = tmp_path / "run" / "program.log"
     say = "import os; print(os.environ['WORD'])"
-    program = Program("program", [sys.executable, "-c", say], output, {"WORD": "xin chào"})
+    program = SandboxProgram("program", [sys.executable, "-c", say], output, {"WORD": "xin chào"})
     assert start(program).wait(HANG_SECONDS_MAX) == 0
     assert output.read_text("utf-8") == "xin chào\n"

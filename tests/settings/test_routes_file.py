@@ -18,9 +18,9 @@ from bus.core.errors import ConfigurationError
 from bus.core.identifiers import MemberId, ServiceId, SubsystemId
 from bus.core.limits import Limits
 from bus.core.metaservices import RESERVED_SERVICE_CODES
-from bus.core.registry import FaultSpelling, Mode, Nation
+from bus.core.registry import FaultSpelling, MemberRegistry, Mode
 from bus.settings import routes_form
-from bus.settings.routes import parse_nation, read_nation
+from bus.settings.routes import parse_registry, read_registry
 from signing.policy import DIGEST_ALGORITHMS, SIGNATURE_ALGORITHMS, SignaturePolicy
 
 REFERENCE = Path(__file__).parents[2] / "routes.yaml"
@@ -55,8 +55,8 @@ grants:
 """
 
 
-def nation(text: str) -> Nation:
-    return parse_nation(text.encode(), file="routes.yaml")
+def nation(text: str) -> MemberRegistry:
+    return parse_registry(text.encode(), file="routes.yaml")
 
 
 def problems_of(text: str) -> list[str]:
@@ -69,7 +69,7 @@ def problems_of(text: str) -> list[str]:
 
 
 def test_the_reference_nation_is_sound() -> None:
-    read = read_nation(REFERENCE)
+    read = read_registry(REFERENCE)
 
     motcua = SubsystemId.parse("VN/GOV/H41/motcua")
     population = ServiceId.parse("VN/GOV/G01/dancu/TraCuuThongTinCongDan/v1")
@@ -81,14 +81,14 @@ def test_the_reference_nation_is_sound() -> None:
 
 
 def test_both_organ_codes_lead_to_the_member() -> None:
-    read = read_nation(REFERENCE)
+    read = read_registry(REFERENCE)
 
     assert read.member_by_organ_code["H41"] == MemberId.parse("VN/GOV/H41")
     assert read.member_by_organ_code["000.00.00.H41"] == MemberId.parse("VN/GOV/H41")
 
 
 def test_the_digest_names_the_very_bytes() -> None:
-    read = read_nation(REFERENCE)
+    read = read_registry(REFERENCE)
 
     assert read.text == REFERENCE.read_bytes()
     assert read.digest == hashlib.sha256(REFERENCE.read_bytes()).digest()
@@ -315,7 +315,7 @@ def test_what_is_no_nation_at_all_is_refused(text: str) -> None:
 
 def test_a_file_that_is_not_there_is_told_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"none\.yaml: cannot be read: No such file"):
-        read_nation(tmp_path / "none.yaml")
+        read_registry(tmp_path / "none.yaml")
 
 
 @given(st.integers(0, len(REFERENCE_TEXT)), st.integers(0, 40), st.text(max_size=8))
@@ -325,11 +325,11 @@ def test_any_edit_of_the_reference_gives_a_nation_or_problems_with_lines(
     text = REFERENCE_TEXT[:start] + inserted + REFERENCE_TEXT[start + length :]
     outcome: object
     try:
-        outcome = parse_nation(text.encode("utf-8", "surrogatepass"), file="routes.yaml")
+        outcome = parse_registry(text.encode("utf-8", "surrogatepass"), file="routes.yaml")
     except ConfigurationError as error:
         outcome = error.problems
 
-    assert isinstance(outcome, Nation) or outcome
+    assert isinstance(outcome, MemberRegistry) or outcome
 
 
 # --- members that ask themselves, metaservices, agencies that rest -------------------------------
@@ -442,7 +442,7 @@ def test_the_organ_code_of_an_enterprise_is_its_registration_code(code: str) -> 
 
 
 def test_the_codes_of_agencies_that_were_merged_lead_to_the_one_that_took_them_in() -> None:
-    read = read_nation(REFERENCE)
+    read = read_registry(REFERENCE)
 
     finance = MemberId.parse("VN/GOV/G12")
     assert {read.member_by_organ_code[code] for code in ("G05", "000.00.00.G05")} == {finance}

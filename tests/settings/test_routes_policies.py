@@ -9,8 +9,8 @@ from jsonschema import Draft202012Validator
 
 from bus.core.errors import ConfigurationError
 from bus.core.identifiers import MemberId
-from bus.core.registry import Nation
-from bus.settings.routes import parse_nation, routes_json_schema
+from bus.core.registry import MemberRegistry
+from bus.settings.routes import parse_registry, routes_json_schema
 from bus.settings.routes_policies import exception_warnings
 from bus.settings.yaml_document import read_yaml
 from signing import policy as uri
@@ -46,8 +46,8 @@ def text(own: str = "{}", top: str = "{}") -> str:
     return ROUTES.replace("{OWN}", own).replace("{TOP}", top)
 
 
-def nation(own: str = "{}", top: str = "{}") -> Nation:
-    return parse_nation(text(own, top).encode(), file="routes.yaml")
+def nation(own: str = "{}", top: str = "{}") -> MemberRegistry:
+    return parse_registry(text(own, top).encode(), file="routes.yaml")
 
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)

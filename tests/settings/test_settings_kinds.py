@@ -9,11 +9,11 @@ import pytest
 from bus.access_point.settings import read_access_point_settings
 from bus.core.errors import ConfigurationError
 from bus.settings.hub import read_hub_settings
-from bus.settings.routes import read_nation
+from bus.settings.routes import read_registry
 from tests.nation import SmallNation
 
 READERS = {
-    "routes.yaml": read_nation,
+    "routes.yaml": read_registry,
     "hub.yaml": read_hub_settings,
     "the settings of an access point": read_access_point_settings,
 }

@@ -19,7 +19,7 @@ from signing.algorithms import (
     sign_bytes,
     verify_bytes,
 )
-from signing.errors import AlgorithmForbidden, KeyUnusable, SignatureValueInvalid
+from signing.errors import AlgorithmForbiddenError, KeyUnusableError, SignatureValueInvalidError
 from signing.policy import SignaturePolicy
 from tests.nation import SmallNation
 
@@ -63,9 +63,9 @@ def test_what_a_key_signs_its_public_half_accepts(
 
     require_allowed(key.public_key(), algorithm, POLICY)
     verify_bytes(key.public_key(), algorithm, value, DATA)
-    with pytest.raises(SignatureValueInvalid):
+    with pytest.raises(SignatureValueInvalidError):
         verify_bytes(key.public_key(), algorithm, value, DATA + b"!")
-    with pytest.raises(SignatureValueInvalid):
+    with pytest.raises(SignatureValueInvalidError):
         verify_bytes(key.public_key(), algorithm, value[:-1] + bytes([value[-1] ^ 1]), DATA)
 
 
@@ -84,7 +84,7 @@ def test_an_ecdsa_value_is_r_and_s_as_wide_as_the_curve(
 def test_an_ecdsa_value_of_another_length_is_refused(nation: SmallNation, length: int) -> None:
     key = nation.client_signers["p-256"].private_key.public_key()
 
-    with pytest.raises(SignatureValueInvalid, match="has 64 bytes"):
+    with pytest.raises(SignatureValueInvalidError, match="has 64 bytes"):
         verify_bytes(key, uri.ECDSA_SHA256, bytes(length), DATA)
 
 
@@ -92,7 +92,7 @@ def test_an_ecdsa_value_of_zeros_is_refused(nation: SmallNation) -> None:
     # CVE-2022-21449: r = s = 0 once passed for a signature of anything.
     key = nation.client_signers["p-256"].private_key.public_key()
 
-    with pytest.raises(SignatureValueInvalid, match="does not fit"):
+    with pytest.raises(SignatureValueInvalidError, match="does not fit"):
         verify_bytes(key, uri.ECDSA_SHA256, bytes(64), DATA)
 
 
@@ -102,11 +102,11 @@ def test_a_key_of_another_kind_is_refused_by_signer_policy_and_verifier(
 ) -> None:
     key = nation.client_signers[kind].private_key
 
-    with pytest.raises(KeyUnusable, match="does not sign with"):
+    with pytest.raises(KeyUnusableError, match="does not sign with"):
         sign_bytes(key, algorithm, DATA)
-    with pytest.raises(AlgorithmForbidden, match="not of the kind"):
+    with pytest.raises(AlgorithmForbiddenError, match="not of the kind"):
         require_allowed(key.public_key(), algorithm, POLICY)
-    with pytest.raises(SignatureValueInvalid, match="not of the kind"):
+    with pytest.raises(SignatureValueInvalidError, match="not of the kind"):
         verify_bytes(key.public_key(), algorithm, bytes(64), DATA)
 
 
@@ -115,7 +115,7 @@ def test_a_policy_forbids_what_it_does_not_name(nation: SmallNation) -> None:
     narrow = replace(POLICY, signature_algorithms=frozenset({uri.RSA_SHA512}))
 
     require_allowed(key, uri.RSA_SHA512, narrow)
-    with pytest.raises(AlgorithmForbidden, match="rsa-sha256 is not allowed"):
+    with pytest.raises(AlgorithmForbiddenError, match="rsa-sha256 is not allowed"):
         require_allowed(key, uri.RSA_SHA256, narrow)
 
 
@@ -132,14 +132,14 @@ def test_no_policy_can_allow_what_is_not_implemented(nation: SmallNation, algori
     key = nation.client_signers["rsa-2048"].private_key.public_key()
     loose = replace(POLICY, signature_algorithms=POLICY.signature_algorithms | {algorithm})
 
-    with pytest.raises(AlgorithmForbidden):
+    with pytest.raises(AlgorithmForbiddenError):
         require_allowed(key, algorithm, loose)
 
 
 @pytest.mark.parametrize("algorithm", [uri.RSA_SHA1, uri.ECDSA_SHA1])
 def test_nothing_is_signed_with_sha1(nation: SmallNation, algorithm: str) -> None:
     for signer in nation.client_signers.values():
-        with pytest.raises(KeyUnusable, match="nothing is signed with"):
+        with pytest.raises(KeyUnusableError, match="nothing is signed with"):
             signer.sign(algorithm, b"data")
 
 
@@ -155,7 +155,7 @@ def test_a_policy_names_the_curves_of_keys() -> None:
 
     require_allowed(key.public_key(), uri.ECDSA_SHA512, wide)
     verify_bytes(key.public_key(), uri.ECDSA_SHA512, value, b"data")
-    with pytest.raises(AlgorithmForbidden, match="curve secp521r1; expected one of secp256r1"):
+    with pytest.raises(AlgorithmForbiddenError, match="curve secp521r1; expected one of secp256r1"):
         require_allowed(key.public_key(), uri.ECDSA_SHA512, POLICY)
 
 
@@ -167,30 +167,30 @@ def encoded(key: ec.EllipticCurvePrivateKey, data: bytes) -> bytes:
 def test_no_policy_takes_a_weak_rsa_key() -> None:
     weak = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key()
 
-    with pytest.raises(AlgorithmForbidden, match="1024 bits; at least 2048"):
+    with pytest.raises(AlgorithmForbiddenError, match="1024 bits; at least 2048"):
         require_allowed(weak, uri.RSA_SHA256, replace(POLICY, rsa_bits_min=512))
 
 
 def test_a_weak_rsa_key_is_refused() -> None:
     weak = rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key()
 
-    with pytest.raises(AlgorithmForbidden, match="1024 bits; at least 2048"):
+    with pytest.raises(AlgorithmForbiddenError, match="1024 bits; at least 2048"):
         require_allowed(weak, uri.RSA_SHA256, POLICY)
 
 
 def test_a_policy_may_ask_for_longer_rsa_keys(nation: SmallNation) -> None:
     key = nation.client_signers["rsa-2048"].private_key.public_key()
 
-    with pytest.raises(AlgorithmForbidden, match="at least 3072"):
+    with pytest.raises(AlgorithmForbiddenError, match="at least 3072"):
         require_allowed(key, uri.RSA_SHA256, replace(POLICY, rsa_bits_min=3072))
 
 
 def test_another_curve_is_refused_for_signing_and_for_checking() -> None:
     key = ec.generate_private_key(ec.SECP256K1())
 
-    with pytest.raises(AlgorithmForbidden, match="secp256k1"):
+    with pytest.raises(AlgorithmForbiddenError, match="secp256k1"):
         require_allowed(key.public_key(), uri.ECDSA_SHA256, POLICY)
-    with pytest.raises(KeyUnusable, match="secp256k1"):
+    with pytest.raises(KeyUnusableError, match="secp256k1"):
         default_algorithm(key.public_key())
 
 

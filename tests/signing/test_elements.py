@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from signing.elements import base64_bytes, base64_of
-from signing.errors import SignatureMalformed
+from signing.errors import SignatureMalformedError
 
 
 def element(text: str) -> etree._Element:
@@ -48,7 +48,7 @@ def test_white_space_of_xml_is_no_part_of_base64(text: str) -> None:
     ],
 )
 def test_there_is_one_spelling_for_the_same_bytes(text: str) -> None:
-    with pytest.raises(SignatureMalformed, match="DigestValue is not"):
+    with pytest.raises(SignatureMalformedError, match="DigestValue is not"):
         base64_of(element(text))
 
 
@@ -60,7 +60,7 @@ def test_base64_holds_no_elements() -> None:
     parent = element("aGVs")
     parent.append(element("bG8="))
 
-    with pytest.raises(SignatureMalformed, match="must hold text only"):
+    with pytest.raises(SignatureMalformedError, match="must hold text only"):
         base64_of(parent)
 
 

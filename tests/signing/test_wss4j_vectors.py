@@ -12,7 +12,7 @@ from bus.core.xml import parse_xml
 from bus.protocols.mime.signed_part import read_xml_attachment
 from signing import names
 from signing.attachments import Attachment
-from signing.errors import CoverageInsufficient, DigestMismatch, SignatureError
+from signing.errors import CoverageInsufficientError, DigestMismatchError, SignatureError
 from signing.pki.certificates import TrustStore
 from signing.policy import SignaturePolicy
 from signing.wss.verify import SignedPart, VerifiedSignature, verify_signature
@@ -87,7 +87,7 @@ def test_wss4j_signs_the_headers_where_a_policy_demands_them() -> None:
     strict = SignaturePolicy(are_attachment_headers_required=True)
 
     assert len(verified("complete", attachments("complete"), strict).attachments) == 3
-    with pytest.raises(CoverageInsufficient, match="with its headers"):
+    with pytest.raises(CoverageInsufficientError, match="with its headers"):
         verified("content", attachments("content"), strict)
 
 
@@ -102,7 +102,7 @@ def test_a_changed_attachment_is_seen(form: str, place: int) -> None:
     assert changed != content
     beside[place] = with_content(beside[place], changed)
 
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         verified(form, beside)
 
 
@@ -111,8 +111,8 @@ def test_a_changed_attachment_is_seen(form: str, place: int) -> None:
     [
         (lambda value: value.replace("Ho So", "ho so"), None),
         (lambda value: value.replace("; size", ";\r\n\tSIZE"), None),
-        (lambda value: value.replace("Ho So", "Ho-So"), DigestMismatch),
-        (lambda value: value.replace("attachment", "inline"), DigestMismatch),
+        (lambda value: value.replace("Ho So", "Ho-So"), DigestMismatchError),
+        (lambda value: value.replace("attachment", "inline"), DigestMismatchError),
     ],
 )
 def test_a_changed_header_is_seen_and_another_spelling_is_none(
@@ -133,5 +133,5 @@ def test_a_changed_header_is_seen_and_another_spelling_is_none(
 def test_an_attachment_beside_the_signed_ones_is_refused(form: str) -> None:
     beside = attachments(form)
 
-    with pytest.raises(CoverageInsufficient, match="an attachment is not signed"):
+    with pytest.raises(CoverageInsufficientError, match="an attachment is not signed"):
         verified(form, [*beside, replace(beside[0], content_id="more@example.vn")])

@@ -154,7 +154,7 @@ def test_what_is_remembered_of_paths_is_bounded(
     authority: StatusServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(revocation_inquiry, "PATHS_KEPT_MAX", 1)
-    monkeypatch.setattr(revocation_inquiry, "FAILING_TOLD_MAX", 1)
+    monkeypatch.setattr(revocation_inquiry, "FAILING_REPORTED_MAX", 1)
     one, other = (certificate(authority) for _ in range(2))
     authority.revoked[other] = NOW - MINUTE
 

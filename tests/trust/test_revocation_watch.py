@@ -12,7 +12,7 @@ import pytest
 from bus.core.errors import LogUnavailable
 from bus.trust import revocation_watch
 from bus.trust.revocation_watch import RevocationWatch
-from signing.errors import CertificateRejected
+from signing.errors import CertificateRejectedError
 from signing.pki.revocation import Evidence, Good, Revoked, Status, Unknown
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import NOW
@@ -308,7 +308,7 @@ def test_the_background_goes_on_whatever_happens_to_one(monkeypatch: pytest.Monk
         for name in (b"a", b"b", b"c"):
             told.inquiry.world[name] = good(name, valid_for=24 * HOUR)
             await told.status(name)
-        told.inquiry.world[b"a"] = CertificateRejected("expired")
+        told.inquiry.world[b"a"] = CertificateRejectedError("expired")
         told.inquiry.world[b"b"] = LogUnavailable("the disk is full")
         told.inquiry.world[b"c"] = revoked(b"c", NOW + timedelta(seconds=REFRESH))
         told.now += timedelta(seconds=REFRESH)
@@ -333,7 +333,7 @@ def test_operators_are_told_how_many_of_each_kind_there_are() -> None:
         watching.now += HOUR * 3 / 4
 
         counted = {"certificates": 4, "revoked": 1, "unknown": 1, "overdue": 1}
-        assert watching.watch.figures() == counted
+        assert watching.watch.metrics() == counted
 
     watching(story)
 

@@ -37,7 +37,7 @@ from bus.trust.key_store import (
     read_succession,
     read_symmetric_key,
 )
-from signing.errors import KeyUnusable, SignatureError
+from signing.errors import KeyUnusableError, SignatureError
 from signing.pki.keys import load_certificate
 from tests.trust.soft_token import PIN, SoftToken, soft_tokens
 
@@ -109,7 +109,7 @@ def watched() -> Iterator[None]:
 def test_the_search_finds_a_secret_in_an_error_and_in_an_event(secret: str) -> None:
     def fail() -> None:
         with watched():
-            raise KeyUnusable(f"the key {secret} cannot be read")
+            raise KeyUnusableError(f"the key {secret} cannot be read")
 
     def tell() -> None:
         with watched():

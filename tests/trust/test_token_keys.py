@@ -20,7 +20,7 @@ from bus.trust import token_keys
 from bus.trust.key_store import read_signer
 from signing import policy as uri
 from signing.algorithms import verify_bytes
-from signing.errors import KeyUnavailable, KeyUnusable
+from signing.errors import KeyUnavailableError, KeyUnusableError
 from signing.pki.keys import Signer
 from tests.certificates import Issuer, make_certificate
 from tests.hang_limits import HANG_SECONDS_MAX
@@ -100,7 +100,7 @@ def test_a_key_is_found_by_its_id_alone(token: SoftToken) -> None:
 def test_a_key_does_not_sign_with_the_algorithm_of_another_kind(token: SoftToken) -> None:
     signer = signer_of(token, "p256")
 
-    with pytest.raises(KeyUnusable, match="a key of this kind does not sign with"):
+    with pytest.raises(KeyUnusableError, match="a key of this kind does not sign with"):
         signer.sign(uri.RSA_SHA256, DATA)
     must_sign(signer, KEYS["p256"])
 
@@ -119,9 +119,9 @@ def test_a_token_that_is_away_is_told_and_signs_when_it_is_back(token: SoftToken
     token.lose_sessions()
     token.unplug()
     try:
-        with pytest.raises(KeyUnavailable, match="there is no token of this label"):
+        with pytest.raises(KeyUnavailableError, match="there is no token of this label"):
             signer.sign(signer.algorithm, DATA)
-        with pytest.raises(KeyUnavailable, match="cannot be used"):
+        with pytest.raises(KeyUnavailableError, match="cannot be used"):
             signer.sign(signer.algorithm, DATA)
     finally:
         token.plug_in()
@@ -137,12 +137,12 @@ def test_a_token_that_failed_is_left_alone_for_a_while(
     token.lose_sessions()
     token.unplug()
     try:
-        with pytest.raises(KeyUnavailable, match="there is no token"):
+        with pytest.raises(KeyUnavailableError, match="there is no token"):
             signer.sign(signer.algorithm, DATA)
     finally:
         token.plug_in()
 
-    with pytest.raises(KeyUnavailable, match="is left alone: it failed a moment ago"):
+    with pytest.raises(KeyUnavailableError, match="is left alone: it failed a moment ago"):
         signer.sign(signer.algorithm, DATA)
     held = signer.private_key
     assert isinstance(held, token_keys.TokenKey)

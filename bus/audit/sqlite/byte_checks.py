@@ -96,7 +96,7 @@ def check_pages(folder: Path) -> tuple[int, list[Damage]]:
                 at = offset // PAGE_BYTES * SLOT_BYTES
                 slot = stored[at : at + SLOT_BYTES]
                 page = content[offset : offset + PAGE_BYTES]
-                what = _judge(number, page, slot, permitted.get(number))
+                what = _evaluate(number, page, slot, permitted.get(number))
                 if what:
                     start = (number - 1) * PAGE_BYTES
                     damages.append(Damage(DATABASE, (start, start + len(page)), what, number))
@@ -107,7 +107,7 @@ def check_pages(folder: Path) -> tuple[int, list[Damage]]:
     return number, damages
 
 
-def _judge(number: int, page: bytes, slot: bytes, permitted: set[bytes] | None) -> str:
+def _evaluate(number: int, page: bytes, slot: bytes, permitted: set[bytes] | None) -> str:
     """What is wrong with a page; empty if nothing is."""
     if number == LOCK_PAGE:
         is_empty = not page.strip(b"\x00") and not slot.strip(b"\x00")

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bus.core import errors
-from bus.core.attachments import beside
+from bus.core.attachments import parsing_with_attachments
 from bus.core.audit.entry_checks import DATABASE_FILE, Finding
 from bus.core.audit.recorded_evidence import EvidenceMissing, RecordedEvidence
 from bus.core.exchange_leaves import ACCEPTED
 from bus.core.log.leaf import Event, Leaf
-from bus.core.pipeline import Parse, Refusal, Rules, judge
+from bus.core.pipeline import Parse, Refusal, Rules, decide
 from bus.core.ports.message_log import StoredEntry
 from bus.core.routing import RoutedMessage
 from signing.attachments import Attachment
@@ -38,7 +38,7 @@ class Recorded:
     """What came beside it."""
 
 
-JudgeOutcome = Callable[[Recorded, Recorded, Rules, datetime], str]
+DecideOutcome = Callable[[Recorded, Recorded, Rules, datetime], str]
 """From a recorded answer and its request, the verdict that it tells: `delivered`, or a fault's
 code. Raises OutcomeUnproved."""
 
@@ -124,7 +124,7 @@ class Replay:
 
     parse: Parse
     rules_of: RulesOf
-    judge_outcome: JudgeOutcome
+    decide_outcome: DecideOutcome
     attachments_of: AttachmentsOf = no_attachments
     repeated: int = 0
     """Decisions that were made again."""
@@ -160,14 +160,14 @@ class Replay:
         attachments = self._attachments_of(leaf)
         if attachments is None:
             return
-        again = judge(raw, beside(self.parse, attachments), rules, leaf.time)
+        again = decide(raw, parsing_with_attachments(self.parse, attachments), rules, leaf.time)
         found = _decision_of(again)
         if found.verdict == errors.LogCorrupt.code:
             self.skipped["the content of its attachments was not kept"] += 1
             return
-        told = _decision_in(leaf)
+        recorded = _decision_in(leaf)
         try:
-            found = self._by_evidence(told, again, rules, leaf.time)
+            found = self._by_evidence(recorded, again, rules, leaf.time)
         except EvidenceMissing:
             self.skipped["the evidence of revocation cannot be read"] += 1
             return
@@ -176,17 +176,17 @@ class Replay:
         self.by_evidence += found.signer is not None and not rules.revocation.is_off
         if leaf.event is Event.RECEIVED:
             self._open.add(entry.index, raw, rules, leaf)
-        yield from _differences(entry.index, told, found)
+        yield from _differences(entry.index, recorded, found)
 
     def _by_evidence(
-        self, told: Decision, again: RoutedMessage | Refusal, rules: Rules, time: datetime
+        self, recorded: Decision, again: RoutedMessage | Refusal, rules: Rules, time: datetime
     ) -> Decision:
         """What the message leads to by the evidence before it. Raises EvidenceMissing."""
         found = []
         for outcome in self._evidence.outcomes(again, rules, time):
             found.append(_decision_of(outcome))
-            if found[-1] == told:
-                return told
+            if found[-1] == recorded:
+                return recorded
         return found[0]
 
     def _attachments_of(self, leaf: Leaf) -> tuple[Attachment, ...] | None:
@@ -207,14 +207,14 @@ class Replay:
             return
         answer, question = Recorded(raw, answered), Recorded(request.raw, asked)
         try:
-            told = self.judge_outcome(answer, question, request.rules, leaf.time)
+            recorded = self.decide_outcome(answer, question, request.rules, leaf.time)
         except OutcomeUnproved as error:
             yield Finding(index, DATABASE_FILE, f"the recorded answer is not proved: {error}")
             return
         self.answers += 1
-        if told != leaf.verdict:
+        if recorded != leaf.verdict:
             what = "the recorded answer tells another verdict"
-            yield Finding(index, DATABASE_FILE, what, _text(leaf.verdict), told)
+            yield Finding(index, DATABASE_FILE, what, _text(leaf.verdict), recorded)
 
 
 def _decision_in(leaf: Leaf) -> Decision:
@@ -241,7 +241,7 @@ def _decision_of(result: RoutedMessage | Refusal) -> Decision:
     )
 
 
-def _differences(index: int, told: Decision, found: Decision) -> Iterator[Finding]:
+def _differences(index: int, recorded: Decision, found: Decision) -> Iterator[Finding]:
     for name, what in (
         ("verdict", "judged again, the message leads to another verdict"),
         ("client", "the message names another client"),
@@ -249,7 +249,7 @@ def _differences(index: int, told: Decision, found: Decision) -> Iterator[Findin
         ("signer", "the message was signed with another certificate"),
         ("signature", "the message bears another signature"),
     ):
-        expected, actual = getattr(told, name), getattr(found, name)
+        expected, actual = getattr(recorded, name), getattr(found, name)
         if expected != actual:
             yield Finding(index, DATABASE_FILE, what, _text(expected), _text(actual))
 

@@ -366,7 +366,7 @@ class SigningFailed(BusError):
     xroad = "Server.ClientProxy.CannotCreateSignature"
 
 
-class HubAway(BusError):
+class HubConnectionFailed(BusError):
     code = "access-point.hub-away"
     blame = Blame.HUB
     recovery = Recovery.LATER
@@ -375,7 +375,7 @@ class HubAway(BusError):
     detail_is_ours = True
 
 
-class HubSilent(BusError):
+class HubTimeout(BusError):
     code = "access-point.hub-silent"
     blame = Blame.HUB
     recovery = Recovery.LATER

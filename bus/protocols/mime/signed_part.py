@@ -7,7 +7,7 @@ from lxml import etree
 from bus.core.errors import BusError
 from bus.core.xml import parse_xml
 from signing.attachments import Attachment
-from signing.errors import SignatureMalformed
+from signing.errors import SignatureMalformedError
 from signing.policy import DIGEST_SHA256
 from signing.wss.attachment_transforms import content_digest, content_digests, is_xml
 from signing.wss.sign import AttachmentPart
@@ -30,7 +30,7 @@ def signed_part(attachment: Attachment, *, covers_comments: bool = True) -> Atta
         return AttachmentPart(attachment.content_id, as_it_is)
     try:
         return AttachmentPart(attachment.content_id, content_digest(attachment, digest, read))
-    except (BusError, SignatureMalformed):
+    except (BusError, SignatureMalformedError):
         return AttachmentPart(attachment.content_id, as_it_is)
 
 

@@ -79,10 +79,10 @@ def fault_header(fault: Fault, version: SoapVersion) -> bytes:
 
 
 def _soap_1_1(fault: Fault, code: str) -> str:
-    actor = f"<faultactor>{_told(fault.actor)}</faultactor>" if fault.actor else ""
+    actor = f"<faultactor>{_printable(fault.actor)}</faultactor>" if fault.actor else ""
     return (
         f"<soap:Fault><faultcode>{escape(code)}</faultcode>"
-        f"<faultstring>{_told(fault.reason)}</faultstring>{actor}"
+        f"<faultstring>{_printable(fault.reason)}</faultstring>{actor}"
         f"<detail>{_detail(fault)}</detail></soap:Fault>"
     )
 
@@ -96,11 +96,11 @@ def _soap_1_2(fault: Fault, code: str) -> str:
         namespace = names.SERVICE_FAULT if is_services else names.XROAD
         declared = f' xmlns:code="{namespace}"'
         subcode = f"<soap:Subcode><soap:Value>code:{code}</soap:Value></soap:Subcode>"
-    role = f"<soap:Role>{_told(fault.actor)}</soap:Role>" if fault.actor else ""
+    role = f"<soap:Role>{_printable(fault.actor)}</soap:Role>" if fault.actor else ""
     return (
         f"<soap:Fault{declared}>"
         f"<soap:Code><soap:Value>soap:{fault.soap_code}</soap:Value>{subcode}"
-        f'</soap:Code><soap:Reason><soap:Text xml:lang="en">{_told(fault.reason)}</soap:Text>'
+        f'</soap:Code><soap:Reason><soap:Text xml:lang="en">{_printable(fault.reason)}</soap:Text>'
         f"</soap:Reason>{role}<soap:Detail>{_detail(fault)}</soap:Detail></soap:Fault>"
     )
 
@@ -126,6 +126,6 @@ def _detail(fault: Fault) -> str:
     )
 
 
-def _told(text: str) -> str:
+def _printable(text: str) -> str:
     """Characters that XML or a console would stumble over become a question mark."""
     return escape("".join(letter if letter.isprintable() else "?" for letter in text))

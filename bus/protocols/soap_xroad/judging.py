@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from bus.core.attachments import beside
-from bus.core.decision import Decision, Judged
+from bus.core.attachments import parsing_with_attachments
+from bus.core.decision import Accepted, Decision
 from bus.core.errors import BusError, HubInternal, TooCostly
-from bus.core.pipeline import Parse, Refusal, Rules, judge
+from bus.core.pipeline import Parse, Refusal, Rules, decide
 from bus.core.routing import RoutedMessage
 from bus.core.value_prefixes import canonical_element
 from bus.protocols.soap_xroad.parse import parse
@@ -24,7 +24,7 @@ Report = Callable[[Exception], None]
 """Told of a mistake of ours; must not tell the message's content to anybody."""
 
 
-def judge_request(
+def decide_request(
     raw: bytes,
     rules: Rules,
     now: datetime,
@@ -33,7 +33,7 @@ def judge_request(
 ) -> Decision:
     """Take one request through every stage before delivery. For any bytes: a decision."""
     try:
-        decision = judge(raw, parse_beside(attachments), rules, now)
+        decision = decide(raw, parse_with_attachments(attachments), rules, now)
         if isinstance(decision, Refusal):
             return decision
         return _judged(decision)
@@ -49,11 +49,11 @@ def _judged(message: RoutedMessage) -> Decision:
     envelope = verified.envelope
     try:
         payload = canonical_element(envelope.payload, all_values=schema.has_qnames)
-        return Judged(message, payload.canonical, answer_blocks(envelope))
+        return Accepted(message, payload.canonical, answer_blocks(envelope))
     except BusError as error:  # values use more prefixes than an answer could repeat
         return Refusal(error, envelope, verified)
 
 
-def parse_beside(attachments: tuple[Attachment, ...]) -> Parse:
+def parse_with_attachments(attachments: tuple[Attachment, ...]) -> Parse:
     """Read requests that come with these attachments."""
-    return beside(parse, attachments)
+    return parsing_with_attachments(parse, attachments)

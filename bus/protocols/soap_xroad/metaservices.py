@@ -14,7 +14,7 @@ from lxml import etree
 
 from bus.core.errors import MetaserviceRequestInvalid
 from bus.core.identifiers import ServiceId, SubsystemId
-from bus.core.registry import Nation, Service
+from bus.core.registry import MemberRegistry, Service
 from bus.protocols.soap_xroad import names
 
 _PREFIXES = {"xrd": names.XROAD, "id": names.IDENTIFIERS}
@@ -56,10 +56,10 @@ def write_methods(operation: str, services: Iterable[Service]) -> etree._Element
     return answer
 
 
-def write_clients_xml(nation: Nation) -> bytes:
+def write_clients_xml(registry: MemberRegistry) -> bytes:
     """`clientList`: every member and every subsystem."""
     root = _root("clientList")
-    for client, name in _clients(nation):
+    for client, name in _clients(registry):
         member = etree.SubElement(root, _tag(names.XROAD, "member"))
         _add_identifier(member, "id", _object_type(client), _client_parts(client))
         _add(member, names.XROAD, "name", name)
@@ -68,9 +68,9 @@ def write_clients_xml(nation: Nation) -> bytes:
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
 
 
-def write_clients_json(nation: Nation) -> bytes:
+def write_clients_json(registry: MemberRegistry) -> bytes:
     """The same in JSON, with X-Road's names."""
-    members = [_json_client(client, name) for client, name in _clients(nation)]
+    members = [_json_client(client, name) for client, name in _clients(registry)]
     return json.dumps({"member": members}, ensure_ascii=False).encode()
 
 
@@ -87,8 +87,8 @@ def _json_client(client: SubsystemId, name: str) -> dict[str, Any]:
     return {"id": identifier, "name": name, "subsystem_name": client.subsystem_code}
 
 
-def _clients(nation: Nation) -> Iterator[tuple[SubsystemId, str]]:
-    for member in nation.members.values():
+def _clients(registry: MemberRegistry) -> Iterator[tuple[SubsystemId, str]]:
+    for member in registry.members.values():
         yield SubsystemId(member.id, ""), member.name
         for subsystem in member.subsystems:
             yield subsystem, member.name

@@ -28,7 +28,7 @@ from bus.core.value_prefixes import alone, canonical_element
 from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.soap_xroad import names
 from bus.protocols.soap_xroad.faults import fault_element, fault_header, spell
-from bus.protocols.soap_xroad.judging import parse_beside
+from bus.protocols.soap_xroad.judging import parse_with_attachments
 from bus.protocols.soap_xroad.write import SigningTime, repeated_blocks, write_with_blocks
 from signing.attachments import Attachment
 from signing.names import SECURITY
@@ -85,7 +85,7 @@ def read_plain(
     For any bytes whatever: a PlainRequest or a BusError.
     """
     # (1)
-    envelope = parse_beside(attachments)(to_utf8(raw, charset), limits)
+    envelope = parse_with_attachments(attachments)(to_utf8(raw, charset), limits)
     # (2)
     security = envelope.security
     if security is not None and any(

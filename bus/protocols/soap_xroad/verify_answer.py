@@ -100,7 +100,7 @@ def verify_answer(
     now: datetime,
     attachments: tuple[Attachment, ...] = (),
 ) -> VerifiedAnswer | VerifiedFault:
-    """Prove what came back for `request` (as `parse_beside` reads what was sent).
+    """Prove what came back for `request` (as `parse_with_attachments` reads what was sent).
 
     `attachments` came beside the answer. Raises AnswerRejected.
     """

@@ -95,7 +95,7 @@ def _key(name: str, ending: str) -> Path:
 def _wsdl() -> Path:
     folder = Path(tempfile.mkdtemp())
     nation = corpus_nation(folder)
-    service = nation.rules.nation.services[LOOKUP]
+    service = nation.rules.registry.services[LOOKUP]
     header = [
         read_schema(schemas.FOLDER / "xroad/4.0" / name)
         for name in ("identifiers.xsd", "xroad.xsd")

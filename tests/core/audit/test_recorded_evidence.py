@@ -9,14 +9,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bus.audit.audit import judge_outcome
+from bus.audit.audit import decide_outcome
 from bus.core.audit.recorded_evidence import EvidenceMissing, RecordedEvidence, Result
 from bus.core.audit.replay import Replay
 from bus.core.errors import AccessDenied, CertificateRevoked, RevocationUnknown
 from bus.core.exchange_leaves import SealedFacts, received_leaf
 from bus.core.log.leaf import Event, Leaf, read_leaf
 from bus.core.log.pseudonyms import Pseudonyms
-from bus.core.pipeline import Refusal, Rules, judge
+from bus.core.pipeline import Refusal, Rules, decide
 from bus.core.ports.message_log import SealedPayload, StoredEntry
 from bus.core.revocation import RevocationCheck, RevocationPolicy
 from bus.protocols.soap_xroad.parse import parse
@@ -58,7 +58,7 @@ def certificate(sender: Signer) -> x509.Certificate:
 @pytest.fixture
 def result(nation: SmallNation, sender: Signer, rules: Rules) -> Result:
     """What a message of the sender leads to without this stage."""
-    return judge(request(nation, signer=sender), parse, rules, NOW)
+    return decide(request(nation, signer=sender), parse, rules, NOW)
 
 
 def _leaf(evidence: Evidence, time: datetime) -> Leaf:
@@ -124,8 +124,8 @@ def test_evidence_recorded_while_a_message_was_on_its_way_may_have_counted_or_no
 def test_what_was_refused_otherwise_is_refused_for_revocation_first(
     nation: SmallNation, certificate: x509.Certificate, rules: Rules
 ) -> None:
-    denied = judge(request(nation, client=CLIENT_WITHOUT_GRANT), parse, rules, NOW)
-    unread = judge(b"<soap", parse, rules, NOW)
+    denied = decide(request(nation, client=CLIENT_WITHOUT_GRANT), parse, rules, NOW)
+    unread = decide(b"<soap", parse, rules, NOW)
     assert _verdict(denied) == AccessDenied.code
 
     recorded = RecordedEvidence()
@@ -209,7 +209,7 @@ def _examined(
     payload = SealedFacts(SealedPayload(b"", b""), bytes(32), bytes(32), 0)
     leaf = read_leaf(received_leaf(result, payload, Pseudonyms(bytes(32)), rules.digest, NOW))
     message = result.valid.authorised.verified.envelope.raw
-    replay = Replay(parse, {rules.digest: rules}.get, judge_outcome)
+    replay = Replay(parse, {rules.digest: rules}.get, decide_outcome)
     entries = [(_leaf(evidence, NOW), raw), (leaf, message)]
     findings = [
         finding.what + finding.found

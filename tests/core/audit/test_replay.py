@@ -8,8 +8,8 @@ from datetime import UTC, timedelta
 
 import pytest
 
-from bus.audit.audit import judge_outcome
-from bus.core.attachments import beside
+from bus.audit.audit import decide_outcome
+from bus.core.attachments import parsing_with_attachments
 from bus.core.audit.replay import OpenRequests, Replay, no_attachments
 from bus.core.errors import LogCorrupt, RecipientTimeout
 from bus.core.exchange_leaves import SealedFacts, outcome_leaf, received_leaf, refused_leaf
@@ -17,7 +17,7 @@ from bus.core.identifiers import SubsystemId
 from bus.core.limits import Limits
 from bus.core.log.leaf import Event, Leaf, build_leaf, read_leaf
 from bus.core.log.pseudonyms import Pseudonyms
-from bus.core.pipeline import Refusal, judge
+from bus.core.pipeline import Refusal, decide
 from bus.core.ports.message_log import KeptAttachments, SealedPayload, StoredEntry
 from bus.core.registry import AttachmentRule
 from bus.core.routing import RoutedMessage
@@ -49,7 +49,7 @@ TIME = NOW.astimezone(UTC)
 def _leaf(nation: SmallNation, raw: bytes) -> Leaf:
     """The entry that a hub writes about a message."""
     rules = nation.rules
-    decision = judge(raw, parse, rules, TIME)
+    decision = decide(raw, parse, rules, TIME)
     if isinstance(decision, Refusal):
         leaf = refused_leaf(decision, len(raw), PAYLOAD, PSEUDONYMS, rules.digest, "f-1", TIME)
     else:
@@ -58,7 +58,7 @@ def _leaf(nation: SmallNation, raw: bytes) -> Leaf:
 
 
 def _replay(nation: SmallNation) -> Replay:
-    return Replay(parse, {nation.rules.digest: nation.rules}.get, judge_outcome)
+    return Replay(parse, {nation.rules.digest: nation.rules}.get, decide_outcome)
 
 
 def _examine(replay: Replay, leaf: Leaf, raw: bytes | None) -> list[str]:
@@ -247,13 +247,13 @@ def _not_kept() -> Iterator[bytes]:
 
 def test_a_message_is_judged_again_with_what_came_beside_it(nation: SmallNation) -> None:
     # Given a service that takes one attachment, and the entry of a message with one
-    services = dict(nation.rules.nation.services)
+    services = dict(nation.rules.registry.services)
     services[LOOKUP] = replace(services[LOOKUP], attachments=AttachmentRule(1, 100))
-    rules = replace(nation.rules, nation=replace(nation.rules.nation, services=services))
+    rules = replace(nation.rules, registry=replace(nation.rules.registry, services=services))
     ruled = replace(nation, rules=rules)
     beside_it = (attachment(),)
     raw = _signed_beside(ruled, beside_it)
-    decision = judge(raw, beside(parse, beside_it), rules, TIME)
+    decision = decide(raw, parsing_with_attachments(parse, beside_it), rules, TIME)
     assert isinstance(decision, RoutedMessage)
     kept = KeptAttachments(bytes(32), bytes(32))
     leaf = read_leaf(received_leaf(decision, PAYLOAD, PSEUDONYMS, rules.digest, TIME, kept))
@@ -275,7 +275,7 @@ def test_a_message_is_judged_again_with_what_came_beside_it(nation: SmallNation)
                 raise LogCorrupt
             return held[one.stored]
 
-        replay = Replay(parse, {rules.digest: rules}.get, judge_outcome, attachments_of)
+        replay = Replay(parse, {rules.digest: rules}.get, decide_outcome, attachments_of)
         return replay, [*_examine(replay, leaf, raw), *_examine(replay, outcome, answer)]
 
     # When it is judged again with them, nothing is found, and the answer is proved

@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bus.sandbox.authority import Authority
-from signing.errors import CertificateRejected
+from signing.errors import CertificateRejectedError
 from signing.pki import certificates
 from signing.pki.certificates import CERTIFICATE_BYTES_MAX, TrustStore
 from signing.pki.keys import load_private_key
@@ -86,7 +86,7 @@ def test_a_certificate_without_key_usage_may_sign() -> None:
     ],
 )
 def test_a_certificate_with_a_defect_is_rejected(raw: bytes, reason: str) -> None:
-    with pytest.raises(CertificateRejected, match=reason):
+    with pytest.raises(CertificateRejectedError, match=reason):
         store().validate(raw, NOW)
 
 
@@ -132,12 +132,12 @@ def test_an_extended_key_usage_that_allows_signing_is_enough(usages: tuple[str, 
 def test_a_certificate_for_something_else_signs_no_messages(
     usages: tuple[str, ...], reason: str
 ) -> None:
-    with pytest.raises(CertificateRejected, match=reason):
+    with pytest.raises(CertificateRejectedError, match=reason):
         store().validate(purposes(*usages), NOW)
 
 
 def test_the_anchor_itself_signs_no_messages() -> None:
-    with pytest.raises(CertificateRejected, match="authority does not sign"):
+    with pytest.raises(CertificateRejectedError, match="authority does not sign"):
         store().validate(der(ROOT.certificate), NOW)
 
 
@@ -146,14 +146,14 @@ def test_the_anchor_itself_signs_no_messages() -> None:
     [lambda: dsa.generate_private_key(2048), x25519.X25519PrivateKey.generate],
 )
 def test_a_key_that_signs_nothing_here_is_rejected(make_key: Callable[[], Any]) -> None:
-    with pytest.raises(CertificateRejected, match="must be RSA"):
+    with pytest.raises(CertificateRejectedError, match="must be RSA"):
         store().validate(leaf(public_key=make_key().public_key()), NOW)
 
 
 def test_an_intermediate_leads_on_only_if_the_operator_gave_it() -> None:
     assert store(BETWEEN.certificate).validate(leaf(BETWEEN), NOW).subject_identifier
 
-    with pytest.raises(CertificateRejected):
+    with pytest.raises(CertificateRejectedError):
         store().validate(leaf(BETWEEN), NOW)
 
 
@@ -167,7 +167,7 @@ def test_an_expired_intermediate_leads_nowhere() -> None:
         valid_until=timedelta(hours=-1),
     )
 
-    with pytest.raises(CertificateRejected, match="expired"):
+    with pytest.raises(CertificateRejectedError, match="expired"):
         store(expired).validate(leaf(BETWEEN), NOW)
 
 
@@ -179,13 +179,13 @@ def test_what_an_anchor_says_of_the_paths_below_it_holds() -> None:
     trust = TrustStore([der(anchor.certificate)], [der(between)])
 
     assert trust.validate(leaf(anchor), NOW).subject_identifier == "VN/GOV/H41"
-    with pytest.raises(CertificateRejected, match="path length"):
+    with pytest.raises(CertificateRejectedError, match="path length"):
         trust.validate(leaf(Issuer(key, between)), NOW)
 
 
 @pytest.mark.parametrize("validity", [{"valid_until": -SECOND}, {"valid_from": SECOND}])
 def test_a_second_out_of_its_time_is_out_of_its_time(validity: dict[str, timedelta]) -> None:
-    with pytest.raises(CertificateRejected):
+    with pytest.raises(CertificateRejectedError):
         store().validate(leaf(**validity), NOW)
 
 
@@ -193,7 +193,7 @@ def test_an_end_entity_issues_nothing() -> None:
     end = Issuer(KEY, make_certificate(ROOT, KEY.public_key(), NOW, name="end"))
     below = leaf(end, ec.generate_private_key(ec.SECP256R1()).public_key())
 
-    with pytest.raises(CertificateRejected):
+    with pytest.raises(CertificateRejectedError):
         store(end.certificate).validate(below, NOW)
 
 
@@ -212,7 +212,7 @@ def test_validity_is_that_of_the_time_asked_for(now: datetime, is_valid: bool) -
     if is_valid:
         assert trust.validate(leaf(), now).path_valid_until == NOW + 30 * DAY
     else:
-        with pytest.raises(CertificateRejected):
+        with pytest.raises(CertificateRejectedError):
             trust.validate(leaf(), now)
 
 
@@ -231,7 +231,7 @@ def test_what_was_validated_once_is_rejected_when_its_time_is_over() -> None:
     trust.validate(raw, NOW)
 
     for late in (NOW + 31 * DAY, NOW - 2 * DAY):
-        with pytest.raises(CertificateRejected):
+        with pytest.raises(CertificateRejectedError):
             trust.validate(raw, late)
 
 
@@ -288,7 +288,7 @@ def test_a_store_is_named_by_its_anchors_and_intermediates_in_any_order() -> Non
 
 
 def test_an_anchor_that_cannot_be_read_is_refused() -> None:
-    with pytest.raises(CertificateRejected):
+    with pytest.raises(CertificateRejectedError):
         TrustStore([b"no certificate"])
 
 
@@ -307,7 +307,7 @@ def test_a_certificate_with_another_byte_is_rejected_or_says_the_same(
 
     try:
         validated = store().validate(changed, NOW)
-    except CertificateRejected:
+    except CertificateRejectedError:
         return
 
     # Only the spelling of the authority's signature has room for another byte.
@@ -318,7 +318,7 @@ def test_path_validation_waits_for_nothing() -> None:
     async def fetch() -> Any:
         await asyncio.sleep(0)
 
-    with pytest.raises(CertificateRejected, match="not given"):
+    with pytest.raises(CertificateRejectedError, match="not given"):
         certificates.run_without_waiting(fetch())
 
 

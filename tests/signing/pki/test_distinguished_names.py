@@ -8,7 +8,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signing.errors import SignatureMalformed
+from signing.errors import SignatureMalformedError
 from signing.pki.distinguished_names import NAME_CHARACTERS_MAX, name_key, parse_name
 
 NAME = x509.Name(
@@ -97,7 +97,7 @@ def test_a_value_in_hexadecimal_that_is_no_text_is_compared_as_it_stands() -> No
     ],
 )
 def test_what_is_no_name_is_refused(text: str) -> None:
-    with pytest.raises(SignatureMalformed):
+    with pytest.raises(SignatureMalformedError):
         parse_name(text)
 
 
@@ -113,7 +113,7 @@ def test_bytes_in_a_certificate_s_name_are_compared_as_bytes() -> None:
 def test_any_text_is_a_name_or_refused(text: str) -> None:
     try:
         parse_name(text)
-    except SignatureMalformed:
+    except SignatureMalformedError:
         return
 
 
@@ -143,5 +143,5 @@ def test_what_cryptography_writes_is_read_back(values: list[str]) -> None:
     ids=["spaces", "spaces before", "words", "numbers", "escapes", "many parts"],
 )
 def test_a_name_that_is_hard_to_read_is_refused_at_once(text: str) -> None:
-    with pytest.raises(SignatureMalformed):
+    with pytest.raises(SignatureMalformedError):
         parse_name(text)

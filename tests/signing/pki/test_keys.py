@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from signing.algorithms import sign_bytes, verify_bytes
-from signing.errors import KeyUnusable
+from signing.errors import KeyUnusableError
 from signing.pki import keys
 from signing.pki.keys import (
     load_certificate,
@@ -91,11 +91,11 @@ def test_an_encrypted_key_opens_with_its_passphrase_only() -> None:
     assert load_private_key(encrypted, passphrase=b"mat khau").private_numbers() == (  # type: ignore[union-attr]
         P_256.private_numbers()
     )
-    with pytest.raises(KeyUnusable, match="or the passphrase is wrong"):
+    with pytest.raises(KeyUnusableError, match="or the passphrase is wrong"):
         load_private_key(encrypted, passphrase=b"khac")
-    with pytest.raises(KeyUnusable, match="is encrypted: a passphrase is needed"):
+    with pytest.raises(KeyUnusableError, match="is encrypted: a passphrase is needed"):
         load_private_key(encrypted)
-    with pytest.raises(KeyUnusable, match="has no passphrase"):
+    with pytest.raises(KeyUnusableError, match="has no passphrase"):
         load_private_key(pem(P_256), passphrase=b"mat khau")
 
 
@@ -111,28 +111,28 @@ def test_an_encrypted_key_opens_with_its_passphrase_only() -> None:
     ids=["RSA-1024", "P-521", "secp256k1", "DSA", "X25519"],
 )
 def test_other_kinds_of_key_are_refused(key: object, reason: str) -> None:
-    with pytest.raises(KeyUnusable, match=reason):
+    with pytest.raises(KeyUnusableError, match=reason):
         load_private_key(pem(key))
 
 
 def test_a_certificate_for_another_key_does_not_join() -> None:
     other = ec.generate_private_key(ec.SECP256R1())
 
-    with pytest.raises(KeyUnusable, match="issued for another key"):
+    with pytest.raises(KeyUnusableError, match="issued for another key"):
         load_signer(pem(P_256), certificate_for(other))
 
 
 def test_a_certificate_for_a_weak_key_is_refused() -> None:
     weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)
 
-    with pytest.raises(KeyUnusable, match="RSA of 1024 bits"):
+    with pytest.raises(KeyUnusableError, match="RSA of 1024 bits"):
         load_signer(pem(P_256), certificate_for(weak))
 
 
 def test_a_certificate_for_a_key_that_cannot_sign_is_refused() -> None:
     agreement = x25519.X25519PrivateKey.generate()
 
-    with pytest.raises(KeyUnusable, match="expected an RSA, P-256, P-384 or Ed25519 key"):
+    with pytest.raises(KeyUnusableError, match="expected an RSA, P-256, P-384 or Ed25519 key"):
         load_signer(pem(P_256), certificate_for(agreement))
 
 
@@ -142,29 +142,29 @@ def test_a_certificate_is_read_from_pem_and_from_der() -> None:
 
     assert load_certificate(certificate.public_bytes(Encoding.DER)) == certificate
     assert load_certificates(text + text) == (certificate, certificate)
-    with pytest.raises(KeyUnusable, match="2 certificates; expected one"):
+    with pytest.raises(KeyUnusableError, match="2 certificates; expected one"):
         load_certificate(text + text)
 
 
 @pytest.mark.parametrize("garbage", [b"", b"-----BEGIN PRIVATE KEY-----\nAAAA\n", b"\x30\x03abc"])
 def test_garbage_is_neither_key_nor_certificate(garbage: bytes) -> None:
-    with pytest.raises(KeyUnusable, match="no private key in PEM"):
+    with pytest.raises(KeyUnusableError, match="no private key in PEM"):
         load_private_key(garbage)
-    with pytest.raises(KeyUnusable, match="no certificate in PEM or DER"):
+    with pytest.raises(KeyUnusableError, match="no certificate in PEM or DER"):
         load_certificate(garbage)
 
 
 def test_a_huge_file_is_not_looked_at() -> None:
-    with pytest.raises(KeyUnusable, match="too large for a key"):
+    with pytest.raises(KeyUnusableError, match="too large for a key"):
         load_private_key(b"x" * (1024 * 1024 + 1))
-    with pytest.raises(KeyUnusable, match="too large for certificates"):
+    with pytest.raises(KeyUnusableError, match="too large for certificates"):
         load_certificates(b"x" * (1024 * 1024 + 1))
 
 
 def test_the_reason_never_quotes_the_key() -> None:
     damaged = pem(P_256)[:-60] + b"\n-----END PRIVATE KEY-----\n"
 
-    with pytest.raises(KeyUnusable) as caught:
+    with pytest.raises(KeyUnusableError) as caught:
         load_private_key(damaged)
 
     assert damaged.decode()[30:60] not in str(caught.value)
@@ -175,7 +175,7 @@ def test_a_certificate_whose_key_no_library_reads_is_refused() -> None:
         def public_key(self) -> object:
             raise UnsupportedAlgorithm("a curve that nobody knows")
 
-    with pytest.raises(KeyUnusable, match="cannot be read"):
+    with pytest.raises(KeyUnusableError, match="cannot be read"):
         keys._certified_key(cast(Any, Unreadable()))
 
 
@@ -232,7 +232,7 @@ def test_a_pkcs_12_file_holds_key_certificate_and_chain() -> None:
     ids=["wrong", "missing", "no certificate", "no key", "DSA", "P-521", "DER", "empty", "huge"],
 )
 def test_another_pkcs_12_file_is_refused(raw: bytes, passphrase: bytes | None, reason: str) -> None:
-    with pytest.raises(KeyUnusable, match=reason):
+    with pytest.raises(KeyUnusableError, match=reason):
         load_key_file(raw, passphrase=passphrase)
 
 
@@ -263,7 +263,7 @@ def test_a_key_in_a_device_signs_like_one_in_memory() -> None:
 
 
 def test_a_device_with_a_key_that_signatures_do_not_use_is_refused() -> None:
-    with pytest.raises(KeyUnusable, match="secp521r1"):
+    with pytest.raises(KeyUnusableError, match="secp521r1"):
         make_signer(Device(P_521), load_certificate(certificate_for(P_256)))
 
 

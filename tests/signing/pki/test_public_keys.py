@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
-from signing.errors import CertificateRejected
+from signing.errors import CertificateRejectedError
 from signing.pki.public_keys import signing_key
 from tests.certificates import make_certificate, make_root
 from tests.nation import NOW
@@ -50,7 +50,7 @@ def test_a_sound_key_is_taken(key: Any) -> None:
 def test_a_point_of_small_order_is_nobodys_key(order: str) -> None:
     point = Ed25519PublicKey.from_public_bytes(bytes.fromhex(POINTS_OF_SMALL_ORDER[order]))
 
-    with pytest.raises(CertificateRejected, match="small order"):
+    with pytest.raises(CertificateRejectedError, match="small order"):
         signing_key(certificate(point))
 
 
@@ -66,12 +66,12 @@ def test_a_key_that_is_a_burden_is_not_verified_with(
 ) -> None:
     key = RSAPublicNumbers(exponent, modulus).public_key()
 
-    with pytest.raises(CertificateRejected, match=words):
+    with pytest.raises(CertificateRejectedError, match=words):
         signing_key(certificate(key))
 
 
 def test_a_key_of_another_kind_is_not_verified_with() -> None:
-    with pytest.raises(CertificateRejected, match="must be RSA"):
+    with pytest.raises(CertificateRejectedError, match="must be RSA"):
         signing_key(certificate(dsa.generate_private_key(1024).public_key()))
 
 
@@ -80,5 +80,5 @@ def test_a_key_that_cannot_be_read_is_a_reason_to_reject() -> None:
         def public_key(self) -> None:
             raise ValueError("e must be odd.")
 
-    with pytest.raises(CertificateRejected, match="no key that can be read"):
+    with pytest.raises(CertificateRejectedError, match="no key that can be read"):
         signing_key(Unreadable())  # type: ignore[arg-type]

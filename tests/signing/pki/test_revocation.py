@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from signing.errors import CertificateRejected
+from signing.errors import CertificateRejectedError
 from signing.pki import revocation
 from signing.pki.certificate_paths import (
     crl_issuer_name,
@@ -336,7 +336,7 @@ def test_evidence_about_it_counts_even_if_the_certificate_names_no_source() -> N
 def test_a_certificate_without_a_path_has_no_status() -> None:
     stranger = make_certificate(STRANGER, KEY.public_key(), NOW)
 
-    with pytest.raises(CertificateRejected):
+    with pytest.raises(CertificateRejectedError):
         status(leaf=stranger)
 
 

@@ -27,11 +27,11 @@ from signing import policy as uri
 from signing.algorithms import digest_pieces
 from signing.attachments import Attachment
 from signing.errors import (
-    AlgorithmForbidden,
-    CoverageInsufficient,
-    DigestMismatch,
+    AlgorithmForbiddenError,
+    CoverageInsufficientError,
+    DigestMismatchError,
     SignatureError,
-    SignatureMalformed,
+    SignatureMalformedError,
 )
 from signing.wss.attachment_transforms import (
     complete_digest,
@@ -166,7 +166,7 @@ def test_headers_that_cannot_be_read_are_not_signed(
     beside = attachment(PDF, headers=headers)
     message = replace(plain, references=[attached("a1@example.vn", PDF, names.ATTACHMENT_COMPLETE)])
 
-    with pytest.raises(SignatureMalformed, match=reason):
+    with pytest.raises(SignatureMalformedError, match=reason):
         verify(message.raw(), nation, attachments=[beside])
 
 
@@ -218,12 +218,16 @@ def test_attachments_keep_their_order_and_may_be_signed_twice(
 @pytest.mark.parametrize(
     ("references", "error", "reason"),
     [
-        ([], CoverageInsufficient, "an attachment is not signed"),
-        ([attached("a1@example.vn", PDF + b" ")], DigestMismatch, "attachment was changed"),
-        ([attached("a2@example.vn", PDF)], SignatureMalformed, "no attachment of this message"),
+        ([], CoverageInsufficientError, "an attachment is not signed"),
+        ([attached("a1@example.vn", PDF + b" ")], DigestMismatchError, "attachment was changed"),
+        (
+            [attached("a2@example.vn", PDF)],
+            SignatureMalformedError,
+            "no attachment of this message",
+        ),
         (
             [attached("a1@example.vn", PDF, names.EXCLUSIVE_C14N)],
-            AlgorithmForbidden,
+            AlgorithmForbiddenError,
             "attachment transforms only",
         ),
         (
@@ -234,12 +238,12 @@ def test_attachments_keep_their_order_and_may_be_signed_twice(
                     "</ds:Transform>",
                 )
             ],
-            SignatureMalformed,
+            SignatureMalformedError,
             "takes no parameters",
         ),
         (
             [replace(part("body"), transform=attached("a", b"").transform)],
-            AlgorithmForbidden,
+            AlgorithmForbiddenError,
             "must be canonicalised",
         ),
     ],
@@ -258,9 +262,9 @@ def test_an_attachment_that_is_not_signed_as_it_is_is_refused(
 def test_every_attachment_must_be_signed(plain: Handmade, nation: SmallNation) -> None:
     raw = replace(plain, references=[attached("a1@example.vn", PDF)]).raw()
 
-    with pytest.raises(CoverageInsufficient, match="an attachment is not signed"):
+    with pytest.raises(CoverageInsufficientError, match="an attachment is not signed"):
         verify(raw, nation, attachments=[attachment(PDF), attachment(PDF, "a2@example.vn")])
-    with pytest.raises(SignatureMalformed, match="no attachment of this message"):
+    with pytest.raises(SignatureMalformedError, match="no attachment of this message"):
         verify(raw, nation, attachments=[attachment(PDF), attachment(PDF)])
 
 
@@ -268,14 +272,14 @@ def test_a_policy_can_demand_signed_headers(plain: Handmade, nation: SmallNation
     raw = replace(plain, references=[attached("a1@example.vn", PDF)]).raw()
     strict = replace(POLICY, are_attachment_headers_required=True)
 
-    with pytest.raises(CoverageInsufficient, match="not signed with its headers"):
+    with pytest.raises(CoverageInsufficientError, match="not signed with its headers"):
         verify(raw, nation, strict, attachments=[attachment(PDF)])
 
 
 def test_xml_is_not_read_where_nobody_gave_a_parser(plain: Handmade, nation: SmallNation) -> None:
     raw = replace(plain, references=[attached("a1@example.vn", b"<a></a>")]).raw()
 
-    with pytest.raises(AlgorithmForbidden, match="XML type are not read here"):
+    with pytest.raises(AlgorithmForbiddenError, match="XML type are not read here"):
         verify(raw, nation, attachments=[attachment(b"<a/>", media_type="text/xml")])
 
 
@@ -300,7 +304,7 @@ def test_any_change_to_an_attachment_fails(
     changed[place % len(content)] ^= change
 
     verify(message.raw(), nation, attachments=[attachment(content, piece_bytes=piece_bytes)])
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         verify(message.raw(), nation, attachments=[attachment(bytes(changed))])
 
 

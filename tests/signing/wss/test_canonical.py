@@ -13,7 +13,7 @@ from xmlsec import constants as consts
 
 from bus.core.xml import parse_xml
 from signing import names
-from signing.errors import SignatureMalformed
+from signing.errors import SignatureMalformedError
 from signing.wss.canonical import Canonicalisation, canonicalise
 
 
@@ -71,7 +71,7 @@ def test_what_follows_an_element_is_not_part_of_it() -> None:
 
 def test_a_relative_namespace_has_no_canonical_form() -> None:
     # Canonical XML 1.0 §1.3: implementations must report an error.
-    with pytest.raises(SignatureMalformed, match="no canonical form"):
+    with pytest.raises(SignatureMalformedError, match="no canonical form"):
         canonical('<a xmlns:p="relative"><p:b/></a>', "{relative}b")
 
 

@@ -9,7 +9,7 @@ from lxml import etree
 
 from bus.core.xml import parse_xml
 from signing import names
-from signing.errors import SignatureMalformed
+from signing.errors import SignatureMalformedError
 from signing.wss.element_ids import ElementIds
 
 SPELLINGS = ("wsu:Id", "xml:id", "Id", "ID")
@@ -52,17 +52,17 @@ def test_two_bearers_of_one_id_are_none(first: str, second: str, more: str) -> N
     root = tree(f'<a {first}="x"/><b><c {second}="x"/></b><d Id="y"/>{more}')
 
     if {first, second} <= STRICT:
-        with pytest.raises(SignatureMalformed, match="two elements carry the same Id"):
+        with pytest.raises(SignatureMalformedError, match="two elements carry the same Id"):
             ElementIds(root)
         return
     ids = ElementIds(root, list(root))
-    with pytest.raises(SignatureMalformed, match="an Id that two elements carry"):
+    with pytest.raises(SignatureMalformedError, match="an Id that two elements carry"):
         ids.bearer("x")
     assert ids.bearer("y") is root[2]
 
 
 def test_one_element_with_an_id_in_two_spellings_carries_it_twice() -> None:
-    with pytest.raises(SignatureMalformed, match="an Id that two elements carry"):
+    with pytest.raises(SignatureMalformedError, match="an Id that two elements carry"):
         ElementIds(tree('<a wsu:Id="x" Id="x"/>')).bearer("x")
 
 
@@ -85,13 +85,13 @@ def test_an_id_leads_to_an_element_if_and_only_if_it_stands_once(
     strict = [value for name, value in carried if name in STRICT]
 
     if len(set(strict)) < len(strict):
-        with pytest.raises(SignatureMalformed):
+        with pytest.raises(SignatureMalformedError):
             ElementIds(root)
         return
     ids = ElementIds(root)
     for value in "abc":
         if values.count(value) > 1:
-            with pytest.raises(SignatureMalformed):
+            with pytest.raises(SignatureMalformedError):
                 ids.bearer(value)
         else:
             expected = root[values.index(value)] if value in values else None

@@ -23,9 +23,9 @@ from signed_parts import verify
 from signing import names
 from signing import policy as uri
 from signing.errors import (
-    CoverageInsufficient,
-    DigestMismatch,
-    SignatureMalformed,
+    CoverageInsufficientError,
+    DigestMismatchError,
+    SignatureMalformedError,
 )
 from tests.nation import SmallNation
 
@@ -82,14 +82,14 @@ def test_a_part_may_be_signed_as_it_stands_together_with_its_attachment(
 def test_a_part_as_it_stands_does_not_cover_what_it_includes(
     plain: Handmade, nation: SmallNation
 ) -> None:
-    with pytest.raises(CoverageInsufficient, match="an attachment is not signed"):
+    with pytest.raises(CoverageInsufficientError, match="an attachment is not signed"):
         verify(optimised(plain).raw(), nation, attachments=[attachment(PDF)])
 
 
 def test_another_content_than_the_signed_one_is_seen(plain: Handmade, nation: SmallNation) -> None:
     message = replace(optimised(plain), parts=[as_before(plain, PDF), part("route")])
 
-    with pytest.raises(DigestMismatch, match=r"b .line 1. was changed"):
+    with pytest.raises(DigestMismatchError, match=r"b .line 1. was changed"):
         verify(message.raw(), nation, attachments=[attachment(PDF[:-1] + b"1")])
 
 
@@ -110,7 +110,7 @@ def test_an_include_stands_alone_for_one_attachment(
 ) -> None:
     message = replace(optimised(plain, inside), parts=[as_before(plain, PDF), part("route")])
 
-    with pytest.raises(SignatureMalformed, match=reason):
+    with pytest.raises(SignatureMalformedError, match=reason):
         verify(message.raw(), nation, attachments=[attachment(PDF)])
 
 
@@ -119,7 +119,7 @@ def test_an_include_is_no_part_by_itself(plain: Handmade, nation: SmallNation) -
     reference = Ref("#include", lambda root: b"")
     message = replace(optimised(plain, include), references=[reference])
 
-    with pytest.raises(SignatureMalformed, match="only content"):
+    with pytest.raises(SignatureMalformedError, match="only content"):
         verify(message.raw(), nation, attachments=[attachment(PDF)])
 
 
@@ -128,7 +128,7 @@ def test_a_changed_part_without_includes_is_a_changed_part(
 ) -> None:
     raw = replace(plain, references=[attached("a1@example.vn", PDF)]).raw()
 
-    with pytest.raises(DigestMismatch, match="was changed after signing"):
+    with pytest.raises(DigestMismatchError, match="was changed after signing"):
         verify(raw.replace(b"<x>1", b"<x>2"), nation, attachments=[attachment(PDF)])
 
 
@@ -136,5 +136,5 @@ def test_an_attachment_is_included_once(plain: Handmade, nation: SmallNation) ->
     body = optimised(plain).body.replace("</b>", f"<y>{INCLUDE}</y></b>")
     message = replace(plain, body=body, parts=[as_before(plain, PDF), part("route")])
 
-    with pytest.raises(SignatureMalformed, match="included twice"):
+    with pytest.raises(SignatureMalformedError, match="included twice"):
         verify(message.raw(), nation, attachments=[attachment(PDF)])

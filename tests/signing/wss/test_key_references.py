@@ -29,7 +29,7 @@ from handmade import (
 from signed_parts import BODY, verify
 
 from signing import names
-from signing.errors import CertificateRejected, SignatureError, SignatureMalformed
+from signing.errors import CertificateRejectedError, SignatureError, SignatureMalformedError
 from signing.pki.keys import Signer, make_signer
 from signing.pki.known_certificates import CERTIFICATE_BYTES_MAX, KnownCertificates
 from signing.policy import ECDSA_SHA256
@@ -206,7 +206,7 @@ def test_a_known_certificate_is_found_by_its_name(
 def test_a_certificate_that_is_not_known_is_not_looked_for_elsewhere(
     way: str, nation: SmallNation, facts: Facts
 ) -> None:
-    with pytest.raises(CertificateRejected, match="no certificate is known by this"):
+    with pytest.raises(CertificateRejectedError, match="no certificate is known by this"):
         told(nation, NAMED[way](facts), binary_token(facts.der))
 
 
@@ -215,7 +215,7 @@ def test_what_is_known_is_not_trusted_for_that(nation: SmallNation, signer: Sign
         nation.issuer, signer.certificate.public_key(), NOW, valid_until=timedelta(hours=-1)
     )
 
-    with pytest.raises(CertificateRejected, match="expired"):
+    with pytest.raises(CertificateRejectedError, match="expired"):
         told(nation, NAMED["thumbprint"](Facts(own)), known=[der(own)])
 
 
@@ -227,9 +227,9 @@ def test_names_that_belong_to_two_certificates_find_none(nation: SmallNation, fa
         f"<ds:X509SKI>{base64.b64encode(facts.ski).decode()}</ds:X509SKI>",
     )
 
-    with pytest.raises(CertificateRejected, match="issuer and serial number and subject key"):
+    with pytest.raises(CertificateRejectedError, match="issuer and serial number and subject key"):
         told(nation, said, known=[facts.der, der(other)])
-    with pytest.raises(CertificateRejected, match="2 known certificates of different keys"):
+    with pytest.raises(CertificateRejectedError, match="2 known certificates of different keys"):
         told(
             nation,
             x509_data(f"<ds:X509SubjectName>{name}</ds:X509SubjectName>"),
@@ -284,32 +284,32 @@ REFUSED: dict[str, tuple[Callable[[Facts], tuple[str, str]], type[SignatureError
             "<ds:KeyValue><ds:RSAKeyValue><ds:Modulus>AQ==</ds:Modulus></ds:RSAKeyValue></ds:KeyValue>",
             binary_token(known.der),
         ),
-        SignatureMalformed,
+        SignatureMalformedError,
         "0 references",
     ),
     "a key's name": (
         lambda known: ("<ds:KeyName>me</ds:KeyName>", ""),
-        SignatureMalformed,
+        SignatureMalformedError,
         "0 ref",
     ),
     "two references": (
         lambda known: (token_reference(TO_TOKEN) * 2, binary_token(known.der)),
-        SignatureMalformed,
+        SignatureMalformedError,
         "2 references",
     ),
     "an empty reference": (
         lambda known: (token_reference(""), binary_token(known.der)),
-        SignatureMalformed,
+        SignatureMalformedError,
         "must hold one reference",
     ),
     "a reference with two ways": (
         lambda known: (token_reference(TO_TOKEN + TO_TOKEN), binary_token(known.der)),
-        SignatureMalformed,
+        SignatureMalformedError,
         "must hold one reference",
     ),
     "a reference of another kind": (
         lambda known: (token_reference("<wsse:KeyName>me</wsse:KeyName>"), ""),
-        SignatureMalformed,
+        SignatureMalformedError,
         "in a way that is not followed",
     ),
     "a SAML assertion by its identifier": (
@@ -322,7 +322,7 @@ REFUSED: dict[str, tuple[Callable[[Facts], tuple[str, str]], type[SignatureError
             ),
             "",
         ),
-        SignatureMalformed,
+        SignatureMalformedError,
         "KeyIdentifier of this ValueType",
     ),
     "a key identifier in hexadecimal": (
@@ -334,12 +334,12 @@ REFUSED: dict[str, tuple[Callable[[Facts], tuple[str, str]], type[SignatureError
             ),
             "",
         ),
-        SignatureMalformed,
+        SignatureMalformedError,
         "KeyIdentifier must be encoded as Base64Binary",
     ),
     "something else embedded": (
         lambda known: (token_reference("<wsse:Embedded><a/></wsse:Embedded>"), ""),
-        SignatureMalformed,
+        SignatureMalformedError,
         "Embedded must hold one BinarySecurityToken",
     ),
     "two tokens embedded": (
@@ -349,7 +349,7 @@ REFUSED: dict[str, tuple[Callable[[Facts], tuple[str, str]], type[SignatureError
             ),
             "",
         ),
-        SignatureMalformed,
+        SignatureMalformedError,
         "Embedded must hold one BinarySecurityToken",
     ),
     "a Kerberos ticket": (
@@ -357,48 +357,52 @@ REFUSED: dict[str, tuple[Callable[[Facts], tuple[str, str]], type[SignatureError
             token_reference(TO_TOKEN),
             binary_token(known.der, "http://docs.oasis-open.org/wss/#Kerberosv5_AP_REQ"),
         ),
-        SignatureMalformed,
+        SignatureMalformedError,
         "must hold X.509",
     ),
-    "empty X509Data": (lambda known: (x509_data(), ""), SignatureMalformed, "names no certificate"),
+    "empty X509Data": (
+        lambda known: (x509_data(), ""),
+        SignatureMalformedError,
+        "names no certificate",
+    ),
     "X509Data of too many elements": (
         lambda known: (x509_data("<ds:X509CRL/>" * 17), ""),
-        SignatureMalformed,
+        SignatureMalformedError,
         "17 elements; at most 16",
     ),
     "X509Data with a stranger in it": (
         lambda known: (x509_data(x509_certificate(known.der), "<ds:Other/>"), ""),
-        SignatureMalformed,
+        SignatureMalformedError,
         "something that is not read",
     ),
     "X509Data with too many certificates": (
         lambda known: (x509_data(x509_certificate(known.der) * (CERTIFICATES_MAX + 1)), ""),
-        SignatureMalformed,
+        SignatureMalformedError,
         "11 certificates; at most 10",
     ),
     "a serial number that is none": (
         lambda known: (x509_data(issuer_serial(known.issuer, "0x1f")), ""),
-        SignatureMalformed,
+        SignatureMalformedError,
         "not a decimal number",
     ),
     "a serial number without end": (
         lambda known: (x509_data(issuer_serial(known.issuer, "1" * 65)), ""),
-        SignatureMalformed,
+        SignatureMalformedError,
         "not a decimal number",
     ),
     "an issuer that is no name": (
         lambda known: (x509_data(issuer_serial("somebody", known.serial)), ""),
-        SignatureMalformed,
+        SignatureMalformedError,
         "RFC 4514",
     ),
     "a path that is none": (
         lambda known: (token_reference(TO_TOKEN), binary_token(known.der, names.X509_PKI_PATH)),
-        CertificateRejected,
+        CertificateRejectedError,
         "no PkiPath",
     ),
     "an empty path": (
         lambda known: (token_reference(TO_TOKEN), binary_token(path_token(), names.X509_PKI_PATH)),
-        CertificateRejected,
+        CertificateRejectedError,
         "must hold 1 to 10 certificates",
     ),
     "too long a path": (
@@ -406,12 +410,12 @@ REFUSED: dict[str, tuple[Callable[[Facts], tuple[str, str]], type[SignatureError
             token_reference(TO_TOKEN),
             binary_token(path_token(*[known.der] * 11), names.X509_PKI_PATH),
         ),
-        CertificateRejected,
+        CertificateRejectedError,
         "must hold 1 to 10 certificates",
     ),
     "a bag that is none": (
         lambda known: (token_reference(TO_TOKEN), binary_token(known.der, names.X509_PKCS7)),
-        CertificateRejected,
+        CertificateRejectedError,
         "as PKCS #7 writes them",
     ),
     "too large a token": (
@@ -419,7 +423,7 @@ REFUSED: dict[str, tuple[Callable[[Facts], tuple[str, str]], type[SignatureError
             token_reference(TO_TOKEN),
             binary_token(bytes(TOKEN_BYTES_MAX + 1), names.X509_PKCS7),
         ),
-        CertificateRejected,
+        CertificateRejectedError,
         "not looked at",
     ),
 }
@@ -437,16 +441,16 @@ def test_nothing_else_leads_to_a_key(what: str, nation: SmallNation, facts: Fact
 def test_a_bag_of_two_signers_says_not_who_signed(nation: SmallNation, facts: Facts) -> None:
     other = nation.client_signers["p-256"].certificate
 
-    with pytest.raises(CertificateRejected, match="2 certificates of the message could be"):
+    with pytest.raises(CertificateRejectedError, match="2 certificates of the message could be"):
         told(nation, token_reference(TO_TOKEN), bag_of(facts.certificate, other))
-    with pytest.raises(CertificateRejected, match="2 certificates of the message could be"):
+    with pytest.raises(CertificateRejectedError, match="2 certificates of the message could be"):
         told(nation, x509_data(x509_certificate(facts.der), x509_certificate(der(other))))
 
 
 def test_a_certificate_that_does_not_bear_the_name_beside_it_is_refused(
     nation: SmallNation, facts: Facts
 ) -> None:
-    with pytest.raises(CertificateRejected, match="0 certificates of the message could be"):
+    with pytest.raises(CertificateRejectedError, match="0 certificates of the message could be"):
         told(nation, x509_data(x509_certificate(facts.der), issuer_serial(facts.issuer, 1)))
 
 
@@ -490,14 +494,14 @@ def test_a_token_includes_one_attachment_and_nothing_else(
 ) -> None:
     beside = attachment(facts.der, "t@example.vn")
 
-    with pytest.raises(SignatureMalformed, match=reason):
+    with pytest.raises(SignatureMalformedError, match=reason):
         told(nation, token_reference(TO_TOKEN), token, attachments=[beside])
 
 
 def test_a_large_attachment_is_not_read_as_a_token(nation: SmallNation) -> None:
     large = attachment(bytes(TOKEN_BYTES_MAX + 1), "t@example.vn", piece_bytes=4096)
 
-    with pytest.raises(CertificateRejected, match="65537 bytes is not looked at"):
+    with pytest.raises(CertificateRejectedError, match="65537 bytes is not looked at"):
         told(nation, token_reference(TO_TOKEN), included("cid:t@example.vn"), attachments=[large])
 
 
@@ -529,5 +533,5 @@ def test_a_signer_without_a_key_identifier_is_found_by_the_digest_of_its_key(
 
 @pytest.mark.parametrize("known", [b"", b"no certificate", bytes(CERTIFICATE_BYTES_MAX + 1)])
 def test_what_is_no_certificate_is_not_known(known: bytes) -> None:
-    with pytest.raises(CertificateRejected):
+    with pytest.raises(CertificateRejectedError):
         KnownCertificates([known])

@@ -15,7 +15,7 @@ from xmlsec import constants as consts
 
 from signing import names
 from signing import policy as uri
-from signing.errors import AlgorithmForbidden
+from signing.errors import AlgorithmForbiddenError
 from tests.nation import SmallNation
 
 Template = etree._Element
@@ -136,5 +136,5 @@ def test_what_libxmlsec_signs_in_the_old_way_needs_an_exception(nation: SmallNat
     )
 
     assert verify(raw, nation, loose).algorithm == uri.RSA_SHA1
-    with pytest.raises(AlgorithmForbidden):
+    with pytest.raises(AlgorithmForbiddenError):
         verify(raw, nation)

@@ -11,7 +11,7 @@ from lxml import etree
 from bus.core.xml import parse_xml
 from signing import names
 from signing import policy as uri
-from signing.errors import KeyUnusable
+from signing.errors import KeyUnusableError
 from signing.pki.certificates import TrustStore
 from signing.policy import SignaturePolicy
 from signing.wss.canonical import canonicalise
@@ -62,7 +62,7 @@ def test_an_algorithm_may_be_named(nation: SmallNation) -> None:
 
 
 def test_an_algorithm_of_another_kind_of_key_is_refused(nation: SmallNation) -> None:
-    with pytest.raises(KeyUnusable):
+    with pytest.raises(KeyUnusableError):
         security_header(
             [PART], nation.client_signers["p-256"], NOW, MINUTE, algorithm=uri.RSA_SHA256
         )

@@ -14,10 +14,10 @@ from bus.core.errors import NotWellFormed
 from bus.core.xml import parse_xml
 from signing import names
 from signing import policy as uri
-from signing.errors import AlgorithmForbidden, SignatureError
+from signing.errors import AlgorithmForbiddenError, SignatureError
 from signing.pki.certificates import TrustStore
 from signing.policy import SignaturePolicy
-from signing.signature_cache import SignatureMemory
+from signing.signature_cache import SignatureCache
 from signing.wss import signature_reading
 from signing.wss.canonical import EXCLUSIVE
 from signing.wss.sign import CanonicalPart, security_header
@@ -101,7 +101,7 @@ def test_a_policy_that_became_stricter_holds_for_what_is_recalled(
         verify(message(nation, text), nation, trust=trust)
     narrow = replace(POLICY, signature_algorithms=frozenset({uri.RSA_SHA512}))
 
-    with pytest.raises(AlgorithmForbidden, match="rsa-sha256"):
+    with pytest.raises(AlgorithmForbiddenError, match="rsa-sha256"):
         verify(message(nation, "4"), nation, narrow, trust=trust)
     same = replace(POLICY, clock_skew_seconds_max=1)
     assert verify(message(nation, "5"), nation, same, trust=trust).policy is same
@@ -172,20 +172,20 @@ def test_any_change_to_a_known_signature_comes_out_as_without_memory(
 # --- what is not remembered --------------------------------------------------------------------
 
 
-def reading(raw: bytes, memory: SignatureMemory) -> SignatureReading:
+def reading(raw: bytes, cache: SignatureCache) -> SignatureReading:
     root = parse_xml(raw, bytes_max=len(raw))
     signature = root.find(f".//{names.SIGNATURE}")
     assert signature is not None
-    return SignatureReading(signature, memory)
+    return SignatureReading(signature, cache)
 
 
 def is_remembered(raw: bytes, change: Callable[[SignedInfo], SignedInfo] = lambda one: one) -> bool:
     """Whether a signature is known after it was read twice, and proved to say `change` of it."""
-    memory = SignatureMemory()
+    cache = SignatureCache()
     for _ in range(2):
-        one = reading(raw, memory)
+        one = reading(raw, cache)
         one.remember(change(one.signed_info(POLICY)), one.value(), POLICY)
-    return memory.recall(reading(raw, memory)._around) is not None
+    return cache.lookup(reading(raw, cache)._around) is not None
 
 
 def test_what_can_be_recalled_is_remembered(nation: SmallNation) -> None:
@@ -232,25 +232,25 @@ def test_values_that_are_not_those_in_the_text_are_not_remembered(nation: SmallN
     raw = message(nation)
 
     assert not is_remembered(raw, lambda one: one._replace(digest_values=one.digest_values[::-1]))
-    memory = SignatureMemory()
+    cache = SignatureCache()
     for _ in range(2):
-        one = reading(raw, memory)
+        one = reading(raw, cache)
         one.remember(one.signed_info(POLICY), b"another", POLICY)
-    assert memory.recall(reading(raw, memory)._around) is None
+    assert cache.lookup(reading(raw, cache)._around) is None
 
 
 def test_a_digest_that_is_no_base64_is_not_remembered(nation: SmallNation) -> None:
     raw = message(nation)
     text = raw.partition(b"<ds:DigestValue>")[2].partition(b"<")[0]
     broken = raw.replace(text, b"=" + text, 1)
-    info = reading(raw, SignatureMemory()).signed_info(POLICY)
-    memory = SignatureMemory()
+    info = reading(raw, SignatureCache()).signed_info(POLICY)
+    cache = SignatureCache()
     for _ in range(2):
         canonical = info.canonical.replace(text, b"=" + text, 1)
-        one = reading(broken, memory)
+        one = reading(broken, cache)
         one.remember(info._replace(canonical=canonical), one.value(), POLICY)
 
-    assert memory.recall(reading(broken, memory)._around) is None
+    assert cache.lookup(reading(broken, cache)._around) is None
 
 
 def test_an_attribute_of_a_digest_hides_it_from_memory(nation: SmallNation) -> None:
@@ -263,22 +263,22 @@ def test_the_oldest_is_forgotten_first(
     nation: SmallNation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("signing.signature_cache.SIGNATURES_KEPT_MAX", 2)
-    memory = SignatureMemory()
+    cache = SignatureCache()
     raws = [message(nation, identifier=f"id-{number}") for number in range(3)]
     for raw in raws:
         for _ in range(2):
-            one = reading(raw, memory)
+            one = reading(raw, cache)
             one.remember(one.signed_info(POLICY), one.value(), POLICY)
 
-    known = [memory.recall(reading(raw, memory)._around) is not None for raw in raws]
+    known = [cache.lookup(reading(raw, cache)._around) is not None for raw in raws]
     assert known == [False, True, True]
 
 
 def test_what_came_once_is_forgotten_some_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("signing.signature_cache.SEEN_ONCE_MAX", 2)
-    memory = SignatureMemory()
+    cache = SignatureCache()
 
-    assert [memory.has_seen((text,)) for text in "abbca"] == [False, False, True, False, False]
+    assert [cache.has_seen((text,)) for text in "abbca"] == [False, False, True, False, False]
 
 
 def test_a_key_that_is_named_in_another_way_is_looked_up_each_time(

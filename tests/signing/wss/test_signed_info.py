@@ -6,7 +6,7 @@ import pytest
 from lxml import etree
 
 from signing import names
-from signing.errors import AlgorithmForbidden, SignatureMalformed
+from signing.errors import AlgorithmForbiddenError, SignatureMalformedError
 from signing.policy import SignaturePolicy
 from signing.wss import signed_info
 from signing.wss.canonical import canonicalise
@@ -138,29 +138,29 @@ def test_any_other_sound_shape_is_read_from_the_tree(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        (info(), SignatureMalformed),
-        (info(reference() * 33), SignatureMalformed),
-        (info(reference(uri="")), SignatureMalformed),
-        (info(reference(uri="http://example.vn/#body")), SignatureMalformed),
-        (info(reference() + "<ds:Object/>"), SignatureMalformed),
-        (info(reference(digest="====")), SignatureMalformed),
-        (info(reference(digest="A===")), SignatureMalformed),
-        (info(reference(digest="AB=")), SignatureMalformed),
-        (info(reference(method=SHA1)), AlgorithmForbidden),
-        (info(reference(), algorithm=RSA_SHA1), AlgorithmForbidden),
-        (info(reference().replace(names.EXCLUSIVE_C14N, XSLT)), AlgorithmForbidden),
-        (info(with_prefixes(" ".join(f"p{n}" for n in range(33)))), SignatureMalformed),
-        (info(reference(uri="#")), SignatureMalformed),
+        (info(), SignatureMalformedError),
+        (info(reference() * 33), SignatureMalformedError),
+        (info(reference(uri="")), SignatureMalformedError),
+        (info(reference(uri="http://example.vn/#body")), SignatureMalformedError),
+        (info(reference() + "<ds:Object/>"), SignatureMalformedError),
+        (info(reference(digest="====")), SignatureMalformedError),
+        (info(reference(digest="A===")), SignatureMalformedError),
+        (info(reference(digest="AB=")), SignatureMalformedError),
+        (info(reference(method=SHA1)), AlgorithmForbiddenError),
+        (info(reference(), algorithm=RSA_SHA1), AlgorithmForbiddenError),
+        (info(reference().replace(names.EXCLUSIVE_C14N, XSLT)), AlgorithmForbiddenError),
+        (info(with_prefixes(" ".join(f"p{n}" for n in range(33)))), SignatureMalformedError),
+        (info(reference(uri="#")), SignatureMalformedError),
         (
             info(reference()).replace("<ds:SignatureMethod", "<ds:X/><ds:SignatureMethod"),
-            SignatureMalformed,
+            SignatureMalformedError,
         ),
-        (info(reference()).replace("<ds:Canon", "<ds:X/><ds:Canon", 1), SignatureMalformed),
+        (info(reference()).replace("<ds:Canon", "<ds:X/><ds:Canon", 1), SignatureMalformedError),
         (
             info(reference()).replace("<ds:SignatureMethod", f"{METHOD}<ds:SignatureMethod"),
-            SignatureMalformed,
+            SignatureMalformedError,
         ),
-        (f'<ds:SignedInfo xmlns:ds="{names.DS}"/>', SignatureMalformed),
+        (f'<ds:SignedInfo xmlns:ds="{names.DS}"/>', SignatureMalformedError),
     ],
 )
 def test_what_the_policy_or_the_form_forbids_is_refused_whatever_the_shape(
@@ -174,7 +174,7 @@ def test_what_the_policy_or_the_form_forbids_is_refused_whatever_the_shape(
 def test_another_canonicalisation_is_refused_before_anything_is_read() -> None:
     text = info(reference()).replace(names.EXCLUSIVE_C14N, INCLUSIVE, 1)
 
-    with pytest.raises(AlgorithmForbidden, match="SignedInfo must be canonicalised"):
+    with pytest.raises(AlgorithmForbiddenError, match="SignedInfo must be canonicalised"):
         signed_info.read_signed_info(etree.fromstring(text), POLICY)
 
 
@@ -185,5 +185,5 @@ def test_text_between_the_elements_is_not_the_plain_shape() -> None:
 def test_a_namespace_bound_to_another_meaning_is_not_the_plain_shape() -> None:
     text = info(reference()).replace(names.DS, "urn:not-a-signature")
     assert plain(text) is None
-    with pytest.raises(SignatureMalformed):
+    with pytest.raises(SignatureMalformedError):
         signed_info.read_signed_info(etree.fromstring(text), POLICY)

@@ -26,10 +26,10 @@ from signed_parts import verify
 
 from signing import names
 from signing.errors import (
-    CoverageInsufficient,
-    DigestMismatch,
+    CoverageInsufficientError,
+    DigestMismatchError,
     SignatureError,
-    SignatureMalformed,
+    SignatureMalformedError,
 )
 from tests.nation import SmallNation
 
@@ -74,7 +74,7 @@ def test_a_token_with_a_default_namespace_declares_no_other(
     doubled = dereferenced(lambda root: with_default_namespace(canonical(by_id(root, "token"))))
 
     assert verify(replace(plain, tokens=token, references=[reference]).raw(), nation).value
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(DigestMismatchError):
         verify(replace(plain, tokens=token, references=[doubled]).raw(), nation)
 
 
@@ -152,7 +152,7 @@ def test_another_implied_token_than_the_signed_one_is_seen(
         references=[dereferenced(lambda root: implied(der[:-1], VALUE_TYPE))],
     )
 
-    with pytest.raises(DigestMismatch, match="token behind a SecurityTokenReference"):
+    with pytest.raises(DigestMismatchError, match="token behind a SecurityTokenReference"):
         verify(message.raw(), nation, known=[der])
 
 
@@ -160,15 +160,15 @@ def test_another_token_than_the_signed_one_is_seen(plain: Handmade, nation: Smal
     other = nation.client_signers["p-256"].certificate_der
     reference = dereferenced(lambda root: implied(other, 'wsu:Id="token"'))
 
-    with pytest.raises(DigestMismatch, match="token behind a SecurityTokenReference"):
+    with pytest.raises(DigestMismatchError, match="token behind a SecurityTokenReference"):
         verify(replace(plain, references=[reference]).raw(), nation)
 
 
 @pytest.mark.parametrize(
     ("change", "error", "reason"),
     [
-        (("#str", "#body"), SignatureMalformed, "needs a SecurityTokenReference"),
-        (("#str", "#nobody"), CoverageInsufficient, "no element carries"),
+        (("#str", "#body"), SignatureMalformedError, "needs a SecurityTokenReference"),
+        (("#str", "#nobody"), CoverageInsufficientError, "no element carries"),
         (("<wsse:TransformationParameters>", "<a/><wsse:TransformationParameters>"), None, ""),
         (("<wsse:TransformationParameters>", "<wsse:TransformationParameters><a/>"), None, ""),
     ],
@@ -185,7 +185,7 @@ def test_a_token_transform_has_one_form(
         found, uri=found.uri.replace(*change), transform=found.transform.replace(*change)
     )
 
-    with pytest.raises(error or SignatureMalformed, match=reason or "not its own"):
+    with pytest.raises(error or SignatureMalformedError, match=reason or "not its own"):
         verify(replace(plain, references=[changed]).raw(), nation)
 
 
@@ -196,5 +196,5 @@ def test_a_reference_outside_the_security_header_is_not_followed(
     body = plain.body.replace("<x>", f"{outside}<x>")
     reference = Ref("#far", lambda root: canonical(by_id(root, "token")), token_transform())
 
-    with pytest.raises(SignatureMalformed, match="of this header"):
+    with pytest.raises(SignatureMalformedError, match="of this header"):
         verify(replace(plain, body=body, references=[reference]).raw(), nation)

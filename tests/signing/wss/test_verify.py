@@ -13,11 +13,11 @@ from bus.core.xml import parse_xml
 from signing import names
 from signing import policy as uri
 from signing.errors import (
-    AlgorithmForbidden,
-    CertificateRejected,
-    CoverageInsufficient,
-    SignatureMalformed,
-    SignatureValueInvalid,
+    AlgorithmForbiddenError,
+    CertificateRejectedError,
+    CoverageInsufficientError,
+    SignatureMalformedError,
+    SignatureValueInvalidError,
 )
 from signing.wss.sign import CanonicalPart, security_header
 from tests.certificates import make_certificate, make_root
@@ -44,7 +44,7 @@ def test_a_signed_info_without_canonical_form_is_malformed(
 ) -> None:
     relative = swap("<ds:SignedInfo ", '<ds:SignedInfo xmlns:p="relative" p:x="" ')(message)
 
-    with pytest.raises(SignatureMalformed, match="no canonical form"):
+    with pytest.raises(SignatureMalformedError, match="no canonical form"):
         verify(relative, nation)
 
 
@@ -70,7 +70,7 @@ def test_a_certificate_of_another_authority_is_rejected(nation: SmallNation) -> 
     security = security_header([ROUTE, BODY], false_signer, NOW, MINUTES)
     raw = b"<e><h>" + ROUTE.canonical + security + b"</h>" + BODY.canonical + b"</e>"
 
-    with pytest.raises(CertificateRejected):
+    with pytest.raises(CertificateRejectedError):
         verify(raw, nation)
 
 
@@ -86,17 +86,17 @@ def test_a_certificate_of_somebody_else_does_not_fit_the_value(
         if type(signer.private_key) is type(rsa_key)
     )
 
-    with pytest.raises(SignatureValueInvalid):
+    with pytest.raises(SignatureValueInvalidError):
         verify(message.replace(mine, theirs), nation)
 
 
 def test_the_policy_is_asked_for_the_key(message: bytes, nation: SmallNation) -> None:
-    with pytest.raises(AlgorithmForbidden, match="at least 4096"):
+    with pytest.raises(AlgorithmForbiddenError, match="at least 4096"):
         verify(message, nation, replace(POLICY, rsa_bits_min=4096))
 
 
 def test_the_policy_bounds_the_references(message: bytes, nation: SmallNation) -> None:
-    with pytest.raises(SignatureMalformed, match="3 references; at most 2"):
+    with pytest.raises(SignatureMalformedError, match="3 references; at most 2"):
         verify(message, nation, replace(POLICY, references_max=2))
 
 
@@ -117,7 +117,7 @@ def test_a_signed_body_that_was_moved_does_not_cover_the_one_in_its_place(
     without = message.replace(BODY.canonical, evil)
     moved = without.replace(b"</h>", wrapped.replace(b"<b ", b'<b xmlns="" ') + b"</h>")
 
-    with pytest.raises(CoverageInsufficient, match="Body is not signed where it stands"):
+    with pytest.raises(CoverageInsufficientError, match="Body is not signed where it stands"):
         verify(moved, nation)
 
 
@@ -126,7 +126,7 @@ def test_a_signed_body_inside_a_stranger_does_not_cover_the_stranger(
 ) -> None:
     nested = message.replace(BODY.canonical, b"<b>" + BODY.canonical + b"</b>")
 
-    with pytest.raises(CoverageInsufficient):
+    with pytest.raises(CoverageInsufficientError):
         verify(nested, nation)
 
 
@@ -137,7 +137,7 @@ def test_a_route_that_was_moved_does_not_cover_the_one_in_its_place(
         b"</h>", b"<w>" + ROUTE.canonical + b"</w></h>"
     )
 
-    with pytest.raises(CoverageInsufficient, match="route is not signed"):
+    with pytest.raises(CoverageInsufficientError, match="route is not signed"):
         verify(moved, nation)
 
 
@@ -148,7 +148,7 @@ def test_a_part_that_nobody_signed_is_not_covered(
     security = security_header(parts, nation.client_signers["p-256"], NOW, MINUTES)
     raw = b"<e><h>" + ROUTE.canonical + security + b"</h>" + BODY.canonical + b"</e>"
 
-    with pytest.raises(CoverageInsufficient, match=f"{name} is not signed"):
+    with pytest.raises(CoverageInsufficientError, match=f"{name} is not signed"):
         verify(raw, nation)
 
 
@@ -161,7 +161,7 @@ def test_a_prefix_list_that_was_added_breaks_the_signature(
         etree.SubElement(transform, names.INCLUSIVE_NAMESPACES, {"PrefixList": "xs soap"})
     raw = etree.tostring(root)
 
-    with pytest.raises(SignatureValueInvalid):
+    with pytest.raises(SignatureValueInvalidError):
         verify(raw, nation)
 
 
@@ -190,7 +190,7 @@ def test_a_signed_block_that_nobody_requires_is_verified_where_it_stands(
 def test_a_signed_block_that_nobody_requires_cannot_be_hidden(
     place: str, nation: SmallNation
 ) -> None:
-    with pytest.raises(CoverageInsufficient, match="q is signed and does not stand"):
+    with pytest.raises(CoverageInsufficientError, match="q is signed and does not stand"):
         verify(with_extra(nation, place), nation)
 
 

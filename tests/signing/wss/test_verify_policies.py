@@ -23,10 +23,10 @@ from signed_parts import POLICY, verify
 from signing import names
 from signing import policy as uri
 from signing.errors import (
-    AlgorithmForbidden,
-    CertificateRejected,
-    SignatureMalformed,
-    SignatureValueInvalid,
+    AlgorithmForbiddenError,
+    CertificateRejectedError,
+    SignatureMalformedError,
+    SignatureValueInvalidError,
 )
 from tests.nation import SmallNation
 
@@ -47,7 +47,7 @@ def test_the_certificate_decides_which_policy_holds(plain: Handmade, nation: Sma
         asked.append(certificate)
         return replace(POLICY, signature_algorithms=frozenset({uri.ED25519}))
 
-    with pytest.raises(AlgorithmForbidden, match="rsa-sha256"):
+    with pytest.raises(AlgorithmForbiddenError, match="rsa-sha256"):
         verify(plain.raw(), nation, policy_of)
     assert [one.subject_identifier for one in asked] == ["VN/GOV/H41"]  # type: ignore[attr-defined]
 
@@ -59,7 +59,7 @@ def test_a_certificate_that_is_not_trusted_has_no_policy(
         raise AssertionError("asked")
 
     stranger = binary_token(b"0\x03\x02\x01\x01")
-    with pytest.raises(CertificateRejected):
+    with pytest.raises(CertificateRejectedError):
         verify(replace(plain, tokens=stranger).raw(), nation, policy_of)
 
 
@@ -85,9 +85,9 @@ def test_sha1_is_read_by_exception_only(kind: str, algorithm: str, nation: Small
     ).raw()
 
     assert algorithm == verify(raw, nation, SHA1).algorithm
-    with pytest.raises(AlgorithmForbidden):
+    with pytest.raises(AlgorithmForbiddenError):
         verify(raw, nation)
-    with pytest.raises(AlgorithmForbidden, match="sha1' is not allowed"):
+    with pytest.raises(AlgorithmForbiddenError, match="sha1' is not allowed"):
         verify(raw, nation, replace(SHA1, digest_algorithms=POLICY.digest_algorithms))
 
 
@@ -112,7 +112,7 @@ def test_canonical_xml_1_0_is_read_by_exception_only(plain: Handmade, nation: Sm
     verified = verify(raw, nation, LOOSE)
 
     assert b'xmlns:a="urn:a"' in verified.canonical_parts["Body"]
-    with pytest.raises(AlgorithmForbidden, match="must be canonicalised by exclusive"):
+    with pytest.raises(AlgorithmForbiddenError, match="must be canonicalised by exclusive"):
         verify(raw, nation)
 
 
@@ -121,12 +121,12 @@ def test_canonical_xml_1_0_takes_no_parameters(plain: Handmade, nation: SmallNat
         plain, method=f"<ds:CanonicalizationMethod {INCLUSIVE}><a/></ds:CanonicalizationMethod>"
     )
 
-    with pytest.raises(SignatureMalformed, match="takes no parameters"):
+    with pytest.raises(SignatureMalformedError, match="takes no parameters"):
         verify(message.raw(), nation, LOOSE)
 
 
 def test_an_exception_for_others_does_not_let_a_value_through(
     plain: Handmade, nation: SmallNation
 ) -> None:
-    with pytest.raises(SignatureValueInvalid):
+    with pytest.raises(SignatureValueInvalidError):
         verify(plain.raw().replace(b"rsa-sha256", b"rsa-sha384"), nation, SHA1)

@@ -13,14 +13,14 @@ from signed_parts import POLICY, Change, cut, signed_message, swap, twice, verif
 from signing import names
 from signing import policy as uri
 from signing.errors import (
-    AlgorithmForbidden,
-    CertificateRejected,
-    CoverageInsufficient,
-    DigestMismatch,
+    AlgorithmForbiddenError,
+    CertificateRejectedError,
+    CoverageInsufficientError,
+    DigestMismatchError,
     SignatureError,
-    SignatureMalformed,
-    SignatureMissing,
-    SignatureValueInvalid,
+    SignatureMalformedError,
+    SignatureMissingError,
+    SignatureValueInvalidError,
 )
 from tests.nation import SmallNation
 
@@ -44,184 +44,184 @@ STRANGER = base64.b64encode(b"no certificate").decode()
 DEFECTS: dict[str, tuple[Change, type[SignatureError], str]] = {
     "(1) no signature": (
         cut("<ds:Signature ", "</ds:Signature>"),
-        SignatureMissing,
+        SignatureMissingError,
         "Signature is missing",
     ),
     "(1) two signatures": (
         twice("<ds:Signature ", "</ds:Signature>"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "Signature stands 2 times",
     ),
     "(1) no SignedInfo": (
         cut("<ds:SignedInfo", "</ds:SignedInfo>"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "SignedInfo is missing",
     ),
     "(2) a second wsu:Id": (
         swap("<x>", '<x wsu:Id="route">'),
-        SignatureMalformed,
+        SignatureMalformedError,
         "two elements carry the same Id",
     ),
     "(2) a second xml:id": (
         swap("<x>", '<x xml:id="body">'),
-        SignatureMalformed,
+        SignatureMalformedError,
         "two elements carry the same Id",
     ),
     "(2) an Id referred to, also spelled Id": (
         swap("<x>", '<x Id="body">'),
-        SignatureMalformed,
+        SignatureMalformedError,
         "points to an Id that two elements carry",
     ),
     "(2) an Id referred to, also spelled ID": (
         swap("<x>", '<x ID="route">'),
-        SignatureMalformed,
+        SignatureMalformedError,
         "points to an Id that two elements carry",
     ),
     "(2) the token's Id, also spelled ID": (
         swap("<x>", '<x ID="x509">'),
-        SignatureMalformed,
+        SignatureMalformedError,
         "points to an Id that two elements carry",
     ),
     "(5) no canonicalisation": (
         cut("<ds:CanonicalizationMethod", "</ds:CanonicalizationMethod>"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "must begin with CanonicalizationMethod",
     ),
     "(5) another canonicalisation of SignedInfo": (
         swap(INFO_METHOD, f'<ds:CanonicalizationMethod Algorithm="{C14N10}">'),
-        AlgorithmForbidden,
+        AlgorithmForbiddenError,
         "SignedInfo must be canonicalised",
     ),
     "(5) SHA-1": (
         swap(uri.RSA_SHA256, f"{names.DS}rsa-sha1"),
-        AlgorithmForbidden,
+        AlgorithmForbiddenError,
         "rsa-sha1' is not allowed",
     ),
     "(5) HMAC under the public key": (
         swap(uri.RSA_SHA256, "http://www.w3.org/2001/04/xmldsig-more#hmac-sha256"),
-        AlgorithmForbidden,
+        AlgorithmForbiddenError,
         "hmac-sha256' is not allowed",
     ),
     "(5) no algorithm": (
         swap(f' Algorithm="{uri.RSA_SHA256}"', ""),
-        AlgorithmForbidden,
+        AlgorithmForbiddenError,
         "'' is not allowed",
     ),
     "(5) parameters of the method": (
         swap("</ds:SignatureMethod>", "<p/></ds:SignatureMethod>"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "takes no parameters",
     ),
     "(5) parameters of the canonicalisation": (
         swap(INFO_METHOD, f"{INFO_METHOD}<p/>"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "InclusiveNamespaces is missing",
     ),
     "(5) nothing referred to": (
         lambda raw: raw[: raw.index(b"<ds:Reference")] + raw[raw.index(b"</ds:SignedInfo>") :],
-        SignatureMalformed,
+        SignatureMalformedError,
         "refers to nothing",
     ),
     "(5) too many references": (
         lambda raw: raw.replace(
             b"<ds:Reference", b"<ds:Reference/>" * POLICY.references_max + b"<ds:Reference", 1
         ),
-        SignatureMalformed,
+        SignatureMalformedError,
         "at most 32",
     ),
     "(5) something else in SignedInfo": (
         swap("</ds:SignedInfo>", "<p/></ds:SignedInfo>"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "not a Reference",
     ),
     "(5) a reference to the whole document": (
         swap('URI="#body"', 'URI=""'),
-        SignatureMalformed,
+        SignatureMalformedError,
         "must point to an Id",
     ),
     "(5) a reference to nothing in particular": (
         swap('URI="#body"', 'URI="#"'),
-        SignatureMalformed,
+        SignatureMalformedError,
         "must point to an Id",
     ),
     "(5) a reference to a file": (
         swap('URI="#body"', 'URI="file:///etc/hostname"'),
-        SignatureMalformed,
+        SignatureMalformedError,
         "must point to an Id",
     ),
     "(5) an XPointer": (
         swap('URI="#body"', 'URI="#xpointer(/)"'),
-        SignatureValueInvalid,
+        SignatureValueInvalidError,
         "does not fit",
     ),
     "(5) the enveloped transform": (
         swap(TRANSFORM, f'<ds:Transform Algorithm="{ENVELOPED}">'),
-        AlgorithmForbidden,
+        AlgorithmForbiddenError,
         "exclusive C14N 1.0, not",
     ),
     "(5) a second transform": (
         swap(TRANSFORMED, f'{TRANSFORMED}<ds:Transform Algorithm="urn:x"/>'),
-        SignatureMalformed,
+        SignatureMalformedError,
         "Transform stands 2 times",
     ),
     "(5) something beside the transform": (
         swap(TRANSFORMED, f"{TRANSFORMED}<p/>"),
-        AlgorithmForbidden,
+        AlgorithmForbiddenError,
         "one transform, and nothing beside it",
     ),
     "(5) no transforms": (
         cut("<ds:Transforms>", "</ds:Transforms>"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "Transforms is missing",
     ),
     "(5) a weak digest": (
         swap(uri.DIGEST_SHA256, SHA1),
-        AlgorithmForbidden,
+        AlgorithmForbiddenError,
         "sha1' is not allowed",
     ),
     "(5) a digest that is no base64": (
         swap("<ds:DigestValue>", "<ds:DigestValue>§"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "DigestValue is not base64",
     ),
     "(5) a digest with elements in it": (
         swap("<ds:DigestValue>", "<ds:DigestValue><p/>"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "must hold text only",
     ),
     "(5) too many prefixes": (
         swap(TRANSFORM, TRANSFORM + PREFIXES % " ".join(f"p{n}" for n in range(33))),
-        SignatureMalformed,
+        SignatureMalformedError,
         "parameters that are not its own",
     ),
     "(5) parameters beside the prefixes": (
         swap(TRANSFORM, f"{TRANSFORM}{PREFIXES % 'a'}<p/>"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "parameters that are not its own",
     ),
     "(3) no KeyInfo": (
         cut("<ds:KeyInfo>", "</ds:KeyInfo>"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "KeyInfo is missing",
     ),
     "(3) KeyInfo holds a key": (
         swap("wsse:SecurityTokenReference>", "wsse:KeyValue>"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "0 references to a certificate",
     ),
     "(3) KeyInfo refers elsewhere": (
         swap('URI="#x509"', 'URI="http://example.com/x509"'),
-        SignatureMalformed,
+        SignatureMalformedError,
         "must refer to a BinarySecurityToken",
     ),
     "(3) KeyInfo refers to nothing": (
         swap('URI="#x509"', 'URI="#x510"'),
-        SignatureMalformed,
+        SignatureMalformedError,
         "must refer to a BinarySecurityToken",
     ),
     "(3) KeyInfo refers to another element": (
         swap('URI="#x509"', 'URI="#body"'),
-        SignatureMalformed,
+        SignatureMalformedError,
         "must refer to a BinarySecurityToken",
     ),
     "(3) the token stands outside this header": (
@@ -232,22 +232,22 @@ DEFECTS: dict[str, tuple[Change, type[SignatureError], str]] = {
             + TOKEN_END
             + "</w>",
         )(cut(TOKEN, TOKEN_END)(raw)),
-        SignatureMalformed,
+        SignatureMalformedError,
         "must refer to a BinarySecurityToken",
     ),
     "(3) a token of another kind": (
         swap(f'ValueType="{names.X509_V3}" wsu:Id', 'ValueType="urn:Kerberos" wsu:Id'),
-        SignatureMalformed,
+        SignatureMalformedError,
         "must hold X.509 v3 certificates",
     ),
     "(3) another encoding": (
         swap(names.BASE64_BINARY, "urn:HexBinary"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "encoded as Base64Binary",
     ),
     "(3) a token that is no base64": (
         swap(TOKEN_END, f"${TOKEN_END}"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "BinarySecurityToken is not base64",
     ),
     "(4) a token that is no certificate": (
@@ -256,64 +256,64 @@ DEFECTS: dict[str, tuple[Change, type[SignatureError], str]] = {
             + STRANGER.encode()
             + raw[raw.index(TOKEN_END.encode()) :]
         ),
-        CertificateRejected,
+        CertificateRejectedError,
         "not an X.509",
     ),
     "(6) an algorithm of another kind of key": (
         swap(uri.RSA_SHA256, uri.ECDSA_SHA256),
-        AlgorithmForbidden,
+        AlgorithmForbiddenError,
         "not of the kind",
     ),
     "(7) no value": (
         cut("<ds:SignatureValue>", "</ds:SignatureValue>"),
-        SignatureMalformed,
+        SignatureMalformedError,
         "SignatureValue is missing",
     ),
     "(7) an empty value": (
         lambda raw: cut("<ds:SignatureValue>", "</ds:SignatureValue>")(raw).replace(
             b"</ds:SignedInfo>", b"</ds:SignedInfo><ds:SignatureValue/>"
         ),
-        SignatureValueInvalid,
+        SignatureValueInvalidError,
         "does not fit",
     ),
     "(7) another algorithm of the same kind": (
         swap(uri.RSA_SHA256, uri.RSA_SHA512),
-        SignatureValueInvalid,
+        SignatureValueInvalidError,
         "does not fit",
     ),
     "(7) a digest was swapped": (
         swap("<ds:DigestValue>", f"<ds:DigestValue>{base64.b64encode(bytes(3)).decode()}"),
-        SignatureValueInvalid,
+        SignatureValueInvalidError,
         "does not fit",
     ),
     "(7) prefixes were added": (
         swap(INFO_METHOD, INFO_METHOD + PREFIXES % "wsu"),
-        SignatureValueInvalid,
+        SignatureValueInvalidError,
         "does not fit",
     ),
     "(8) a changed Body": (
         swap("<x>1</x>", "<x>2</x>"),
-        DigestMismatch,
+        DigestMismatchError,
         "b .line 1. was changed",
     ),
     "(8) a blank more in the Body": (
         swap("<x>1</x>", " <x>1</x>"),
-        DigestMismatch,
+        DigestMismatchError,
         "was changed",
     ),
     "(8) a changed route": (
         swap(">2</r>", ">3</r>"),
-        DigestMismatch,
+        DigestMismatchError,
         "r .line 1. was changed",
     ),
     "(8) a changed timestamp": (
         swap("T08:05:00", "T09:05:00"),
-        DigestMismatch,
+        DigestMismatchError,
         "Timestamp",
     ),
     "(8) the Id is gone": (
         swap(' wsu:Id="body"', ""),
-        CoverageInsufficient,
+        CoverageInsufficientError,
         "no element carries",
     ),
 }

@@ -14,7 +14,7 @@ _WIDTH = 22
 
 
 @dataclass(frozen=True, slots=True)
-class ProgramFigures:
+class ProgramResults:
     """What one program did in all rounds."""
 
     rates: tuple[float, ...]
@@ -31,7 +31,7 @@ class ProgramFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class ExchangeFigures:
+class ExchangeResults:
     """What `bench exchange` finds."""
 
     connections: int
@@ -39,8 +39,8 @@ class ExchangeFigures:
     """The body of an HTTP request: one signed envelope."""
     log_bytes_per_exchange: int
     prefilled_entries: int
-    hub: ProgramFigures
-    floor: ProgramFigures | None
+    hub: ProgramResults
+    floor: ProgramResults | None
     """None: it was not run."""
 
     @property
@@ -67,8 +67,8 @@ class ExchangeFigures:
         )
         lines = [title, *_row("", "hub", "floor" if self.floor else "")]
         programs = [self.hub, self.floor] if self.floor else [self.hub]
-        for name, tell in _ROWS:
-            lines.extend(_row(name, *(tell(figures) for figures in programs)))
+        for name, report in _ROWS:
+            lines.extend(_row(name, *(report(results) for results in programs)))
         lines.extend(_row("log per exchange", f"{self.log_bytes_per_exchange:,} bytes"))
         if self.rate_ratio is not None and self.cpu_ratio is not None:
             lines.extend(_row("hub / floor", f"{self.rate_ratio:.2f} of its rate"))
@@ -76,11 +76,11 @@ class ExchangeFigures:
         return lines
 
 
-def figures_of(rounds: Sequence[Round], cpu_seconds: float, rss_bytes_max: int) -> ProgramFigures:
+def results_of(rounds: Sequence[Round], cpu_seconds: float, rss_bytes_max: int) -> ProgramResults:
     """Put the rounds of one program together."""
     latencies = sorted(latency for one in rounds for latency in one.latencies)
     rates = tuple(one.rate for one in rounds)
-    return ProgramFigures(
+    return ProgramResults(
         rates=rates,
         rate_median=median(rates),
         latency_p50_ms=_percentile(latencies, 50) * 1e3,
@@ -93,7 +93,7 @@ def figures_of(rounds: Sequence[Round], cpu_seconds: float, rss_bytes_max: int) 
     )
 
 
-_ROWS: tuple[tuple[str, Callable[[ProgramFigures], str]], ...] = (
+_ROWS: tuple[tuple[str, Callable[[ProgramResults], str]], ...] = (
     ("exchanges/s (median)", lambda of: f"{of.rate_median:,.0f}"),
     ("rounds", lambda of: " ".join(f"{rate:,.0f}" for rate in of.rates)),
     ("p50", lambda of: f"{of.latency_p50_ms:.1f} ms"),

@@ -11,7 +11,7 @@ SECONDS_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 """Upper bounds of the histogram's classes; the last class has none."""
 
 
-class ExchangeFigures:
+class ExchangeMetrics:
     """What happened since the start. Owned by the hub's event loop."""
 
     __slots__ = ("by_outcome", "class_counts", "in_work", "seconds_sum")
@@ -36,16 +36,16 @@ class CountedExchange:
     One that ends by an exception has no outcome and is counted as in work only.
     """
 
-    __slots__ = ("_figures", "_start", "outcome")
+    __slots__ = ("_metrics", "_start", "outcome")
 
-    def __init__(self, figures: ExchangeFigures) -> None:
-        self._figures = figures
+    def __init__(self, metrics: ExchangeMetrics) -> None:
+        self._metrics = metrics
         self._start = 0.0
         self.outcome = ""
 
     def __enter__(self) -> Self:
         self._start = perf_counter()
-        self._figures.in_work += 1
+        self._metrics.in_work += 1
         return self
 
     def __exit__(
@@ -54,6 +54,6 @@ class CountedExchange:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._figures.in_work -= 1
+        self._metrics.in_work -= 1
         if kind is None:
-            self._figures.count(self.outcome, perf_counter() - self._start)
+            self._metrics.count(self.outcome, perf_counter() - self._start)
