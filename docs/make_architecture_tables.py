@@ -1,4 +1,4 @@
-"""Write the tables of docs/architecture.md from the first lines of the modules.
+"""Write the tables of docs/modules.md from the first lines of the modules.
 
 Run `python docs/make_architecture_tables.py`; a test fails while the file is not up to date.
 """
@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGE = Path(__file__).with_name("architecture.md")
+PAGE = Path(__file__).with_name("modules.md")
 PACKAGES = ("signing", "bus", "adapters", "schemas")
 
 _BLOCK = re.compile(r"(<!-- modules ([\w./]+) -->\n).*?(<!-- end -->)", re.DOTALL)

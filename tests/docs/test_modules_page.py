@@ -1,12 +1,13 @@
-"""The page of the architecture names every module, and says of each what the module says."""
+"""The page of the modules names every module, and says of each what the module says."""
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "architecture.md"
+PAGE = ROOT / "docs" / "modules.md"
 SCRIPT = runpy.run_path(str(ROOT / "docs" / "make_architecture_tables.py"))
 
 
@@ -32,3 +33,15 @@ def test_every_module_says_its_job_in_its_first_line() -> None:
         if path.read_text(encoding="utf-8").strip() and not SCRIPT["first_line"](path)
     ]
     assert silent == []
+
+
+def test_what_pages_name_is_there() -> None:
+    """A file or folder of the code that a page of the docs names in backticks exists."""
+    named = re.compile(r"`((?:bus|signing|adapters|schemas|tests|docs)/[\w/.-]+)`")
+    missing = {
+        f"{page.relative_to(ROOT)}: {name}"
+        for page in [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+        for name in named.findall(page.read_text("utf-8"))
+        if not (ROOT / name).exists()
+    }
+    assert missing == set()
