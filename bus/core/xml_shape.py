@@ -29,8 +29,9 @@ ATTRIBUTE_BYTES_MIN = 5
 OPAQUE_PIECES_MAX = 10_000
 """So many comments and CDATA sections are looked into; the `<` in further ones count as tags."""
 
-_OPAQUE = re.compile(rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
-"""In this order they are found as a parser finds them: none begins within another."""
+_OPAQUE = re.compile(rb"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<\?.*?(?:\?>|\Z)", re.DOTALL)
+"""In this order they are found as a parser finds them: none begins within another. Behind one that
+does not end nothing is parsed, and none is looked for."""
 _TEXT = re.compile(rb">[^<>]+(?=<)")
 """From the last `>` before a tag on, which ends the tag before it or stands behind its end."""
 

@@ -30,6 +30,9 @@ BOMB = (
         b'<?xml version="1.0" encoding="US-ASCII"?><a/>',
         "<a>Nghệ An</a>".encode(),
         b"<a/>\n",
+        b"<!-- <!DOCTYPE x> --><a/>",
+        b"<a><![CDATA[<!DOCTYPE html>]]></a>",
+        b"<?xml version='1.0'?><a>who? <![CDATA[<?php ?>]]></a>",
     ],
 )
 def test_well_formed_utf_8_is_taken(raw: bytes) -> None:
@@ -62,6 +65,9 @@ def test_well_formed_utf_8_is_taken(raw: bytes) -> None:
         (b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>', ForbiddenXml, "."),
         (BOMB, ForbiddenXml, "document type"),
         (b"<!DOCTYPE a [<!ENTITY x 'y'>", ForbiddenXml, "document type"),
+        (b"<!-- <a> --><!DOCTYPE a><a/>", ForbiddenXml, "document type"),
+        (b"<?x <a> ?><!DOCTYPE a><a/>", ForbiddenXml, "document type"),
+        (b"<a/><!DOCTYPE a>", NotWellFormed, "line 1"),
         (b"<?php evil ?><a/>", ForbiddenXml, "processing instruction"),
         (b"<a/><?php evil ?>", ForbiddenXml, "processing instruction"),
         (b"<a>\n<b><?php evil ?></b></a>", ForbiddenXml, "line 2"),
