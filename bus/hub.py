@@ -12,6 +12,7 @@ from functools import partial
 
 import structlog
 
+from bus import __version__
 from bus.catalogue.metaservices import MetaserviceCalls
 from bus.catalogue.service_descriptions import ServiceDescriptions
 from bus.core import errors
@@ -58,6 +59,8 @@ from bus.trust.key_store import (
 from signing.attachments import Attachment
 from signing.signed_note import SigningKey
 
+PROGRAM = f"lienthong {__version__}"
+"""Stands in the log at each start: who reads it later knows which program decided."""
 DECIDER_MODULE = "bus.judging.program"
 """What runs in the process beside the hub."""
 LOG_CLOSE_SECONDS_MAX = 30.0
@@ -349,7 +352,7 @@ async def _begin(parts: HubParts, resources: Resources) -> int:
     log, clock, ruled = parts.log, parts.clock, parts.ruled
     for text in ruled.texts:
         await log.append_text(text)
-    await log.append(LogWrite(build_leaf(Event.STARTED, clock())))
+    await log.append(LogWrite(build_leaf(Event.STARTED, clock(), program=PROGRAM)))
 
     async def say_stopped() -> None:
         await log.append(LogWrite(build_leaf(Event.STOPPED, clock())))

@@ -200,7 +200,7 @@ def _facts(leaf: Leaf) -> str:
         facts.append(f"of {leaf.continues}")
     if leaf.event is Event.EVIDENCE and leaf.signer is not None:
         facts.append(f"about certificate {leaf.signer.hex()}")
-    facts += [fact for fact in (leaf.verdict, leaf.client) if fact]
+    facts += [fact for fact in (leaf.verdict, leaf.client, leaf.program) if fact]
     if leaf.service:
         facts.append(f"-> {leaf.service}")
     if leaf.fault:

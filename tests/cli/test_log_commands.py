@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bus import __version__
 from tests.cli.running import described, lienthong, output_of
 
 
@@ -120,6 +121,8 @@ def test_entries_are_chosen_by_index_range_event_and_limit(used: Path) -> None:
     assert indexes("--from", "1", "--to", "2") == [1, 2]
     assert indexes("--limit", "2") == [0, 1]
     assert indexes("--event", "started") == [0]
+    started = lienthong("log", "show", used, "--event", "started").stdout.decode()
+    assert f"started        lienthong {__version__}" in started
     text = lienthong("log", "show", used, "--event", "refused").stdout.decode()
     assert "access.denied" in text
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from running_hub import RunningHub, ScriptedAgency, in_hub
 
+from bus import __version__
 from bus.audit.reader import open_log_reader
 from bus.core import errors
 from bus.core.canonical_json import canonical_json
@@ -30,6 +31,7 @@ def test_a_hub_says_when_it_starts_by_which_rules_and_when_it_stops(
     async def story(running: RunningHub) -> RunningHub:
         leaves = running.leaves()
         assert [leaf.event for leaf in leaves] == [Event.STARTED, Event.CONFIGURATION]
+        assert leaves[0].program == f"lienthong {__version__}"
         assert leaves[-1].config == nation.rules.digest
         return running
 

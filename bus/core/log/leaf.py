@@ -93,6 +93,8 @@ class Leaf:
     """Commitment to the attachments beside the payload: SHA-256(tag || salt || manifest)."""
     stored: bytes | None = None
     """SHA-256 of the file that holds them, sealed; None: their content was not kept."""
+    program: str | None = None
+    """Of an entry *started*: the program and its version, `lienthong 0.1.0`."""
 
 
 def commit_payload(salt: bytes, raw: bytes) -> bytes:
@@ -124,6 +126,7 @@ def build_leaf(
     raw_bytes: int | None = None,
     attachments: bytes | None = None,
     stored: bytes | None = None,
+    program: str | None = None,
 ) -> bytes:
     """The canonical bytes of a leaf; the facts are those of `Leaf`. `time` must be in UTC.
 
@@ -142,6 +145,7 @@ def build_leaf(
         "" if fault is None else f'"fault":{_quote(fault)},',
         "" if message is None else f'"message":{_quote(message)},',
         "" if payload is None else f'"payload":"{text_of_digest(payload)}",',
+        "" if program is None else f'"program":{_quote(program)},',
         "" if sealed is None else f'"sealed":"{text_of_digest(sealed)}",',
         "" if service is None else f'"service":{_quote(service)},',
         "" if signature is None else f'"signature":"{text_of_digest(signature)}",',
@@ -179,7 +183,7 @@ def _text_of_time(time: datetime) -> str:
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z", re.ASCII)
 _DIGEST = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")
 _DIGESTS = ("attachments", "config", "payload", "sealed", "signature", "signer", "stored")
-_TEXTS = ("case", "client", "fault", "message", "service", "verdict")
+_TEXTS = ("case", "client", "fault", "message", "program", "service", "verdict")
 _NUMBERS = {"bytes": "raw_bytes", "continues": "continues"}
 _EVENTS = {event.value: event for event in Event}
 _REQUIRED = {"v", "event", "time"}

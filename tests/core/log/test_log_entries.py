@@ -38,6 +38,7 @@ FULL = {
     "raw_bytes": 2400,
     "attachments": b"\x03" * 32,
     "stored": b"\x04" * 32,
+    "program": "lienthong 0.1.0",
 }
 
 digests = st.binary(min_size=32, max_size=32)
@@ -46,6 +47,7 @@ facts = st.fixed_dictionaries(
     optional={
         "client": st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
         "verdict": st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
+        "program": st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
         "signer": digests,
         "payload": digests,
         "continues": st.integers(0, 2**53 - 1),
@@ -74,7 +76,13 @@ def test_a_leaf_is_canonical_and_reads_back(event, time, given_facts):
 
 
 def test_a_full_leaf_stays_small():
-    assert len(build_leaf(Event.RECEIVED, TIME, **FULL)) < 750
+    assert len(build_leaf(Event.RECEIVED, TIME, **FULL)) < 780
+
+
+def test_a_start_from_before_programs_were_named_is_read_as_it_stands():
+    raw = b'{"event":"started","time":"2026-03-31T23:59:59.000007Z","v":1}'
+    assert read_leaf(raw).program is None
+    assert build_leaf(Event.STARTED, TIME) == raw
 
 
 def test_absent_facts_are_absent_keys():
