@@ -284,20 +284,15 @@ def _put_together(
         log=log,
         timestamper=timestamper,
         certificates=named_certificates(settings, hub_signer, signers),
-        agencies=tuple(agencies),
+        agencies=agencies,
         decider=decider,
         health=health,
         metrics=ExchangeMetrics(),
         clock=clock,
-        more={
-            "spool": lambda: {"bytes": spool.bytes_in_use},
-            "bodies": body_room.metrics,
-            "senders": senders.metrics,
-            "queries": lambda: {
-                name: value for one in agencies.values() for name, value in one.metrics().items()
-            },
-            **({} if rules.revocation.is_off else {"revocation": revocation.watch.metrics}),
-        },
+        spool=spool,
+        body_room=body_room,
+        revocation=None if rules.revocation.is_off else revocation.watch,
+        senders=senders,
         started_at=time.monotonic(),
     )
     return HubParts(

@@ -74,12 +74,22 @@ def status_lines(values: Mapping[str, Any]) -> Iterator[str]:
     for one in values["certificates"]:
         signs = ", signs now" if one["signs_now"] else ""
         yield f"  {one['days_left']:>5} days  {one['used_for']}{signs}"
-    for part, metrics in values["more"].items():
-        yield f"{part}: {', '.join(f'{name} {value}' for name, value in metrics.items())}"
+    for part in ("spool", "bodies", "revocation"):
+        if values[part] is not None:
+            yield f"{part}: {_metrics(values[part])}"
+    for one in values["queries"]:
+        yield f"queries to {one['adapter']}: {_metrics(one, but='adapter')}"
+    for one in values["senders"]:
+        if one["in_work"] or one["refused"]:
+            yield f"exchanges of {one['member']}: {_metrics(one, but='member')}"
     for sentence in values["notices"]:
         yield f"notice: {sentence}"
     for sentence in values["attention"]:
         yield f"ATTENTION: {sentence}"
+
+
+def _metrics(values: Mapping[str, Any], but: str = "") -> str:
+    return ", ".join(f"{name} {value:,}" for name, value in values.items() if name != but)
 
 
 def _counts(outcomes: Mapping[str, int]) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
@@ -46,6 +47,18 @@ def _has_read_much() -> bool:
     return bytes_read_here() >= REPLIES_BYTES_MAX
 
 
+@dataclass(frozen=True, slots=True)
+class AdapterMetrics:
+    """Queries to one agency."""
+
+    adapter: str
+    in_work: int
+    hanging: int
+    """Calls that nobody waits for any more, and that still hold their thread."""
+    refused: int
+    """Since the start: there was no room for them."""
+
+
 class AdapterCalls:
     """Calls one adapter. A slow agency holds its own threads and nobody else's.
 
@@ -78,14 +91,11 @@ class AdapterCalls:
             self._places.refuse(f"{self._hanging} calls hang and hold every thread")
         return self._places
 
-    def metrics(self) -> dict[str, int]:
-        """For operators, by names that start with the adapter's id."""
-        metrics = {
-            "in_work": self._places.in_work,
-            "hanging": self._hanging,
-            "refused": self._places.refused,
-        }
-        return {f"{self._adapter_id}_{name}": value for name, value in metrics.items()}
+    def metrics(self) -> AdapterMetrics:
+        """For operators."""
+        return AdapterMetrics(
+            self._adapter_id, self._places.in_work, self._hanging, self._places.refused
+        )
 
     async def call(self, query: Query, finish: Callable[[Answer], Made]) -> Made:
         """What `finish` makes of the adapter's answer, on the thread that called it.

@@ -8,7 +8,7 @@ from typing import Protocol
 from bus.http.asgi import Receive, Scope, Send
 from bus.operations.exchange_metrics import ExchangeMetrics
 from bus.operations.hub_status import HubStatus
-from bus.operations.metrics import CONTENT_TYPE, metrics_text
+from bus.operations.metrics import metrics_page
 
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"
@@ -41,31 +41,38 @@ class OperationsDoor:
         """Serve one HTTP request (ASGI 3)."""
         if scope["type"] != "http":
             return
-        code, content_type, text = await self._reply(scope["method"], scope["path"])
-        body = b"" if scope["method"] == "HEAD" else text.encode()
+        code, content_type, page = await self._reply(scope)
+        body = b"" if scope["method"] == "HEAD" else page
         headers = [
             (b"content-type", content_type.encode("ascii")),
-            (b"content-length", str(len(text.encode())).encode("ascii")),
+            (b"content-length", str(len(page)).encode("ascii")),
             (b"cache-control", b"no-store"),
         ]
         await send({"type": "http.response.start", "status": code, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _reply(self, method: str, path: str) -> tuple[int, str, str]:
-        if method not in ("GET", "HEAD"):
-            return 405, _TEXT, "Only GET is served here.\n"
-        match path:
+    async def _reply(self, scope: Scope) -> tuple[int, str, bytes]:
+        if scope["method"] not in ("GET", "HEAD"):
+            return 405, _TEXT, b"Only GET is served here.\n"
+        match scope["path"]:
             case "/status":
                 await self._hub.troubles()
                 values = self._hub.status().as_json()
-                return 200, _JSON, json.dumps(values, ensure_ascii=False) + "\n"
+                return 200, _JSON, (json.dumps(values, ensure_ascii=False) + "\n").encode()
             case "/metrics":
                 await self._hub.troubles()
-                return 200, CONTENT_TYPE, metrics_text(self._hub.status(), self._hub.metrics)
+                page = metrics_page(self._hub.status(), self._hub.metrics, _accepted(scope))
+                return 200, page.content_type, page.body
             case "/health":
                 # 503 while the hub can take no message, and why.
                 troubles = await self._hub.troubles()
                 words = "".join(f"not ready: {trouble}\n" for trouble in troubles)
-                return (503, _TEXT, words) if troubles else (200, _TEXT, "ready\n")
+                return (503, _TEXT, words.encode()) if troubles else (200, _TEXT, b"ready\n")
             case _:
-                return 404, _TEXT, "There are /status, /metrics and /health.\n"
+                return 404, _TEXT, b"There are /status, /metrics and /health.\n"
+
+
+def _accepted(scope: Scope) -> str:
+    """What its Accept says, in one line."""
+    lines = (value for name, value in scope["headers"] if name == b"accept")
+    return b",".join(lines).decode("latin-1")

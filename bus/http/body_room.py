@@ -50,15 +50,6 @@ class BodyRoom:
             raise NoRoom
         return HeldBody(self, claimed_bytes)
 
-    def metrics(self) -> dict[str, int]:
-        """For operators."""
-        return {
-            "bytes": self.bytes,
-            "large_bytes": self.large_bytes,
-            "bytes_max": self.bytes_max,
-            "refused": self.refused,
-        }
-
 
 class HeldBody:
     """The room that one request takes; it is given back at the end of `with`."""

@@ -11,18 +11,21 @@ from typing import Any
 from cryptography import x509
 
 from bus import __version__
+from bus.delivery.adapter_calls import AdapterCalls, AdapterMetrics
+from bus.http.body_room import BodyRoom
+from bus.http.spool import Spool
 from bus.judging.lane import LaneState
 from bus.judging.process import Decider
 from bus.log.message_log import HubLog
 from bus.log.timestamping import Timestamper
 from bus.operations.exchange_metrics import ExchangeMetrics
 from bus.operations.hub_health import HubHealth
+from bus.runtime.bulkheads import SenderBulkheads
 from bus.settings.hub import HubSettings
 from bus.trust.certificate_checks import EXPIRY_WARNING_DAYS, authorities
 from bus.trust.key_store import read_certificates
+from bus.trust.revocation_watch import RevocationMetrics, RevocationWatch
 from signing.pki.succession import KeySuccession
-
-MetricValue = int | float | str | bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,35 @@ class DeciderStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SpoolStatus:
+    """Where the attachments of messages in work lie."""
+
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BodiesStatus:
+    """Requests that come in or are in work."""
+
+    bytes: int
+    large_bytes: int
+    """Of these, what belongs to bodies that are not small."""
+    bytes_max: int
+    refused: int
+    """Since the start: there was no room for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderStatus:
+    """A member that was proved since the start."""
+
+    member: str
+    in_work: int
+    refused: int
+    """Exchanges beyond what one member may have in work."""
+
+
+@dataclass(frozen=True, slots=True)
 class HubStatus:
     """A hub at one moment. Names, sizes, counts and times only."""
 
@@ -107,8 +139,12 @@ class HubStatus:
     judge: DeciderStatus
     in_work: int
     outcomes: Mapping[str, int]
-    more: Mapping[str, Mapping[str, MetricValue]]
-    """What other parts of the hub say of themselves, by part."""
+    spool: SpoolStatus
+    bodies: BodiesStatus
+    revocation: RevocationMetrics | None
+    """None: nobody is asked about senders' certificates."""
+    queries: tuple[AdapterMetrics, ...]
+    senders: tuple[SenderStatus, ...]
     troubles: tuple[str, ...] = ()
     """Why the hub can take no message, as it was found last; empty: it can."""
 
@@ -194,12 +230,16 @@ class StatusSource:
     log: HubLog
     timestamper: Timestamper | None
     certificates: tuple[UsedCertificate, ...]
-    agencies: tuple[str, ...]
+    agencies: Mapping[str, AdapterCalls]
     decider: Decider
     health: HubHealth
     metrics: ExchangeMetrics
     clock: Callable[[], datetime]
-    more: Mapping[str, Callable[[], Mapping[str, MetricValue]]]
+    spool: Spool
+    body_room: BodyRoom
+    revocation: RevocationWatch | None
+    """None: nobody is asked about senders' certificates."""
+    senders: SenderBulkheads
     started_at: float
     """`time.monotonic` at the start."""
 
@@ -212,11 +252,18 @@ class StatusSource:
             log=self._log_status(),
             timestamps=self._timestamp_status(now),
             certificates=tuple(one.status(now) for one in self.certificates),
-            agencies=self.agencies,
+            agencies=tuple(self.agencies),
             judge=_judge_status(self.decider),
             in_work=self.metrics.in_work,
             outcomes=dict(self.metrics.by_outcome),
-            more={part: dict(read()) for part, read in self.more.items()},
+            spool=SpoolStatus(self.spool.bytes_in_use),
+            bodies=_bodies_status(self.body_room),
+            revocation=self.revocation.metrics() if self.revocation is not None else None,
+            queries=tuple(calls.metrics() for calls in self.agencies.values()),
+            senders=tuple(
+                SenderStatus(str(member), of.in_work, of.refused)
+                for member, of in self.senders.by_member()
+            ),
             troubles=self.health.troubles,
         )
 
@@ -243,6 +290,10 @@ class StatusSource:
             failure=state.failure,
             clock_offset_seconds=state.clock_offset_seconds,
         )
+
+
+def _bodies_status(room: BodyRoom) -> BodiesStatus:
+    return BodiesStatus(room.bytes, room.large_bytes, room.bytes_max, room.refused)
 
 
 def _judge_status(decider: Decider) -> DeciderStatus:

@@ -1,105 +1,120 @@
-"""Write a hub's figures in Prometheus' text format, version 0.0.4.
+"""Write a hub's metrics as Prometheus scrapes them: a collector for prometheus-client.
 
-The format is a dozen lines to write, and its client library costs some microseconds with each
-message; ours are plain counters. Labels come from closed lists only: error codes, entries of
-hub.yaml, parts of the hub.
+Nothing is counted here: what the hub counts anyway is read when somebody asks. The counters of the
+library take a lock and some microseconds with each message, and whatever else imports it adds to
+its global registry: both stay unused. Labels come from closed lists only: error codes, entries of
+hub.yaml and routes.yaml, parts of the hub.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from bus.operations.exchange_metrics import SECONDS_BOUNDS, ExchangeMetrics
 from bus.operations.hub_status import HubStatus
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-Value = int | float | bool
-Sample = tuple[str, Mapping[str, str], Value]
-"""What stands behind the metric's name, labels, value."""
+_OPEN_METRICS = "application/openmetrics-text"
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """One metric with its samples."""
+class MetricsPage:
+    """What a scraper gets."""
 
-    name: str
-    kind: str
-    """counter, gauge or histogram."""
-    help: str
-    samples: tuple[Sample, ...]
-
-    def lines(self) -> Iterator[str]:
-        """The metric as a scraper reads it."""
-        yield f"# HELP {self.name} {self.help}"
-        yield f"# TYPE {self.name} {self.kind}"
-        for suffix, labels, value in self.samples:
-            text = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
-            braced = f"{{{text}}}" if text else ""
-            yield f"{self.name}{suffix}{braced} {_number(value)}"
+    content_type: str
+    body: bytes
 
 
-_LANE_METRICS = (
-    ("waiting", "gauge", "Requests that wait for a judging process."),
-    ("waiting_bytes", "gauge", "Their bytes."),
-    ("lost", "counter", "Judging processes that were lost."),
-    ("refused", "counter", "Requests that were refused for what judging them did to a process."),
-)
+def metrics_page(status: HubStatus, exchanges: ExchangeMetrics, accept: str = "") -> MetricsPage:
+    """Every metric of a hub and of its process, in the format that `accept` asks for."""
+    registry = CollectorRegistry()
+    registry.register(_HubCollector(status, exchanges))
+    ProcessCollector(registry=registry)
+    # The library would raise TypeError at versions that are no numbers, and repeat the others.
+    asked = (one.partition(";")[0].strip().lower() for one in accept.split(","))
+    encode, content_type = choose_encoder(_OPEN_METRICS if _OPEN_METRICS in asked else "")
+    return MetricsPage(content_type, encode(registry))
 
 
-def metrics_text(status: HubStatus, exchanges: ExchangeMetrics) -> str:
-    """Every metric of a hub."""
-    metrics = (
-        *_exchange_metrics(status, exchanges),
-        *_log_metrics(status),
-        *_timestamp_metrics(status),
-        *_certificate_metrics(status),
-        *_part_metrics(status),
-    )
-    return "".join(f"{line}\n" for metric in metrics for line in metric.lines())
+class _HubCollector(Collector):
+    """The metrics of a hub at one moment."""
+
+    def __init__(self, status: HubStatus, exchanges: ExchangeMetrics) -> None:
+        self._status = status
+        self._exchanges = exchanges
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric, one after the other."""
+        status = self._status
+        yield from _exchange_metrics(status, self._exchanges)
+        yield from _log_metrics(status)
+        yield from _judge_metrics(status)
+        yield from _timestamp_metrics(status)
+        yield from _certificate_metrics(status)
+        yield from _room_metrics(status)
+        yield from _revocation_metrics(status)
+        yield from _query_metrics(status)
+        yield from _sender_metrics(status)
 
 
-def _gauge(name: str, meaning: str, value: Value) -> Metric:
-    return Metric(f"lienthong_{name}", "gauge", meaning, (("", {}, value),))
+def _gauge(name: str, meaning: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"lienthong_{name}", meaning, value)
+
+
+def _counter(name: str, meaning: str, value: float) -> Metric:
+    return CounterMetricFamily(f"lienthong_{name}", meaning, value)
+
+
+def _gauges(name: str, meaning: str, label: str, values: Iterator[tuple[str, float]]) -> Metric:
+    metric = GaugeMetricFamily(f"lienthong_{name}", meaning, labels=(label,))
+    for key, value in values:
+        metric.add_metric((key,), value)
+    return metric
+
+
+def _counters(name: str, meaning: str, label: str, values: Iterator[tuple[str, float]]) -> Metric:
+    metric = CounterMetricFamily(f"lienthong_{name}", meaning, labels=(label,))
+    for key, value in values:
+        metric.add_metric((key,), value)
+    return metric
 
 
 def _exchange_metrics(status: HubStatus, exchanges: ExchangeMetrics) -> Iterator[Metric]:
-    yield Metric(
-        "lienthong_info",
-        "gauge",
-        "Always 1; the version of the hub.",
-        (("", {"version": status.version}, 1),),
+    yield InfoMetricFamily(
+        "lienthong", "Always 1; the version of the hub.", {"version": status.version}
     )
     yield _gauge("uptime_seconds", "Since the start of the hub.", status.uptime_seconds)
     yield _gauge("exchanges_in_work", "Requests that were read and not answered.", status.in_work)
-    outcomes = sorted(status.outcomes.items())
-    yield Metric(
-        "lienthong_exchanges_total",
-        "counter",
+    yield _counters(
+        "exchanges",
         "Exchanges by what came of them: delivered, answered-again, or a code of docs/errors.md.",
-        tuple(("", {"outcome": outcome}, count) for outcome, count in outcomes),
+        "outcome",
+        iter(sorted(status.outcomes.items())),
     )
-    yield Metric(
+    bounds = [*map(floatToGoString, SECONDS_BOUNDS), "+Inf"]
+    yield HistogramMetricFamily(
         "lienthong_exchange_seconds",
-        "histogram",
         "From a request that was read to its reply.",
-        tuple(_histogram(exchanges)),
+        [*zip(bounds, accumulate(exchanges.class_counts), strict=True)],
+        exchanges.seconds_sum,
     )
-
-
-def _histogram(exchanges: ExchangeMetrics) -> Iterator[Sample]:
-    counts = list(accumulate(exchanges.class_counts))
-    for bound, count in zip(SECONDS_BOUNDS, counts, strict=False):
-        yield "_bucket", {"le": _number(bound)}, count
-    yield "_bucket", {"le": "+Inf"}, counts[-1]
-    yield "_sum", {}, exchanges.seconds_sum
-    yield "_count", {}, counts[-1]
 
 
 def _log_metrics(status: HubStatus) -> Iterator[Metric]:
-    log, judge = status.log, status.judge
+    log = status.log
     yield _gauge("log_entries", "Committed entries of the message log.", log.entries)
     yield _gauge("log_signed_entries", "Entries under the last checkpoint.", log.signed_entries)
     yield _gauge("log_bytes", "Of the database and its write-ahead log.", log.bytes)
@@ -107,24 +122,23 @@ def _log_metrics(status: HubStatus) -> Iterator[Metric]:
     yield _gauge("checkpoint_age_seconds", "Since the last checkpoint was published.", age)
     yield _gauge("log_trouble", "1: the log cannot commit or publish.", bool(log.trouble))
     yield _gauge("ready", "1: a probe went through judging and log.", not status.troubles)
+
+
+def _judge_metrics(status: HubStatus) -> Iterator[Metric]:
+    judge, lane = status.judge, "lane"
     meaning = "1: no judging process was lost and is still to be started again."
     yield _gauge("judge_running", meaning, judge.is_running)
     yield _gauge("judge_wanted", "1: the hub was started with judging processes.", judge.is_wanted)
-    yield Metric(
-        "lienthong_judged_total",
-        "counter",
-        "Requests that the judging processes judged.",
-        (("", {}, judge.judged),),
-    )
-    for name, kind, meaning in _LANE_METRICS:
-        by_lane = ((lane.name, getattr(lane, name)) for lane in judge.lanes)
-        end = "_total" if kind == "counter" else ""
-        yield Metric(
-            f"lienthong_judge_{name}{end}",
-            kind,
-            meaning,
-            tuple(("", {"lane": lane}, value) for lane, value in by_lane),
-        )
+    yield _counter("judged", "Requests that the judging processes judged.", judge.judged)
+    waiting = ((one.name, one.waiting) for one in judge.lanes)
+    yield _gauges("judge_waiting", "Requests that wait for a judging process.", lane, waiting)
+    waiting = ((one.name, one.waiting_bytes) for one in judge.lanes)
+    yield _gauges("judge_waiting_bytes", "Bytes of requests that wait for it.", lane, waiting)
+    lost = ((one.name, one.lost) for one in judge.lanes)
+    yield _counters("judge_lost", "Judging processes that were lost.", lane, lost)
+    refused = ((one.name, one.refused) for one in judge.lanes)
+    meaning = "Requests that were refused for what judging them did to a process."
+    yield _counters("judge_refused", meaning, lane, refused)
 
 
 def _timestamp_metrics(status: HubStatus) -> Iterator[Metric]:
@@ -144,27 +158,49 @@ def _certificate_metrics(status: HubStatus) -> Iterator[Metric]:
     soonest: dict[str, int] = {}
     for one in status.certificates:  # a file may hold several
         soonest[one.used_for] = min(one.days_left, soonest.get(one.used_for, one.days_left))
-    yield Metric(
-        "lienthong_certificate_days_left",
-        "gauge",
-        "Full days until a certificate expires; negative afterwards.",
-        tuple(("", {"used_for": name}, days) for name, days in soonest.items()),
-    )
+    meaning = "Full days until a certificate expires; negative afterwards."
+    yield _gauges("certificate_days_left", meaning, "used_for", iter(soonest.items()))
 
 
-def _part_metrics(status: HubStatus) -> Iterator[Metric]:
-    """What other parts say of themselves, where it is a number."""
-    for part, exchanges in sorted(status.more.items()):
-        for name, value in sorted(exchanges.items()):
-            if isinstance(value, bool | int | float):
-                yield _gauge(f"{part}_{name}", f"Of {part}; see docs/operators.md.", value)
+def _room_metrics(status: HubStatus) -> Iterator[Metric]:
+    bodies = status.bodies
+    yield _gauge("spool_bytes", "Attachments in work.", status.spool.bytes)
+    yield _gauge("bodies_bytes", "Requests that come in or are in work.", bodies.bytes)
+    yield _gauge("bodies_large_bytes", "Of these, the large ones.", bodies.large_bytes)
+    yield _gauge("bodies_bytes_max", "How much there is room for.", bodies.bytes_max)
+    yield _counter("bodies_refused", "Requests for which there was no room.", bodies.refused)
 
 
-def _number(value: Value) -> str:
-    if isinstance(value, bool):
-        return str(int(value))
-    return repr(value) if isinstance(value, float) else str(value)
+def _revocation_metrics(status: HubStatus) -> Iterator[Metric]:
+    senders = status.revocation
+    if senders is None:
+        return
+    meaning = "Certificates of senders that were seen lately."
+    yield _gauge("revocation_certificates", meaning, senders.certificates)
+    yield _gauge("revocation_revoked", "Of these, revoked.", senders.revoked)
+    yield _gauge("revocation_unknown", "Of these, nobody could say.", senders.unknown)
+    meaning = "Of these, what was said of them is no longer new enough to count."
+    yield _gauge("revocation_overdue", meaning, senders.overdue)
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _query_metrics(status: HubStatus) -> Iterator[Metric]:
+    queries, label = status.queries, "adapter"
+    in_work = ((one.adapter, one.in_work) for one in queries)
+    yield _gauges("queries_in_work", "Queries to an agency that run or wait.", label, in_work)
+    hanging = ((one.adapter, one.hanging) for one in queries)
+    meaning = "Calls that nobody waits for any more and that hold a thread."
+    yield _gauges("queries_hanging", meaning, label, hanging)
+    refused = ((one.adapter, one.refused) for one in queries)
+    meaning = "Queries for which the agency had no room."
+    yield _counters("queries_refused", meaning, label, refused)
+
+
+def _sender_metrics(status: HubStatus) -> Iterator[Metric]:
+    senders, label = status.senders, "member"
+    in_work = ((one.member, one.in_work) for one in senders)
+    yield _gauges("senders_in_work", "Exchanges of a member in work.", label, in_work)
+    refused = ((one.member, one.refused) for one in senders)
+    meaning = "Exchanges of a member beyond what it may have in work."
+    yield _counters("senders_refused", meaning, label, refused)
+    most = max((one.in_work for one in senders), default=0)
+    yield _gauge("senders_in_work_most", "Of the member that has most in work.", most)

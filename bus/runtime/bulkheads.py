@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bus.core.errors import BusError, SenderBusy
 from bus.core.identifiers import MemberId
 
@@ -49,10 +51,6 @@ class SenderBulkheads:
             found = self._of[member] = Bulkhead(self._at_once_max, SenderBusy)
         return found
 
-    def metrics(self) -> dict[str, int]:
-        """For operators."""
-        bulkheads = self._of.values()
-        return {
-            "in_work_most": max((one.in_work for one in bulkheads), default=0),
-            "refused": sum(one.refused for one in bulkheads),
-        }
+    def by_member(self) -> Iterator[tuple[MemberId, Bulkhead]]:
+        """Every member that was proved since the start, in order: for operators."""
+        yield from sorted(self._of.items(), key=lambda one: str(one[0]))

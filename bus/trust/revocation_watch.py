@@ -72,6 +72,17 @@ class _Watched:
     seen_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class RevocationMetrics:
+    """Certificates of senders that were seen lately, by what is known of them."""
+
+    certificates: int
+    revoked: int
+    unknown: int
+    overdue: int
+    """What was said of them is no longer new enough to count."""
+
+
 class RevocationWatch:
     """Owns the table of statuses; used from one event loop."""
 
@@ -177,17 +188,17 @@ class RevocationWatch:
         )
         _report(digest, status, now)
 
-    def metrics(self) -> dict[str, int]:
-        """How many certificates are known, revoked, unknown or overdue: for operators."""
+    def metrics(self) -> RevocationMetrics:
+        """For operators."""
         now = self._clock()
         statuses = [watched.status for watched in self._watched.values()]
         unknown = sum(isinstance(status, Unknown) for status in statuses)
-        return {
-            "certificates": len(statuses),
-            "revoked": sum(isinstance(status, Revoked) for status in statuses),
-            "unknown": unknown,
-            "overdue": sum(not _counts(status, now) for status in statuses) - unknown,
-        }
+        return RevocationMetrics(
+            certificates=len(statuses),
+            revoked=sum(isinstance(status, Revoked) for status in statuses),
+            unknown=unknown,
+            overdue=sum(not _counts(status, now) for status in statuses) - unknown,
+        )
 
     # --- in the background -----------------------------------------------------------------
 

@@ -18,8 +18,8 @@ from bus.client.status_client import operations_url
 from bus.settings.hub import read_hub_settings
 from bus.settings.listen import ListenAddress
 from tests.cli.running import lienthong, lienthong_process, output_of
-from tests.doors.test_operations_door import LOG, STATUS
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.operations.known_status import LOG, STATUS
 
 
 @contextmanager
@@ -81,7 +81,10 @@ def test_what_needs_attention_is_told_last_with_exit_code_1() -> None:
     assert result.returncode == 1
     assert lines[-1] == "ATTENTION: the message log is in trouble: disk full"
     assert "timestamps: no authority is named" in lines
-    assert "revocation: watched 4, is_off False, source ocsp" in lines
+    assert "revocation: certificates 4, revoked 1, unknown 2, overdue 0" in lines
+    assert "queries to population: in_work 2, hanging 1, refused 8" in lines
+    assert "exchanges of VN/GOV/H41: in_work 5, refused 9" in lines
+    assert not [line for line in lines if line.startswith("exchanges of VN/GOV/G03")]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import structlog
 
 from bus.core import errors
 from bus.core.identifiers import ServiceId, SubsystemId
-from bus.delivery.adapter_calls import AdapterCalls
+from bus.delivery.adapter_calls import AdapterCalls, AdapterMetrics
 from bus.kit.contract import Adapter, Answer, Query
 from tests.hang_limits import HANG_SECONDS_MAX
 
@@ -177,16 +177,12 @@ def test_calls_that_hang_are_counted_and_nobody_waits_behind_them() -> None:
         for _ in range(2):
             with calls.place(), pytest.raises(errors.RecipientTimeout):
                 await calls.call(soon, as_it_is)
-        assert calls.metrics() == {
-            "population_in_work": 0,
-            "population_hanging": 2,
-            "population_refused": 0,
-        }
+        assert calls.metrics() == AdapterMetrics("population", in_work=0, hanging=2, refused=0)
         with pytest.raises(errors.AgencyBusy, match="2 calls hang"):
             calls.place()
         gate.set()
         async with asyncio.timeout(HANG_SECONDS_MAX):
-            while calls.metrics()["population_hanging"]:
+            while calls.metrics().hanging:
                 await asyncio.sleep(0.001)
         with calls.place():
             assert (await calls.call(QUERY, as_it_is)).element.tag == "a"
@@ -204,10 +200,10 @@ def test_a_call_that_only_waited_is_never_made_and_does_not_hang() -> None:
         for _ in range(3):
             with pytest.raises(errors.RecipientTimeout):
                 await calls.call(soon, as_it_is)
-        assert calls.metrics()["population_hanging"] == 1
+        assert calls.metrics().hanging == 1
         gate.set()
         async with asyncio.timeout(HANG_SECONDS_MAX):
-            while calls.metrics()["population_hanging"]:
+            while calls.metrics().hanging:
                 await asyncio.sleep(0.001)
         await calls.call(QUERY, as_it_is)
         assert len(adapter.threads) == 2
@@ -222,5 +218,5 @@ def test_only_so_many_queries_may_wait_for_one_agency() -> None:
     with calls.place(), pytest.raises(errors.AgencyBusy), calls.place():
         pass
     with calls.place():
-        assert calls.metrics()["population_in_work"] == 1
+        assert calls.metrics().in_work == 1
     calls.close()

@@ -28,7 +28,7 @@ def test_large_bodies_leave_room_for_small_ones() -> None:
     assert (room.bytes, room.large_bytes) == (40 * MIB, 30 * MIB)
     with pytest.raises(NoRoom):
         room.open().hold(1)
-    assert room.metrics()["refused"] == 2
+    assert room.refused == 2
 
 
 def test_what_is_only_announced_takes_no_room_but_is_refused_where_it_would_not_fit() -> None:

@@ -16,6 +16,7 @@ from bus.core import errors
 from bus.core.identifiers import ServiceId
 from bus.core.log.leaf import Event
 from bus.kit.contract import Answer, Query
+from bus.operations.hub_status import SenderStatus
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from tests.nation import CLIENT, OTHER_CLIENT, SmallNation, request
 
@@ -61,7 +62,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def in_work(running: RunningHub) -> int:
-    return int(running.hub.status().more["queries"]["population_in_work"])  # type: ignore[arg-type]
+    return next(one.in_work for one in running.hub.status().queries if one.adapter == "population")
 
 
 def test_an_agency_that_hangs_takes_nothing_from_the_others(
@@ -131,7 +132,10 @@ def test_a_member_that_asks_too_much_at_once_is_asked_for_patience(
         script.gate.set()
         assert {(await one).status for one in (*waiting, other)} == {200}
         assert isinstance(running.proved(await running.post(asked), asked), VerifiedAnswer)
-        assert running.hub.status().more["senders"] == {"in_work_most": 0, "refused": 1}
+        assert set(running.hub.status().senders) == {
+            SenderStatus(str(CLIENT.member), in_work=0, refused=1),
+            SenderStatus(str(OTHER_CLIENT.member), in_work=0, refused=0),
+        }
 
     hub.tell(story)
 

@@ -11,7 +11,7 @@ import pytest
 
 from bus.core.errors import LogUnavailable
 from bus.trust import revocation_watch
-from bus.trust.revocation_watch import RevocationWatch
+from bus.trust.revocation_watch import RevocationMetrics, RevocationWatch
 from signing.errors import CertificateRejectedError
 from signing.pki.revocation import Evidence, Good, Revoked, Status, Unknown
 from tests.hang_limits import HANG_SECONDS_MAX
@@ -332,7 +332,7 @@ def test_operators_are_told_how_many_of_each_kind_there_are() -> None:
             await watching.status(name)
         watching.now += HOUR * 3 / 4
 
-        counted = {"certificates": 4, "revoked": 1, "unknown": 1, "overdue": 1}
+        counted = RevocationMetrics(certificates=4, revoked=1, unknown=1, overdue=1)
         assert watching.watch.metrics() == counted
 
     watching(story)
