@@ -374,8 +374,12 @@ _TEXTS: dict[str, bytes] = {
     "a noncharacter": "a\ufdd0b".encode(),
     "a byte order mark": "a\ufeffb".encode(),
     "300 letters": b"a" * 300,
+    "1,025 letters": b"a" * 1025,
     "an element": b"a<b/>c",
 }
+_REFUSED_IN_FREE_TEXTS = {"1,025 letters", "an element"}
+"""userId and issue are any text up to a bound (MESS §2.2: xs:string): carried and repeated as sent,
+shown nowhere. tests/hub/test_words_stay_out_of_diagnostics.py holds the latter."""
 for _name, _text in _TEXTS.items():
     for _block in ("id", "userId", "issue"):
 
@@ -387,7 +391,7 @@ for _name, _text in _TEXTS.items():
         INJECTION.add(
             f"{_name} in {_block}",
             "Writes lines of its own into logs, or colours and orders into a console.",
-            _INVALID,
+            _INVALID if _block == "id" or _name in _REFUSED_IN_FREE_TEXTS else NEW,
             _injected,
         )
 for _name, _text in {
