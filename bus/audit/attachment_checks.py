@@ -9,24 +9,26 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-from pathlib import Path
 
-from bus.core.audit.entry_checks import Finding, LogReport
+from bus.core.audit.entry_checks import LogReport
 from bus.core.errors import LogCorrupt
+from bus.core.log.findings import Finding
 from bus.core.log.leaf import Event, LeafInvalid, digest_of_text, read_leaf_facts, text_of_digest
+from bus.core.ports.log_source import (
+    LogSource,
+    PieceMissing,
+    PieceUnreadable,
+    SealedBytes,
+    Stranger,
+)
 from bus.kit.made_attachments import is_whole
-from bus.log.attachment_files import existing_file, stored_digests
-from bus.log.files import ATTACHMENTS
 from bus.log.sealed_attachments import open_attachments
 from bus.log.sealing import Sealer
-from bus.runtime.found_files import open_stream
 
 READ_BYTES = 1024 * 1024
-FILE_BYTES_MAX = 1 << 32
-"""Largest file that is read: more than the attachments beside any message (spool_bytes_max)."""
+SEALED_BYTES_MAX = 1 << 32
+"""Largest sealed form that is read: more than lies beside any message (spool_bytes_max)."""
 _MARK = b'"stored":"'
 
 
@@ -36,11 +38,11 @@ class AttachmentChecks:
     Memory grows by 32 bytes for each entry with attachments.
     """
 
-    def __init__(self, log_folder: Path, report: LogReport, sealer: Sealer | None) -> None:
-        self._log_folder = log_folder
-        self._folder = log_folder / ATTACHMENTS
+    def __init__(self, source: LogSource, report: LogReport, sealer: Sealer | None) -> None:
+        """Look what there is. Raises LogUnavailable."""
+        self._source = source
         # Before any row is read: what has its name for good by now has its entry, too.
-        self._stored = tuple(stored_digests(self._folder))
+        self._stored = tuple(source.attachments())
         self._report = report
         self._sealer = sealer
         self._named: set[bytes] = set()
@@ -68,35 +70,44 @@ class AttachmentChecks:
             if index not in self._erased:
                 self._find(index, stored, "the attachments are missing and were not erased")
         # (4)
-        for digest, path in self._stored:
-            if digest is None or digest not in self._named:
-                name = str(path.relative_to(self._log_folder))
-                self._report.add(Finding(last, name, "a file that no entry names"))
+        for one in self._stored:
+            if isinstance(one, Stranger) or one.digest not in self._named:
+                self._report.add(Finding(last, one.place, "a file that no entry names"))
 
     def _check_file(self, index: int, stored: bytes, commitment: str | None) -> None:
         self._named.add(stored)
-        path = existing_file(self._folder, stored)
-        if path is None:
+        try:
+            sealed = self._source.sealed_attachments(stored)
+        except PieceMissing:
             self._missing[index] = stored
+            return
+        except PieceUnreadable as error:
+            self._find(index, stored, f"cannot be read: {error}")
             return
         # (2)
         self._report.attachments += 1
+        if sealed.bytes_count > SEALED_BYTES_MAX:
+            what = f"cannot be read: it has more than {SEALED_BYTES_MAX:,} bytes"
+            self._find(index, stored, what)
+            return
         try:
-            found = _digest_of(path)
-        except OSError as error:
-            self._find(index, stored, f"cannot be read: {error.strerror}")
+            found = _digest_of(sealed)
+        except LogCorrupt as error:
+            self._find(index, stored, error.detail)
             return
         if found != stored:
             what = "the sealed attachments were changed"
             self._find(index, stored, what, stored.hex(), found.hex())
         elif self._sealer is not None:
-            self._check_content(index, stored, path, commitment)
+            self._check_content(index, stored, sealed, commitment)
 
-    def _check_content(self, index: int, stored: bytes, path: Path, commitment: str | None) -> None:
+    def _check_content(
+        self, index: int, stored: bytes, sealed: SealedBytes, commitment: str | None
+    ) -> None:
         assert self._sealer is not None
         # (3)
         try:
-            opened = open_attachments(path, self._sealer)
+            opened = open_attachments(sealed, self._sealer)
             if text_of_digest(opened.commitment) != commitment:
                 what = "the attachments are not those that the leaf commits to"
                 self._find(index, stored, what)
@@ -105,21 +116,21 @@ class AttachmentChecks:
             for attachment in opened.attachments:
                 if not is_whole(attachment):
                     self._find(index, stored, "an attachment is not what its manifest says")
-        except (LogCorrupt, OSError) as error:
+        except LogCorrupt as error:
             self._find(index, stored, str(error))
 
     def _find(
         self, index: int, stored: bytes, what: str, expected: str = "", found: str = ""
     ) -> None:
-        name = f"{ATTACHMENTS}/{stored.hex()[:2]}/{stored.hex()}"
-        self._report.add(Finding(index, name, what, expected, found))
+        place = self._source.attachment_place(stored)
+        self._report.add(Finding(index, place, what, expected, found))
 
 
-def _digest_of(path: Path) -> bytes:
-    digest = hashlib.sha256()
-    with open_stream(path) as file:
-        if os.fstat(file.fileno()).st_size > FILE_BYTES_MAX:
-            raise OSError(errno.EFBIG, f"it has more than {FILE_BYTES_MAX:,} bytes", str(path))
-        while chunk := file.read(READ_BYTES):
-            digest.update(chunk)
+def _digest_of(sealed: SealedBytes) -> bytes:
+    digest, offset = hashlib.sha256(), 0
+    while chunk := sealed.read_at(offset, READ_BYTES):
+        digest.update(chunk)
+        offset += len(chunk)
+        if offset > SEALED_BYTES_MAX:
+            raise LogCorrupt(f"cannot be read: it has more than {SEALED_BYTES_MAX:,} bytes")
     return digest.digest()

@@ -1,20 +1,21 @@
-"""Audit a log's folder whole: its bytes, its contents, and its decisions made again."""
+"""Audit a log whole: its bytes, its contents, and its decisions made again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from bus.audit.past_rules import PastRules
-from bus.audit.verify import Progress, verify_log
+from bus.audit.reader import read_sealed
+from bus.audit.verify import Progress, verify_source
 from bus.core.attachments import parsing_with_attachments
 from bus.core.audit.entry_checks import LogReport
 from bus.core.audit.replay import OutcomeUnproved, Recorded, Replay
 from bus.core.exchange_leaves import DELIVERED
 from bus.core.log.leaf import Leaf
 from bus.core.pipeline import Rules
-from bus.log.attachment_files import AttachmentFiles
+from bus.core.ports.log_source import LogSource
+from bus.log.sealed_attachments import open_attachments
 from bus.log.sealing import Sealer
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.read_answer import AnswerRejected
@@ -29,11 +30,11 @@ class AuditKeys:
     """What the auditor holds."""
 
     checkpoint_key: VerifyingKey | None = None
-    """None: the key that lies in the folder is believed."""
+    """None: the key that lies in the log is believed."""
     read_key: bytes | None = None
     """None: payloads stay sealed, and decisions cannot be made again."""
     timestamp_trust: TimestampTrust | None = None
-    """None: the anchors of time authorities that lie in the folder are believed."""
+    """None: the anchors of time authorities that lie in the log are believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +46,32 @@ class Audit:
     """None: no decision was to be made again."""
 
 
-def audit_log(
-    folder: Path, keys: AuditKeys, *, is_quick: bool = False, progress: Progress | None = None
+def audit_source(
+    source: LogSource, keys: AuditKeys, *, is_quick: bool = False, progress: Progress | None = None
 ) -> Audit:
-    """Verify the log in `folder`; quickly: bytes and tree only, payloads stay sealed.
+    """Verify a log; quickly: bytes and tree only, payloads stay sealed.
 
     Raises LogUnavailable: it could not be checked.
     """
     if is_quick or keys.read_key is None:
-        report = verify_log(
-            folder,
+        report = verify_source(
+            source,
             checkpoint_key=keys.checkpoint_key,
             timestamp_trust=keys.timestamp_trust,
             progress=progress,
         )
         return Audit(report, None)
-    with PastRules(folder) as past:
-        store = AttachmentFiles(folder, Sealer(keys.read_key))
+    with PastRules(source) as past:
+        sealer = Sealer(keys.read_key)
 
         def attachments_of(leaf: Leaf) -> tuple[Attachment, ...]:
-            return store.open(leaf.stored) if leaf.stored is not None else ()
+            if leaf.stored is None:
+                return ()
+            return open_attachments(read_sealed(source, leaf.stored), sealer).attachments
 
-        replay = Replay(parse, past.rules, decide_outcome, attachments_of)
-        report = verify_log(
-            folder,
+        replay = Replay(parse, past.rules, decide_outcome, attachments_of, place=source.places.rows)
+        report = verify_source(
+            source,
             checkpoint_key=keys.checkpoint_key,
             read_key=keys.read_key,
             timestamp_trust=keys.timestamp_trust,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bus.audit.reader import LogReader, open_log_reader
+from bus.audit.reader import LogReader, open_reader
 from bus.core.errors import BusError, ConfigurationError
 from bus.core.pipeline import Rules
+from bus.core.ports.log_source import LogSource
 from bus.judging.rules_manifest import restore_rules
 from signing.errors import CertificateRejectedError
 
@@ -25,11 +25,11 @@ _Unreadable = (
 
 
 class PastRules:
-    """The rules in one log's folder, each restored once. Used from one thread."""
+    """The rules in one log, each restored once. Used from one thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, source: LogSource) -> None:
         """Nothing is read before it is asked for."""
-        self._folder = folder
+        self._source = source
         self._resources = contextlib.ExitStack()
         self._reader: LogReader | None = None
         self._restored: dict[bytes, Rules | None] = {}
@@ -51,11 +51,11 @@ class PastRules:
             try:
                 self._restored[digest] = restore_rules(digest, self._read_text)
             except _Unreadable:
-                # What is wrong with a stored text is a finding of its own in `verify_log`.
+                # What is wrong with a stored text is a finding of its own in `verify_source`.
                 self._restored[digest] = None
         return self._restored[digest]
 
     def _read_text(self, digest: bytes) -> bytes:
         if self._reader is None:
-            self._reader = self._resources.enter_context(open_log_reader(self._folder))
+            self._reader = self._resources.enter_context(open_reader(self._source))
         return self._reader.text(digest)

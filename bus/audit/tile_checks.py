@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from bus.core.audit.entry_checks import Finding
+from bus.core.log.findings import Finding
 from bus.core.log.merkle import HASH_BYTES
 from bus.core.log.tiles import TILE_WIDTH, Tile, TileBytes
-from bus.log.files import NEW, TILES
-from bus.runtime.found_files import list_files, read_file
+from bus.core.ports.log_source import LogSource, PieceMissing, PieceUnreadable, Stranger
 
-_TILE_BYTES_MAX = TILE_WIDTH * HASH_BYTES
 _STRANGERS_MAX = 100
 """Names that are told one by one."""
 
@@ -19,47 +16,42 @@ _STRANGERS_MAX = 100
 class TileChecks:
     """Lists the stored tiles when made; then takes the computed ones in order."""
 
-    def __init__(self, folder: Path, *, signed_size: int, is_live: bool) -> None:
-        """Look what tiles there are, before the rows are read. Raises OSError."""
-        self._folder = folder
+    def __init__(self, source: LogSource, *, signed_size: int) -> None:
+        """Look what tiles there are, before the rows are read. Raises LogUnavailable."""
+        self._source = source
         self._signed_size = signed_size
-        self._is_live = is_live
         self._partials: dict[tuple[int, int], list[int]] = {}
         self._full_counts: dict[int, int] = {}
-        self._strangers: list[tuple[str, str]] = []
-        """Names that are no tiles', and why."""
+        self._strangers: list[Stranger] = []
+        """Names that are no tiles'."""
         self.checked = 0
         self._strangers_left_off = 0
-        for found in list_files(folder, TILES):
-            if found.is_regular and not found.name.endswith(NEW):
-                self._note(found.name)
-            elif not found.is_regular:
-                self._note_stranger(found.name, found.why_unfit)
+        for found in source.tiles():
+            if isinstance(found, Stranger):
+                self._note_stranger(found)
+            else:
+                self._note(found)
 
-    def _note(self, name: str) -> None:
-        tile = Tile.parse(name)
-        if tile is None:
-            self._note_stranger(name, "no file of this log has this name")
-        elif tile.width == TILE_WIDTH:
+    def _note(self, tile: Tile) -> None:
+        if tile.width == TILE_WIDTH:
             count = self._full_counts.get(tile.level, 0)
             self._full_counts[tile.level] = max(count, tile.index + 1)
         else:
             self._partials.setdefault((tile.level, tile.index), []).append(tile.width)
 
-    def _note_stranger(self, name: str, why: str) -> None:
+    def _note_stranger(self, found: Stranger) -> None:
         if len(self._strangers) < _STRANGERS_MAX:
-            self._strangers.append((name, why))
+            self._strangers.append(found)
         else:
             self._strangers_left_off += 1
 
     def stored_hash(self, index: int) -> bytes:
         """The leaf hash of an entry whose row is missing; zeros if no tile has it."""
-        path = self._folder / Tile(0, index // TILE_WIDTH).path
         place = index % TILE_WIDTH * HASH_BYTES
         try:
-            stored = read_file(path, _TILE_BYTES_MAX, within=self._folder)
+            stored = self._source.tile(Tile(0, index // TILE_WIDTH))
             return stored[place : place + HASH_BYTES].ljust(HASH_BYTES, b"\x00")
-        except OSError:
+        except PieceUnreadable:
             return bytes(HASH_BYTES)
 
     def check_full(self, tiles: list[TileBytes]) -> Iterator[Finding]:
@@ -87,11 +79,11 @@ class TileChecks:
     def finish(self, rows: int) -> Iterator[Finding]:
         """What is left over: names that are no tiles, tiles of entries that are not there."""
         last = max(rows - 1, 0)
-        for name, why in self._strangers:
-            yield Finding(last, name, why)
+        for one in self._strangers:
+            yield Finding(last, one.place, one.why)
         if self._strangers_left_off:
             what = f"{self._strangers_left_off:,} more names that no file of this log has"
-            yield Finding(last, TILES, what)
+            yield Finding(last, self._source.places.tiles, what)
         for level, count in self._full_counts.items():
             if Tile(level, count - 1).leaves_end > rows:
                 what = f"the tile speaks of entries from {rows} on, which are not there"
@@ -109,14 +101,14 @@ class TileChecks:
 
     def _compare(self, tile: Tile, hashes: bytes) -> Iterator[Finding]:
         try:
-            stored = read_file(self._folder / tile.path, _TILE_BYTES_MAX, within=self._folder)
-        except FileNotFoundError:
+            stored = self._source.tile(tile)
+        except PieceMissing:
             # A running hub removes unfinished tiles as fuller ones come.
-            if not self._is_live:
+            if not self._source.is_live:
                 yield Finding(tile.first_leaf(), tile.path, "the tile is missing")
             return
-        except OSError as error:
-            what = f"the tile cannot be read: {error.strerror}"
+        except PieceUnreadable as error:
+            what = f"the tile cannot be read: {error}"
             yield Finding(tile.first_leaf(), tile.path, what)
             return
         self.checked += 1

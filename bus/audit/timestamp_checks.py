@@ -1,32 +1,28 @@
-"""Check the timestamps in a log's folder: each token, its checkpoint, its place in the log."""
+"""Check the timestamps that lie in a log: each token, its checkpoint, its place in the log."""
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from bus.core.audit.entry_checks import Finding
 from bus.core.log.checkpoint import Checkpoint, CheckpointInvalid, read_checkpoint
+from bus.core.log.findings import Finding
 from bus.core.log.leaf import LeafInvalid, read_leaf
-from bus.log.timestamp_files import (
-    TIMESTAMPS,
-    TimestampFile,
-    find_anchors,
-    find_notes,
-    find_strange,
-    find_tokens,
-    is_named_after,
+from bus.core.ports.log_source import (
+    LogSource,
+    PieceMissing,
+    PieceUnreadable,
+    StampedNote,
+    StoredToken,
 )
-from bus.runtime.found_files import read_file
 from signing.errors import KeyUnusableError
 from signing.pki.keys import load_certificates
 from signing.pki.timestamps import (
-    TIMESTAMP_BYTES_MAX,
     Timestamp,
     TimestampInvalid,
     TimestampTrust,
@@ -38,19 +34,18 @@ GAP_SECONDS_MAX = 4 * 3600
 """Entries that stood longer without a timestamp are a finding; the default bound of a hub."""
 CLOCK_SECONDS_MAX = 60
 """How far a hub's clock may be ahead of the authority's."""
-_FILE_BYTES_MAX = TIMESTAMP_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
 class _Stamped:
     """A token that holds, over a checkpoint that holds."""
 
-    file: TimestampFile
+    file: StoredToken
     timestamp: Timestamp
 
 
 class TimestampChecks:
-    """Checks what lies below `timestamp/`, then what the rows say about it.
+    """Checks what is kept of timestamps, then what the rows say about it.
 
     1. Every file bears a name of ours, and a token the digest that its name tells.
     2. Every checkpoint is signed under the log's key.
@@ -62,17 +57,18 @@ class TimestampChecks:
     """
 
     def __init__(
-        self, folder: Path, key: VerifyingKey | None, trust: TimestampTrust | None
+        self, source: LogSource, key: VerifyingKey | None, trust: TimestampTrust | None
     ) -> None:
-        """`trust` stands in for the anchors that lie in the folder. Raises OSError."""
+        """`trust` stands in for the anchors that lie in the log."""
         self.findings: list[Finding] = []
-        self._folder = folder
-        self._roots: dict[int, tuple[TimestampFile, Checkpoint]] = {}
+        self._source = source
+        self._stored = source.timestamps()
+        self._roots: dict[int, tuple[StampedNote, Checkpoint]] = {}
         self._check_names()
         self._check_notes(key)
         self._is_own_trust = trust is None
         self._trust = trust or self._own_anchors()
-        self._stamped = list(self._check_tokens(find_tokens(folder)))
+        self._stamped = list(self._check_tokens(self._stored.tokens))
         self._check_order()
         self._sizes = sorted(self._roots)
         covered = [one.file.size for one in self._stamped]
@@ -84,52 +80,52 @@ class TimestampChecks:
     # --- files ----------------------------------------------------------------------------------
 
     def _check_names(self) -> None:
-        for path in find_strange(self._folder):
-            self._find(0, path, "a file that does not belong here")
+        for stranger in self._stored.strangers:
+            self._find(0, stranger.place, stranger.why)
 
     def _check_notes(self, key: VerifyingKey | None) -> None:
-        for file in find_notes(self._folder):
+        for file in self._stored.notes:
             if key is None:
                 return
             try:
-                checkpoint = read_checkpoint(self._read(file.path), key)
-            except (CheckpointInvalid, OSError) as error:
-                self._find(file.size - 1, file.path, _words(error))
+                checkpoint = read_checkpoint(self._source.timestamp_piece(file.place), key)
+            except (CheckpointInvalid, PieceUnreadable) as error:
+                self._find(file.size - 1, file.place, _words(error))
                 continue
             if checkpoint.size != file.size:
-                self._find(file.size - 1, file.path, f"it covers {checkpoint.size} entries")
+                self._find(file.size - 1, file.place, f"it covers {checkpoint.size} entries")
                 continue
             self._roots[file.size] = (file, checkpoint)
 
     def _own_anchors(self) -> TimestampTrust:
         anchors: list[bytes] = []
-        for path, digits in find_anchors(self._folder):
+        for file in self._stored.anchors:
             try:
-                raw = self._read(path)
-                if not is_named_after(raw, digits):
+                raw = self._source.timestamp_piece(file.place)
+                if not _is_named_after(raw, file.digits):
                     what = "the file was changed: it is not the one that its name tells"
-                    self._find(0, path, what)
+                    self._find(0, file.place, what)
                     continue
                 anchors += [one.public_bytes(Encoding.DER) for one in load_certificates(raw)]
-            except (KeyUnusableError, OSError) as error:
-                self._find(0, path, _words(error))
+            except (KeyUnusableError, PieceUnreadable) as error:
+                self._find(0, file.place, _words(error))
         return TimestampTrust(anchors)
 
-    def _check_tokens(self, files: Iterable[TimestampFile]) -> Iterator[_Stamped]:
+    def _check_tokens(self, files: Iterable[StoredToken]) -> Iterator[_Stamped]:
         for file in files:
             try:
                 yield _Stamped(file, self._check_token(file))
-            except (TimestampInvalid, OSError) as error:
-                self._find(file.size - 1, file.path, _words(error))
+            except (TimestampInvalid, PieceUnreadable) as error:
+                self._find(file.size - 1, file.place, _words(error))
 
-    def _check_token(self, file: TimestampFile) -> Timestamp:
-        response = self._read(file.path)
-        if not is_named_after(response, file.digits):
+    def _check_token(self, file: StoredToken) -> Timestamp:
+        response = self._source.timestamp_piece(file.place)
+        if not _is_named_after(response, file.digits):
             raise TimestampInvalid("the file was changed: it is not the one that its name tells")
         try:
-            note = self._read(file.note_path)
-        except FileNotFoundError as error:
-            what = f"{file.note_path.name}, which it was made for, is missing"
+            note = self._source.timestamp_piece(file.note_place)
+        except PieceMissing as error:
+            what = f"{file.note_place.rpartition('/')[2]}, which it was made for, is missing"
             raise TimestampInvalid(what) from error
         timestamp = verify_timestamp(response, note, self._trust)
         if timestamp.time.strftime("%Y-%m-%d") != file.day:
@@ -142,7 +138,7 @@ class TimestampChecks:
             if second.time + second.accuracy < first.time - first.accuracy:
                 what = "a larger checkpoint has an earlier time than the one before"
                 expected, found = f"after {first.time.isoformat()}", second.time.isoformat()
-                self._find(later.file.size - 1, later.file.path, what, expected, found)
+                self._find(later.file.size - 1, later.file.place, what, expected, found)
 
     # --- rows -----------------------------------------------------------------------------------
 
@@ -157,7 +153,7 @@ class TimestampChecks:
         file, checkpoint = self._roots[size]
         if checkpoint.root != root:
             what = f"the root of the first {size} entries is not theirs"
-            self._find(size - 1, file.path, what, checkpoint.root.hex(), root.hex())
+            self._find(size - 1, file.place, what, checkpoint.root.hex(), root.hex())
 
     def observe(self, index: int, leaf: bytes, *, is_last: bool) -> None:
         """Look at an entry's time where it matters."""
@@ -176,18 +172,18 @@ class TimestampChecks:
         for size, (file, _) in self._roots.items():
             if size > entries:
                 what = f"it covers {size} entries, {entries} can be read"
-                self._find(max(entries - 1, 0), file.path, what)
+                self._find(max(entries - 1, 0), file.place, what)
         slack = timedelta(seconds=CLOCK_SECONDS_MAX)
         for one in self._stamped:
             last = self._times.get(one.file.size - 1)
             if last is not None and one.timestamp.time + one.timestamp.accuracy + slack < last:
                 what = "it was made before the last entry that it covers"
                 expected, found = f"after {last.isoformat()}", one.timestamp.time.isoformat()
-                self._find(one.file.size - 1, one.file.path, what, expected, found)
+                self._find(one.file.size - 1, one.file.place, what, expected, found)
         for size, waited in self._gaps():
             if waited > timedelta(seconds=GAP_SECONDS_MAX):
                 what = f"from this entry on none had a timestamp for {_hours(waited)}"
-                self._find(size, self._folder / TIMESTAMPS, what)
+                self._find(size, self._source.places.timestamps, what)
 
     def _gaps(self) -> Iterator[tuple[int, timedelta]]:
         """The first entry without a timestamp after each token, and how long it waited for one."""
@@ -212,16 +208,16 @@ class TimestampChecks:
         )
         yield f"  without one: {waiting:,} entries at the end; longest wait {_hours(longest)}"
 
-    def _read(self, path: Path) -> bytes:
-        return read_file(path, _FILE_BYTES_MAX, within=self._folder)
-
-    def _find(self, index: int, path: Path, what: str, expected: str = "", found: str = "") -> None:
-        file = str(path.relative_to(self._folder))
-        self.findings.append(Finding(max(index, 0), file, what, expected, found))
+    def _find(self, index: int, place: str, what: str, expected: str = "", found: str = "") -> None:
+        self.findings.append(Finding(max(index, 0), place, what, expected, found))
 
 
 def _words(error: Exception) -> str:
-    return f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+    return f"cannot be read: {error}" if isinstance(error, PieceUnreadable) else str(error)
+
+
+def _is_named_after(content: bytes, digits: str) -> bool:
+    return hashlib.sha256(content).hexdigest().startswith(digits)
 
 
 def _hours(wait: timedelta) -> str:

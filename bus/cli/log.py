@@ -15,13 +15,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bus.audit.audit import Audit, AuditKeys, audit_log
+from bus.audit.audit import Audit, AuditKeys
+from bus.audit.folder import audit_log
 from bus.cli.exit_codes import DONE, FOUND, fail
 from bus.cli.log_show import show
 from bus.cli.shown import one_line, tell
 from bus.client.hub_client import read_verifying_key
-from bus.core.audit.entry_checks import Finding
 from bus.core.errors import BusError, ConfigurationError
+from bus.core.log.findings import Finding
 from bus.log.files import DATABASE
 from bus.trust.key_store import read_certificates, read_symmetric_key
 from signing.pki.timestamps import TimestampTrust

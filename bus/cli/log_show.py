@@ -14,7 +14,8 @@ from typing import Any
 
 import click
 
-from bus.audit.reader import LogReader, open_log_reader
+from bus.audit.folder import open_log_reader
+from bus.audit.reader import LogReader
 from bus.cli.attachments import save_attachments
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail
 from bus.cli.shown import one_line, tell
@@ -22,8 +23,8 @@ from bus.core.errors import BusError, ConfigurationError
 from bus.core.log.leaf import Event, Leaf, LeafInvalid, read_leaf, read_leaf_facts
 from bus.core.log.pseudonyms import Pseudonyms
 from bus.core.ports.message_log import StoredEntry
-from bus.log.attachment_files import open_stored
-from bus.log.files import ATTACHMENTS, DATABASE
+from bus.log.files import DATABASE
+from bus.log.sealed_attachments import open_attachments
 from bus.log.sealing import Sealer
 from bus.runtime.clock import now
 from bus.trust.key_store import read_symmetric_key
@@ -108,7 +109,7 @@ def show(
                 else:
                     _print(entry, sealer, is_json=as_json)
                 if sealer is not None and save_to is not None:
-                    _save_attachments(entry, folder, sealer, save_to)
+                    _save_attachments(entry, reader, sealer, save_to)
                 shown += 1
     except (BusError, ConfigurationError, LeafInvalid, OSError) as error:
         fail(f"The log cannot be read: {error}")
@@ -178,11 +179,11 @@ def _text(leaf: Leaf, raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def _save_attachments(entry: StoredEntry, log: Path, sealer: Sealer, folder: Path) -> None:
+def _save_attachments(entry: StoredEntry, reader: LogReader, sealer: Sealer, folder: Path) -> None:
     stored = read_leaf(entry.leaf).stored
     if stored is None:
         return
-    opened = open_stored(log / ATTACHMENTS, stored, sealer)
+    opened = open_attachments(reader.sealed_attachments(stored), sealer)
     if opened.is_content_kept:
         save_attachments(opened.attachments, folder, prefix=f"{entry.index}-")
     else:

@@ -19,7 +19,12 @@ from pathlib import Path
 from bus.core.errors import LogCorrupt, LogUnavailable
 from bus.core.ports.message_log import KeptAttachments
 from bus.log.files import ATTACHMENTS, NEW, make_folder, sync_folder
-from bus.log.sealed_attachments import OpenedAttachments, open_attachments, seal_attachments
+from bus.log.sealed_attachments import (
+    FileBytes,
+    OpenedAttachments,
+    open_attachments,
+    seal_attachments,
+)
 from bus.log.sealing import Sealer
 from bus.runtime.found_files import is_file, list_files
 from signing.attachments import Attachment
@@ -127,7 +132,7 @@ def open_stored(folder: Path, stored: bytes, sealer: Sealer) -> OpenedAttachment
     if path is None:
         raise LogCorrupt("a file of attachments is missing")
     try:
-        return open_attachments(path, sealer)
+        return open_attachments(FileBytes(path), sealer)
     except OSError as error:
         raise LogCorrupt(f"{path.name}: {error.strerror}") from error
 

@@ -13,7 +13,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -26,6 +25,7 @@ from bus.core.attachment_manifest import (
 )
 from bus.core.errors import LogCorrupt
 from bus.core.log.leaf import SALT_BYTES, commit_attachments
+from bus.core.ports.log_source import SealedBytes
 from bus.log.sealing import Sealer
 from bus.runtime.found_files import open_file
 from signing.attachments import Attachment
@@ -76,9 +76,25 @@ class OpenedAttachments:
     """False: the file says what they are and no more."""
 
 
-def open_attachments(path: Path, sealer: Sealer) -> OpenedAttachments:
-    """Open a sealed file. Raises LogCorrupt, OSError."""
-    frames = _open_frames(path, sealer)
+class FileBytes:
+    """The bytes of a sealed file. Closed when the last attachment that reads from it is gone."""
+
+    def __init__(self, path: Path, *, within: Path | None = None) -> None:
+        """Open it. Raises OSError."""
+        self._file = os.fdopen(open_file(path, within=within), "rb", buffering=0)
+        self.bytes_count = os.fstat(self._file.fileno()).st_size
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Up to so many bytes from there on. Raises LogCorrupt: they cannot be read."""
+        try:
+            return os.pread(self._file.fileno(), count, offset)
+        except OSError as error:
+            raise LogCorrupt(f"cannot be read: {error.strerror}") from error
+
+
+def open_attachments(sealed: SealedBytes, sealer: Sealer) -> OpenedAttachments:
+    """Open the sealed form. Raises LogCorrupt."""
+    frames = _open_frames(sealed, sealer)
     head = frames.read(0, _LENGTH_BYTES + SALT_BYTES)
     length = int.from_bytes(head[:_LENGTH_BYTES], "big")
     if length > MANIFEST_BYTES_MAX:
@@ -122,12 +138,12 @@ def _nonce(number: int, *, is_last: bool) -> bytes:
 
 
 class _SealedFrames:
-    """The plaintext of a sealed file, read at any place. Safe to use from several threads."""
+    """The plaintext of the sealed form, read at any place. Safe to use from several threads."""
 
-    def __init__(self, file: IO[bytes], key: bytes) -> None:
-        self._file = file
+    def __init__(self, sealed: SealedBytes, key: bytes) -> None:
+        self._sealed = sealed
         self._cipher = AESGCM(key)
-        sealed_bytes = os.fstat(file.fileno()).st_size - _START
+        sealed_bytes = sealed.bytes_count - _START
         whole = FRAME_BYTES + _TAG_BYTES
         self._count = max(1, -(-sealed_bytes // whole))
         self.plain_bytes = sealed_bytes - self._count * _TAG_BYTES
@@ -152,7 +168,7 @@ class _SealedFrames:
 
     def _frame(self, number: int) -> bytes:
         whole = FRAME_BYTES + _TAG_BYTES
-        sealed = os.pread(self._file.fileno(), whole, _START + number * whole)
+        sealed = self._sealed.read_at(_START + number * whole, whole)
         nonce = _nonce(number, is_last=number == self._count - 1)
         try:
             return self._cipher.decrypt(nonce, sealed, MAGIC)
@@ -160,10 +176,8 @@ class _SealedFrames:
             raise LogCorrupt(_CONTENT_CHANGED) from error
 
 
-def _open_frames(path: Path, sealer: Sealer) -> _SealedFrames:
-    # Closed when the last attachment that reads from it is gone.
-    file = os.fdopen(open_file(path), "rb", buffering=0)
-    start = file.read(_START)
+def _open_frames(sealed: SealedBytes, sealer: Sealer) -> _SealedFrames:
+    start = sealed.read_at(0, _START)
     if len(start) != _START or not start.startswith(MAGIC):
         raise LogCorrupt("a file of attachments does not have its form")
-    return _SealedFrames(file, sealer.unwrap(start[len(MAGIC) :], WRAP_PURPOSE))
+    return _SealedFrames(sealed, sealer.unwrap(start[len(MAGIC) :], WRAP_PURPOSE))

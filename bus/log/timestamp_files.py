@@ -73,11 +73,6 @@ def store_anchors(folder: Path, anchors: Sequence[bytes]) -> None:
         store_files([(path, pem)])
 
 
-def is_named_after(content: bytes, digits: str) -> bool:
-    """Whether a file has the content that its name speaks of."""
-    return _digits(content) == digits
-
-
 def find_tokens(folder: Path) -> list[TimestampFile]:
     """Every token, by the size of its checkpoint."""
     return sorted(

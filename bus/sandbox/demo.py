@@ -10,7 +10,8 @@ from pathlib import Path
 
 from lxml import etree
 
-from bus.audit.audit import Audit, AuditKeys, audit_log
+from bus.audit.audit import Audit, AuditKeys
+from bus.audit.folder import audit_log
 from bus.client.hub_client import FaultReceived, HubClient, Labels, VerifiedAnswer
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.log.receipts import Receipt

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from bus.audit.reader import open_log_reader
+from bus.audit.folder import open_log_reader
 from bus.log.files import DATABASE
 
 _MARK_BYTES = 48

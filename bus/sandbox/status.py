@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bus import __version__
-from bus.audit.reader import open_log_reader
+from bus.audit.folder import open_log_reader
 from bus.core.errors import BusError, ConfigurationError
 from bus.sandbox.access_points import PROGRAM as ACCESS_POINTS
 from bus.sandbox.description import SandboxDescription, read_description

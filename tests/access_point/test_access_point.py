@@ -20,7 +20,7 @@ from lxml import etree
 
 from bus.access_point.opening import open_access_point
 from bus.access_point.store import FILE
-from bus.audit.reader import open_log_reader
+from bus.audit.folder import open_log_reader
 from bus.client.hub_client import read_known_hub
 from bus.core.errors import ConfigurationError
 from bus.core.log.receipts import parse_receipt

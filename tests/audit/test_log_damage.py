@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from bus.audit.folder import verify_log
 from bus.audit.sqlite.damage import ROOT_PAGES
 from bus.audit.sqlite.folder import hold_folder
-from bus.audit.verify import verify_log
 from bus.core.errors import LogCorrupt, LogUnavailable
 from bus.log.files import PAGES
 from bus.log.opening import open_log

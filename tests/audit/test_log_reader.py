@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bus.audit.reader import open_log_reader
+from bus.audit.folder import open_log_reader
 from bus.core.errors import LogCorrupt, LogUnavailable
 from bus.core.log.checkpoint import read_checkpoint
 from bus.core.log.leaf import Event, read_leaf

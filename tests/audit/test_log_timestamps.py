@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from bus.audit.verify import verify_log
+from bus.audit.folder import verify_log
 from bus.core.audit.entry_checks import LogReport
 from bus.log.timestamp_files import (
     TIMESTAMPS,

@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus.audit.past_rules import PastRules
+from bus.audit.sqlite.source import open_folder
 from bus.core.canonical_json import canonical_json
 from bus.core.errors import BusError, LogCorrupt
 from bus.core.pipeline import Refusal, decide
@@ -107,7 +108,7 @@ def test_a_log_gives_back_the_rules_that_it_keeps_and_no_others(
         await log.close()
 
     asyncio.run(write())
-    with PastRules(tmp_path / "log") as past:
+    with open_folder(tmp_path / "log") as source, PastRules(source) as past:
         found = past.rules(ruled.rules.digest)
         assert found is not None
         assert past.rules(ruled.rules.digest) is found

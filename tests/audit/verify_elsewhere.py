@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bus.audit.verify import verify_log
+from bus.audit.folder import verify_log
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.log.log_stories import READ_KEY
 

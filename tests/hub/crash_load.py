@@ -15,10 +15,11 @@ from pathlib import Path
 
 from killed_hub import OPENING
 
-from bus.audit.verify import verify_log
+from bus.audit.folder import verify_log
 from bus.bench.signed_requests import http_request
-from bus.core.audit.entry_checks import Finding, LogReport
+from bus.core.audit.entry_checks import LogReport
 from bus.core.exchange_leaves import DELIVERED
+from bus.core.log.findings import Finding
 from bus.core.log.leaf import Event, Leaf
 from bus.core.log.merkle import hash_leaf
 from bus.core.ports.message_log import StoredEntry

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crash_load import Found, LogWitness, Message, Told, hub_process, load, witness_log
 
-from bus.audit.reader import open_log_reader
+from bus.audit.folder import open_log_reader
 from bus.core.errors import DeliveryInterrupted
 from bus.core.exchange_leaves import DELIVERED
 from bus.core.limits import Limits

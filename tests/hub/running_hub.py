@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bus.audit.reader import open_log_reader
+from bus.audit.folder import open_log_reader
 from bus.core.limits import Limits
 from bus.core.log.leaf import Leaf, read_leaf
 from bus.doors.soap import HttpDoor

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from running_hub import HttpReply, RunningHub
 
-from bus.audit.audit import AuditKeys, audit_log
+from bus.audit.audit import AuditKeys
+from bus.audit.folder import audit_log
 from bus.core.attachments import parsing_with_attachments
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits

@@ -14,7 +14,8 @@ import pytest
 from running_hub import RunningHub, in_hub
 from served_door import LOOPBACK, served
 
-from bus.audit.audit import AuditKeys, audit_log
+from bus.audit.audit import AuditKeys
+from bus.audit.folder import audit_log
 from bus.core.errors import MessageIdConflict
 from bus.core.log.leaf import Event
 from bus.protocols.soap_xroad.read_answer import read_answer

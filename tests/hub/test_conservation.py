@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from running_hub import HttpReply, RunningHub, answer_well, in_hub
 
-from bus.audit.verify import verify_log
+from bus.audit.folder import verify_log
 from bus.core import errors
-from bus.core.audit.entry_checks import Finding, LogReport
+from bus.core.audit.entry_checks import LogReport
 from bus.core.exchange_leaves import DELIVERED
+from bus.core.log.findings import Finding
 from bus.core.log.leaf import Event, Leaf
 from bus.core.log.receipts import parse_receipt
 from bus.core.ports.message_log import StoredEntry

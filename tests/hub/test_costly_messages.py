@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from running_hub import RunningHub, opened
 
-from bus.audit.audit import AuditKeys, audit_log
+from bus.audit.audit import AuditKeys
+from bus.audit.folder import audit_log
 from bus.core.log.leaf import Event
 from bus.judging import lane, process
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer

@@ -12,8 +12,7 @@ import pytest
 from running_hub import HttpReply, RunningHub, in_hub
 from small_disks import DISK_BYTES, made_image, mounted
 
-from bus.audit.reader import open_log_reader
-from bus.audit.verify import verify_log
+from bus.audit.folder import open_log_reader, verify_log
 from bus.core import errors
 from bus.core.audit.entry_checks import LogReport
 from bus.core.exchange_leaves import DELIVERED

@@ -11,7 +11,7 @@ import pytest
 from running_hub import RunningHub, ScriptedAgency, in_hub
 
 from bus import __version__
-from bus.audit.reader import open_log_reader
+from bus.audit.folder import open_log_reader
 from bus.core import errors
 from bus.core.canonical_json import canonical_json
 from bus.core.log.leaf import Event

@@ -17,7 +17,8 @@ from crash_load import HubProcess, hub_process
 from remembering_sender import made_sender
 from sending_attachments import allow_attachments
 
-from bus.audit.audit import AuditKeys, audit_log
+from bus.audit.audit import AuditKeys
+from bus.audit.folder import audit_log
 from bus.client.hub_client import FaultReceived, HubClient, HubUnreachable, KnownHub
 from bus.http.spool import Spool
 from bus.kit.contract import attachment_of_file

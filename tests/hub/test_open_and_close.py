@@ -24,7 +24,7 @@ from running_hub import ScriptedAgency
 from served_process import await_ready, hanging_hub
 
 import bus.hub as hub_module
-from bus.audit.reader import open_log_reader
+from bus.audit.folder import open_log_reader
 from bus.core import errors
 from bus.core.log.leaf import Event, read_leaf
 from bus.delivery.adapter_calls import AdapterCalls

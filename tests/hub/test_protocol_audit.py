@@ -6,7 +6,8 @@ from pathlib import Path
 
 from running_hub import RunningHub, in_hub
 
-from bus.audit.audit import AuditKeys, audit_log
+from bus.audit.audit import AuditKeys
+from bus.audit.folder import audit_log
 from bus.core.envelope import SoapVersion
 from bus.core.identifiers import ServiceId
 from bus.kit.contract import Answer, Query, ServiceFault

@@ -15,8 +15,8 @@ from cryptography.x509.ocsp import load_der_ocsp_response
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from running_hub import OpenHub, RunningHub, opened
 
-from bus.audit.audit import AuditKeys, audit_log
-from bus.audit.reader import open_log_reader
+from bus.audit.audit import AuditKeys
+from bus.audit.folder import audit_log, open_log_reader
 from bus.core import errors
 from bus.core.log.leaf import Event
 from bus.core.revocation import RevocationCheck, RevocationPolicy

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from running_hub import OpenHub, RunningHub, opened
 
-from bus.audit.audit import AuditKeys, audit_log
+from bus.audit.audit import AuditKeys
+from bus.audit.folder import audit_log
 from bus.core.log.leaf import Event
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from bus.runtime import signing_threads

@@ -13,8 +13,8 @@ import pytest
 from running_hub import RunningHub, opened
 
 from bus import hub as hub_module
-from bus.audit.audit import AuditKeys, audit_log
-from bus.audit.verify import verify_log
+from bus.audit.audit import AuditKeys
+from bus.audit.folder import audit_log, verify_log
 from bus.core.log.leaf import Event
 from bus.log.timestamp_files import find_tokens
 from bus.log.timestamping import Timestamper

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from bus.audit.verify import verify_log
+from bus.audit.folder import verify_log
 from bus.core.errors import ConfigurationError, LogCorrupt, LogUnavailable
 from bus.core.limits import Limits
 from bus.core.log.checkpoint import read_checkpoint

@@ -12,7 +12,13 @@ import pytest
 from bus.core.errors import LogCorrupt, LogUnavailable
 from bus.log import sealed_attachments
 from bus.log.attachment_files import AttachmentFiles, existing_file, stored_digests
-from bus.log.sealed_attachments import FRAME_BYTES, MAGIC, open_attachments, seal_attachments
+from bus.log.sealed_attachments import (
+    FRAME_BYTES,
+    MAGIC,
+    FileBytes,
+    open_attachments,
+    seal_attachments,
+)
 from bus.log.sealing import Sealer
 from signing.attachments import Attachment
 from tests.attachments import attachment
@@ -41,7 +47,7 @@ def test_what_was_sealed_opens_again_in_any_order(tmp_path: Path) -> None:
     given = some()
     commitment = sealed(tmp_path / "f", given)
 
-    opened = open_attachments(tmp_path / "f", SEALER)
+    opened = open_attachments(FileBytes(tmp_path / "f"), SEALER)
 
     assert (opened.commitment, opened.is_content_kept) == (commitment, True)
     assert list(opened.attachments) == given
@@ -59,7 +65,7 @@ def test_without_content_only_the_facts_are_kept(tmp_path: Path) -> None:
     given = some()
     sealed(tmp_path / "f", given, is_content_kept=False)
 
-    opened = open_attachments(tmp_path / "f", SEALER)
+    opened = open_attachments(FileBytes(tmp_path / "f"), SEALER)
 
     assert list(opened.attachments) == given
     assert not opened.is_content_kept
@@ -87,7 +93,7 @@ def test_changed_bytes_do_not_open(tmp_path: Path, change: object) -> None:
     path.write_bytes(change(path.read_bytes()))  # type: ignore[operator]
 
     with pytest.raises(LogCorrupt):
-        contents(open_attachments(path, SEALER).attachments)
+        contents(open_attachments(FileBytes(path), SEALER).attachments)
 
 
 def _frames_swapped(raw: bytes) -> bytes:
@@ -100,7 +106,7 @@ def test_another_read_key_opens_nothing(tmp_path: Path) -> None:
     sealed(tmp_path / "f", some())
 
     with pytest.raises(LogCorrupt, match="read key"):
-        open_attachments(tmp_path / "f", Sealer(bytes(32)))
+        open_attachments(FileBytes(tmp_path / "f"), Sealer(bytes(32)))
 
 
 @pytest.mark.parametrize("manifest", [b"{", b"[1]", b"x" * 100])
@@ -112,7 +118,7 @@ def test_a_manifest_that_is_none_is_corrupt(
     sealed(tmp_path / "f", some())
 
     with pytest.raises(LogCorrupt, match="manifest"):
-        open_attachments(tmp_path / "f", SEALER)
+        open_attachments(FileBytes(tmp_path / "f"), SEALER)
 
 
 # --- the files -----------------------------------------------------------------------------------

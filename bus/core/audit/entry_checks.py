@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bus.core.errors import LogCorrupt
+from bus.core.log.findings import Finding
 from bus.core.log.leaf import (
     Event,
     Leaf,
@@ -19,28 +20,6 @@ from bus.core.log.leaf import (
     text_of_digest,
 )
 from bus.core.ports.message_log import PayloadSealer, StoredEntry
-
-DATABASE_FILE = "log.sqlite"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One difference between what the log promises and what it holds."""
-
-    index: int
-    """The entry concerned; for damage outside every entry, the nearest one."""
-    file: str
-    """Where it lies, below the log's folder."""
-    what: str
-    expected: str = ""
-    found: str = ""
-    byte_range: tuple[int, int] | None = None
-    """First byte and the one after the last, where it is known."""
-
-    def __str__(self) -> str:
-        where = f" bytes {self.byte_range[0]}-{self.byte_range[1] - 1}" if self.byte_range else ""
-        facts = f" (expected {self.expected}, found {self.found})" if self.expected else ""
-        return f"entry {self.index}: {self.file}{where}: {self.what}{facts}"
 
 
 @dataclass(slots=True)
@@ -128,9 +107,16 @@ class EntryChecks:
     """
 
     def __init__(
-        self, report: LogReport, *, sealer: PayloadSealer | None, examine: Examine | None
+        self,
+        report: LogReport,
+        *,
+        sealer: PayloadSealer | None,
+        examine: Examine | None,
+        place: str = "entries",
     ) -> None:
+        """`place` is where findings say that entries lie."""
         self._report = report
+        self._place = place
         self._sealer = sealer
         self._examine = examine
         self.received = IndexSet()
@@ -226,4 +212,4 @@ class EntryChecks:
         return raw
 
     def _find(self, index: int, what: str, expected: str = "", found: str = "") -> None:
-        self._report.add(Finding(index, DATABASE_FILE, what, expected, found))
+        self._report.add(Finding(index, self._place, what, expected, found))

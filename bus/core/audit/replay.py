@@ -16,9 +16,9 @@ from datetime import datetime
 
 from bus.core import errors
 from bus.core.attachments import parsing_with_attachments
-from bus.core.audit.entry_checks import DATABASE_FILE, Finding
 from bus.core.audit.recorded_evidence import EvidenceMissing, RecordedEvidence
 from bus.core.exchange_leaves import ACCEPTED
+from bus.core.log.findings import Finding
 from bus.core.log.leaf import Event, Leaf
 from bus.core.pipeline import Parse, Refusal, Rules, decide
 from bus.core.ports.message_log import StoredEntry
@@ -126,6 +126,8 @@ class Replay:
     rules_of: RulesOf
     decide_outcome: DecideOutcome
     attachments_of: AttachmentsOf = no_attachments
+    place: str = "entries"
+    """Where findings say that entries lie."""
     repeated: int = 0
     """Decisions that were made again."""
     proved: int = 0
@@ -176,7 +178,7 @@ class Replay:
         self.by_evidence += found.signer is not None and not rules.revocation.is_off
         if leaf.event is Event.RECEIVED:
             self._open.add(entry.index, raw, rules, leaf)
-        yield from _differences(entry.index, recorded, found)
+        yield from _differences(entry.index, self.place, recorded, found)
 
     def _by_evidence(
         self, recorded: Decision, again: RoutedMessage | Refusal, rules: Rules, time: datetime
@@ -209,12 +211,12 @@ class Replay:
         try:
             recorded = self.decide_outcome(answer, question, request.rules, leaf.time)
         except OutcomeUnproved as error:
-            yield Finding(index, DATABASE_FILE, f"the recorded answer is not proved: {error}")
+            yield Finding(index, self.place, f"the recorded answer is not proved: {error}")
             return
         self.answers += 1
         if recorded != leaf.verdict:
             what = "the recorded answer tells another verdict"
-            yield Finding(index, DATABASE_FILE, what, _text(leaf.verdict), recorded)
+            yield Finding(index, self.place, what, _text(leaf.verdict), recorded)
 
 
 def _decision_in(leaf: Leaf) -> Decision:
@@ -241,7 +243,7 @@ def _decision_of(result: RoutedMessage | Refusal) -> Decision:
     )
 
 
-def _differences(index: int, recorded: Decision, found: Decision) -> Iterator[Finding]:
+def _differences(index: int, place: str, recorded: Decision, found: Decision) -> Iterator[Finding]:
     for name, what in (
         ("verdict", "judged again, the message leads to another verdict"),
         ("client", "the message names another client"),
@@ -251,7 +253,7 @@ def _differences(index: int, recorded: Decision, found: Decision) -> Iterator[Fi
     ):
         expected, actual = getattr(recorded, name), getattr(found, name)
         if expected != actual:
-            yield Finding(index, DATABASE_FILE, what, _text(expected), _text(actual))
+            yield Finding(index, place, what, _text(expected), _text(actual))
 
 
 def _text(fact: str | bytes | None) -> str:

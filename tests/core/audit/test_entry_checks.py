@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from bus.core.audit.entry_checks import EntryChecks, Finding, IndexSet, LogReport
+from bus.core.audit.entry_checks import EntryChecks, IndexSet, LogReport
+from bus.core.log.findings import Finding
 from bus.core.log.leaf import Event, build_leaf
 from bus.core.ports.message_log import SealedPayload, StoredEntry
 from tests.log.log_stories import SEALER, START
