@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test fast coverage conformance attacks fuzz flood check bench format clean system foreign
+.PHONY: demo test fast coverage conformance attacks fuzz flood mutation check bench format clean system foreign
 
 demo: $(VENV)/.runtime
 	$(BIN)/lienthong demo
@@ -52,6 +52,11 @@ fuzz: $(VENV)/.development
 # Two gigabytes of names that never end: what the processes hold must be what they held before.
 flood: $(VENV)/.development
 	$(BIN)/python -m tests.attacks.flood --megabytes 2000
+
+# Every mutant of what proves signatures, in most of an hour: 0 only if tests object to each of them,
+# or tests/mutation/argued.toml says why none can.
+mutation: $(VENV)/.development
+	nice $(BIN)/python -m tests.mutation
 
 format: $(VENV)/.development
 	$(BIN)/ruff format .

@@ -129,7 +129,8 @@ def _without_expires(raw: bytes) -> bytes:
 
 def attachment(content: bytes, media_type: str = "application/pdf") -> Attachment:
     def chunks() -> Iterator[bytes]:
-        yield content
+        yield content[:3]
+        yield content[3:]
 
     headers = (("Content-ID", "<a@example.vn>"), ("Content-Type", media_type))
     digests = {DIGEST_SHA256: hashlib.sha256(content).digest()}
@@ -170,28 +171,49 @@ def test_an_attachment_that_nobody_signed_is_refused(nation: SmallNation) -> Non
 
 
 @pytest.mark.parametrize(
-    ("content", "error"),
+    ("content", "cause", "reason"),
     [
-        (b"<a/><!-- x -->", errors.CoverageInsufficient),
-        (b"<a>", errors.NotWellFormed),
-        (b"<!DOCTYPE a><a/>", errors.ForbiddenXml),
-        (b"<?pi?><a/>", errors.ForbiddenXml),
+        (b"<a/><!-- x -->", errors.ForbiddenXml, "it holds a comment"),
+        (b"<a>", errors.NotWellFormed, ""),
+        (b"<!DOCTYPE a><a/>", errors.ForbiddenXml, ""),
+        (b"<?pi?><a/>", errors.ForbiddenXml, ""),
     ],
 )
 def test_xml_beside_an_envelope_is_read_as_strictly_as_the_envelope(
-    content: bytes, error: type[errors.BusError], nation: SmallNation
+    content: bytes, cause: type[errors.BusError], reason: str, nation: SmallNation
 ) -> None:
-    with pytest.raises(error):
+    with pytest.raises(errors.AttachmentXmlInvalid, match=f"attachment 1: {reason}") as caught:
         verified(
             with_attachment(nation, b"<a></a>"),
             nation,
             attachments=(attachment(content, "text/xml"),),
         )
 
+    assert type(caught.value.__cause__) is cause
+
+
+def test_the_attachment_that_is_refused_is_told_by_its_number(nation: SmallNation) -> None:
+    first = replace(attachment(b"%PDF"), content_id="b@example.vn")
+    second = attachment(b"<a>", "text/xml")
+
+    with pytest.raises(errors.AttachmentXmlInvalid, match="attachment 2: "):
+        verified(with_attachment(nation, b"<a></a>"), nation, attachments=(first, second))
+
+
+XML = b"<abc></abc>"
+
+
+def test_xml_beside_an_envelope_may_be_as_large_as_an_envelope(nation: SmallNation) -> None:
+    raw = with_attachment(nation, XML)
+    beside = attachment(b"<abc />", "text/xml")
+    just = replace(nation.rules.registry, limits=replace(Limits(), envelope_bytes_max=7))
+
+    assert verified(raw, nation, just, attachments=(beside,)).attachments == (beside,)
+
 
 def test_xml_beside_an_envelope_is_no_larger_than_an_envelope(nation: SmallNation) -> None:
-    raw = with_attachment(nation, b"<a></a>")
-    small = replace(nation.rules.registry, limits=replace(Limits(), envelope_bytes_max=4))
+    raw = with_attachment(nation, XML)
+    small = replace(nation.rules.registry, limits=replace(Limits(), envelope_bytes_max=6))
 
-    with pytest.raises(errors.TooLarge):
-        verified(raw, nation, small, attachments=(attachment(b"<abc/>", "text/xml"),))
+    with pytest.raises(errors.AttachmentXmlInvalid, match="1: it is larger than an envelope"):
+        verified(raw, nation, small, attachments=(attachment(b"<abc />", "text/xml"),))

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certifi
 from handmade import (
     TO_TOKEN,
     Handmade,
+    attached,
     attachment,
     binary_token,
     issuer_serial,
@@ -476,6 +477,20 @@ def test_a_token_in_an_attachment_is_found_and_is_no_attachment_of_the_message(
 
     assert facts.der == verified.certificate.der
     assert verified.attachments == ()
+
+
+def test_a_token_in_an_attachment_that_is_signed_is_an_attachment_of_the_message(
+    nation: SmallNation, facts: Facts
+) -> None:
+    token = attachment(facts.der, "t@example.vn")
+    message = Handmade(
+        nation.client_signers["rsa-2048"],
+        token_reference(TO_TOKEN),
+        included("cid:t@example.vn"),
+        references=[attached("t@example.vn", facts.der)],
+    )
+
+    assert (token,) == verify(message.raw(), nation, attachments=[token]).attachments
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from bus.core.errors import NotWellFormed
 from bus.core.xml import parse_xml
 from signing import names
 from signing import policy as uri
-from signing.errors import AlgorithmForbiddenError, SignatureError
+from signing.errors import AlgorithmForbiddenError, SignatureError, SignatureMalformedError
 from signing.pki.certificates import TrustStore
 from signing.policy import SignaturePolicy
 from signing.signature_cache import SignatureCache
@@ -94,17 +95,68 @@ def test_other_namespaces_around_are_another_text(
     assert reads_with_care == ["read"] * 4
 
 
+REFERENCES = 3
+"""Of `message`: ROUTE, the Body, and the timestamp."""
+
+
+@pytest.mark.parametrize(
+    ("stricter", "error", "reason"),
+    [
+        (
+            {"signature_algorithms": frozenset({uri.RSA_SHA512})},
+            AlgorithmForbiddenError,
+            "rsa-sha256' is not allowed",
+        ),
+        (
+            {"digest_algorithms": frozenset({uri.DIGEST_SHA512})},
+            AlgorithmForbiddenError,
+            "sha256' is not allowed",
+        ),
+        (
+            {"canonicalisations": frozenset({names.INCLUSIVE_C14N})},
+            AlgorithmForbiddenError,
+            "SignedInfo must be canonicalised",
+        ),
+        (
+            {"references_max": REFERENCES - 1},
+            SignatureMalformedError,
+            "3 references; at most 2",
+        ),
+    ],
+)
 def test_a_policy_that_became_stricter_holds_for_what_is_recalled(
-    nation: SmallNation, trust: TrustStore
+    stricter: dict[str, Any],
+    error: type[SignatureError],
+    reason: str,
+    nation: SmallNation,
+    trust: TrustStore,
 ) -> None:
     for text in "123":
         verify(message(nation, text), nation, trust=trust)
-    narrow = replace(POLICY, signature_algorithms=frozenset({uri.RSA_SHA512}))
 
-    with pytest.raises(AlgorithmForbiddenError, match="rsa-sha256"):
-        verify(message(nation, "4"), nation, narrow, trust=trust)
-    same = replace(POLICY, clock_skew_seconds_max=1)
-    assert verify(message(nation, "5"), nation, same, trust=trust).policy is same
+    with pytest.raises(error, match=reason):
+        verify(message(nation, "4"), nation, replace(POLICY, **stricter), trust=trust)
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        {"clock_skew_seconds_max": 1},
+        {"signature_algorithms": frozenset({uri.RSA_SHA256})},
+        {"digest_algorithms": frozenset({uri.DIGEST_SHA256})},
+        {"canonicalisations": frozenset({names.EXCLUSIVE_C14N})},
+        {"references_max": REFERENCES},
+    ],
+)
+def test_another_policy_that_allows_all_of_it_recalls_it(
+    allowed: dict[str, Any], nation: SmallNation, trust: TrustStore, reads_with_care: list[str]
+) -> None:
+    for text in "12":
+        verify(message(nation, text), nation, trust=trust)
+    policy = replace(POLICY, **allowed)
+
+    assert verify(message(nation, "3"), nation, policy, trust=trust).policy is policy
+    assert reads_with_care == ["read", "read"]
 
 
 DIGEST_START = b"<ds:DigestValue>"

@@ -168,12 +168,12 @@ def test_a_prefix_list_that_was_added_breaks_the_signature(
 EXTRA = CanonicalPart("extra", f'<q xmlns:wsu="{names.WSU}" wsu:Id="extra">3</q>'.encode())
 
 
-def with_extra(nation: SmallNation, place: str) -> bytes:
+def with_extra(nation: SmallNation, place: str, extra: CanonicalPart = EXTRA) -> bytes:
     """A message whose signature covers a part more, which nobody requires, at this place."""
-    parts = [ROUTE, BODY, EXTRA]
+    parts = [ROUTE, BODY, extra]
     security = security_header(parts, nation.client_signers["rsa-2048"], NOW, MINUTES).decode()
     pieces = {"header": "", "wrapper": "", "security": "", "behind": ""}
-    pieces[place] = EXTRA.canonical.decode()
+    pieces[place] = extra.canonical.decode()
     security = security.replace("</wsse:Security>", pieces["security"] + "</wsse:Security>")
     wrapper = f"<w>{pieces['wrapper']}</w>"
     header = ROUTE.canonical.decode() + security + pieces["header"] + wrapper
@@ -192,6 +192,42 @@ def test_a_signed_block_that_nobody_requires_cannot_be_hidden(
 ) -> None:
     with pytest.raises(CoverageInsufficientError, match="q is signed and does not stand"):
         verify(with_extra(nation, place), nation)
+
+
+OWN = [
+    f'<o:Nonce xmlns:o="{names.WSSE}"',
+    f'<o:SignatureConfirmation xmlns:o="{names.WSSE11}"',
+    f'<o:Created xmlns:o="{names.WSU}"',
+    f'<o:Object xmlns:o="{names.DS}"',
+    f'<o:SignedProperties xmlns:o="{names.XADES}v1.3.2#"',
+    f'<o:Assertion xmlns:o="{names.SAML}2.0:assertion"',
+]
+
+
+def own(start: str) -> CanonicalPart:
+    """A part that WS-Security and its profiles know, not required by us."""
+    declared = "" if names.WSU in start else f' xmlns:wsu="{names.WSU}"'
+    prefix = "wsu" if declared else "o"
+    end = f"</{start[1:].partition(' ')[0]}>"
+    return CanonicalPart("own", f'{start}{declared} {prefix}:Id="own">3{end}'.encode())
+
+
+@pytest.mark.parametrize("start", OWN)
+def test_what_is_of_ws_security_may_be_signed_within_its_header(
+    start: str, nation: SmallNation
+) -> None:
+    raw = with_extra(nation, "security", own(start))
+
+    assert set(verify(raw, nation).canonical_parts) == {"Body", "route"}
+
+
+@pytest.mark.parametrize("start", OWN)
+@pytest.mark.parametrize("place", ["wrapper", "behind"])
+def test_what_is_of_ws_security_cannot_be_hidden_elsewhere(
+    place: str, start: str, nation: SmallNation
+) -> None:
+    with pytest.raises(CoverageInsufficientError, match="is signed and does not stand"):
+        verify(with_extra(nation, place, own(start)), nation)
 
 
 def test_what_stands_within_a_signed_part_may_be_signed_besides(nation: SmallNation) -> None:

@@ -1,0 +1,1 @@
+"""Change the code that proves signatures one small way at a time: some test must object."""
