@@ -1,4 +1,4 @@
-# The two commands: `make demo` and `make test`. Each sets up all that it needs. As root on Debian or
+# The commands: `make demo`, `make fast`, `make test`. Each sets up all that it needs. As root on Debian or
 # Ubuntu `make test` also installs programs of others with apt-get, unless SYSTEM_PACKAGES=no.
 
 PYTHON ?= $(shell for candidate in python3.13 python3.12 python3.11 python3.14 python3; do \
@@ -17,9 +17,13 @@ demo: $(VENV)/.runtime
 test: system $(VENV)/.development foreign
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-# Without what takes long and without the software of others.
-fast: system $(VENV)/.development
-	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow and not interop"
+# What tells most in a minute, with Python alone: no packages of the system, no software of others.
+# Left out are whole programs, killed hubs, minutes of changed messages: `make test` has them.
+LONG := access_point attacks audit bench cli conformance hub interop sandbox
+FAST := $(filter-out $(LONG:%=tests/%/),$(sort $(dir $(wildcard tests/*/test_*.py tests/*/*/test_*.py)))) \
+	tests/hub/test_exchange.py
+fast: $(VENV)/.development
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow and not interop" $(FAST)
 
 # Every branch of what decides and of what signs.
 coverage: system $(VENV)/.development

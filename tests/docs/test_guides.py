@@ -118,6 +118,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_tells_to_do_comes_out_as_it_says(page: str, reader: Reader) -> None:
     blocks = blocks_of(page)
@@ -165,6 +166,7 @@ def test_every_relative_link_of_every_page_leads_somewhere() -> None:
 
 
 def test_a_reader_finds_out_a_page_that_is_wrong(tmp_path: Path) -> None:
+    require_program("bash")
     someone = Reader(tmp_path, {}, {})
     try:
         someone.follow(block("$ printf 'one\\ntwo\\nthree\\n'\none\n…\nt…e\n"))

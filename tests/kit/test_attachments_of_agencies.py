@@ -91,7 +91,7 @@ def listening(agency: Agency) -> Iterator[Agency]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     agency.url = f"http://127.0.0.1:{server.server_address[1]}/"
     try:

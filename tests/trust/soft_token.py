@@ -6,6 +6,7 @@ import ctypes
 import importlib
 import itertools
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class SoftToken:
 def soft_tokens(folder: Path) -> Iterator[SoftToken]:
     """A token of its own below `folder`; skips where SoftHSM is missing, and fails in CI."""
     driver = next((path for path in DRIVERS if path.is_file()), None)
-    if driver is None:
+    if driver is None or shutil.which("softhsm2-util") is None:
         missing("SoftHSM")
     (folder / "tokens").mkdir(parents=True)
     configuration = folder / "softhsm2.conf"
