@@ -101,6 +101,9 @@ def included_ids(payload: etree._Element) -> frozenset[str]:
     return frozenset(_content_id(one.get("href", "")) for one in payload.iter(XOP_INCLUDE))
 
 
+_ANYTHING = frozenset({Kind.ANYTHING})
+
+
 def check_references(
     payload: etree._Element,
     attachments: Collection[Attachment],
@@ -114,11 +117,11 @@ def check_references(
     for element, url in _references(payload):
         kind = Kind.REFERENCE if element.tag != XOP_INCLUDE else Kind.BYTES
         holder = element.getparent() if kind is Kind.BYTES else element
-        is_of_kind = holder is not None and kind in kinds.get(str(holder.tag), ())
-        if kind is Kind.REFERENCE and not is_of_kind:
+        said = kinds.get(str(holder.tag), _ANYTHING) if holder is not None else frozenset()
+        if kind is Kind.REFERENCE and kind not in said:
             continue  # a text that looks like one
-        # (2)
-        if not is_of_kind:
+        # (2) Where the schema lets any element in, an Include is one that means itself.
+        if not said & {kind, Kind.ANYTHING}:
             raise AttachmentReferenceInvalid(public_detail="xop:Include stands for no base64")
         # (3)
         if _content_id(url) not in known:

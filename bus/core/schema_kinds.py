@@ -24,33 +24,37 @@ class Kind(Enum):
     """base64: an xop:Include may stand in its place. XOP 1.0 §3.1."""
     REFERENCE = auto()
     """A URI, which may name an attachment."""
+    ANYTHING = auto()
+    """Elements of which the schema says nothing, an xop:Include among them."""
 
 
 _KINDS: Mapping[str, Kind] = {
     f"{{{_XSD}}}base64Binary": Kind.BYTES,
     f"{{{_XSD}}}anyURI": Kind.REFERENCE,
+    f"{{{_XSD}}}anyType": Kind.ANYTHING,
     _SWA_REF: Kind.REFERENCE,
 }
 
 
 def kinds_of(schema: etree._Element) -> Mapping[str, frozenset[Kind]]:
-    """What each element of a schema may hold, by tag; elements that hold neither are left out.
+    """What each element that a schema declares may hold, by tag; of most it is neither.
 
-    Where two elements of one name hold different things, both are said.
+    Where two elements of one name hold different things, both are said. Of an element that is not
+    here, which a wildcard lets in, the schema says nothing.
     """
     namespace = schema.get("targetNamespace", "")
     found: dict[str, set[Kind]] = {}
     for element in schema.iter(_tag("element")):
         kind = kind_of(element, schema)
         name = element.get("name")
-        if kind is None or name is None:
+        if name is None:
             continue
         is_qualified = (
             element.getparent() is schema
             or element.get("form", schema.get("elementFormDefault", "unqualified")) == "qualified"
         )
         tag = f"{{{namespace}}}{name}" if is_qualified and namespace else name
-        found.setdefault(tag, set()).add(kind)
+        found.setdefault(tag, set()).update(() if kind is None else (kind,))
     return {tag: frozenset(kinds) for tag, kinds in found.items()}
 
 
@@ -78,11 +82,13 @@ def _components(schema: etree._Element, name: str, *tags: str) -> list[etree._El
 
 
 def kind_of(declared: etree._Element, schema: etree._Element) -> Kind | None:
-    """What an element that is declared so holds; None: neither bytes nor a reference."""
+    """What an element that is declared so holds; None: none of them."""
     place: etree._Element | None = declared
     for _ in range(_DEPTH_MAX):
         if place is None:
             return None
+        if _lets_any_in(place):
+            return Kind.ANYTHING
         base = next(_bases(place), None)
         if base is None:
             return None
@@ -90,6 +96,16 @@ def kind_of(declared: etree._Element, schema: etree._Element) -> Kind | None:
             return _KINDS[base]
         place = _named_type(base, schema)
     return None
+
+
+def _lets_any_in(place: etree._Element) -> bool:
+    """A wildcard stands in it; or it is an element of no type, which is xs:anyType."""
+    if place.tag == _tag("element") and not len(place):
+        return place.get("type") is None
+    for one in place.iter(_tag("any"), _tag("element")):
+        if one is not place:
+            return bool(one.tag == _tag("any"))
+    return False
 
 
 def _bases(place: etree._Element) -> Iterator[str]:

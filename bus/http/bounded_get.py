@@ -82,6 +82,8 @@ def _connected(
     watchdog.start()
     try:
         yield is_over
+    except TimeoutError as error:  # a busy machine may let the socket's own time end first
+        raise FetchFailed(_LATE) from error
     except (OSError, http.client.HTTPException) as error:
         raise FetchFailed(_LATE if is_over.is_set() else type(error).__name__) from error
     finally:

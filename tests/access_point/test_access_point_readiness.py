@@ -74,7 +74,7 @@ def test_a_key_of_another_member_is_a_problem(nation: SmallNation, tmp_path: Pat
     [
         ({"trust": {"anchors": ["missing.crt"]}}, "missing.crt: cannot be read"),
         ({"evidence": "/proc/evidence"}, "/proc/evidence cannot be written"),
-        ({"tls": TLS, "systems": WITH_CERTIFICATE}, "door.key: tls: cannot be read"),
+        ({"tls": TLS, "systems": WITH_CERTIFICATE}, "door.key: cannot be read"),
         ({"signer": {"key": "no.key", "certificate": "no.crt"}}, "no.key: cannot be read"),
     ],
 )

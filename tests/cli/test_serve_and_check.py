@@ -58,7 +58,7 @@ def test_a_hub_that_is_told_to_end_closes_its_log_and_exits_0(
         _, errors = running.communicate(timeout=HANG_SECONDS_MAX)
     events = [json.loads(line)["event"] for line in errors.splitlines()]
     assert running.returncode == 0, errors
-    assert events == ["hub.open", "hub.serving", "hub.closed"]
+    assert events == ["judge.started", "hub.open", "hub.serving", "hub.closed"]
     values = json.loads(lienthong("log", "verify", prepared.folder, "--json").stdout)
     assert (values["sound"], values["events"]["stopped"]) == (True, 1)
 

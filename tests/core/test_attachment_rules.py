@@ -161,7 +161,16 @@ def test_a_text_that_looks_like_a_reference_is_a_text(text: str) -> None:
         check_references(element(f"<b>{text}</b>"), [attachment()], kinds)
 
 
-@pytest.mark.parametrize("kinds", [{}, {"b": frozenset({Kind.REFERENCE})}])
+@pytest.mark.parametrize("kinds", [{}, {"b": frozenset({Kind.ANYTHING})}])
+def test_an_include_may_stand_where_a_wildcard_lets_any_element_in(
+    kinds: dict[str, frozenset[Kind]],
+) -> None:
+    check_references(element('<b><x:Include href="cid:a@x"/></b>'), [attachment()], kinds)
+
+
+@pytest.mark.parametrize(
+    "kinds", [{"b": frozenset[Kind]()}, {"b": frozenset({Kind.REFERENCE})}], ids=["text", "URI"]
+)
 def test_an_include_stands_for_base64_only(kinds: dict[str, frozenset[Kind]]) -> None:
     with pytest.raises(AttachmentReferenceInvalid, match="stands for no base64"):
         check_references(element('<b><x:Include href="cid:a@x"/></b>'), [attachment()], kinds)

@@ -53,7 +53,7 @@ def schema(form: str = 'elementFormDefault="qualified"') -> etree._Element:
 def test_bytes_and_references_are_known_by_their_types() -> None:
     bytes_, reference = frozenset({Kind.BYTES}), frozenset({Kind.REFERENCE})
 
-    assert kinds_of(schema()) == {
+    assert {tag: kinds for tag, kinds in kinds_of(schema()).items() if kinds} == {
         "{urn:t}Bytes": bytes_,
         "{urn:t}Short": bytes_,
         "{urn:t}WithName": bytes_,
@@ -62,7 +62,49 @@ def test_bytes_and_references_are_known_by_their_types() -> None:
         "{urn:t}Both": bytes_,
         "{urn:t}Unused": bytes_,
         "Unqualified": reference,
+        "{urn:t}None": frozenset({Kind.ANYTHING}),
     }
+
+
+def test_an_element_that_holds_neither_is_known_as_such() -> None:
+    assert kinds_of(schema())["{urn:t}Ask"] == frozenset()
+    assert "{urn:t}Unheard" not in kinds_of(schema())
+
+
+@pytest.mark.parametrize(
+    ("declared", "kind"),
+    [
+        ('<xs:element name="a"/>', Kind.ANYTHING),
+        ('<xs:element name="a" type="xs:anyType"/>', Kind.ANYTHING),
+        ('<xs:element name="a" type="t:Any"/>', Kind.ANYTHING),
+        (
+            (
+                '<xs:element name="a"><xs:complexType><xs:sequence><xs:any/></xs:sequence>'
+                "</xs:complexType></xs:element>"
+            ),
+            Kind.ANYTHING,
+        ),
+        (
+            (
+                '<xs:element name="a"><xs:complexType><xs:sequence><xs:element name="b">'
+                "<xs:complexType><xs:sequence><xs:any/></xs:sequence></xs:complexType>"
+                "</xs:element></xs:sequence></xs:complexType></xs:element>"
+            ),
+            None,
+        ),
+        ('<xs:element name="a"><xs:complexType/></xs:element>', None),
+        ('<xs:element name="a" type="xs:string"/>', None),
+    ],
+)
+def test_a_wildcard_lets_anything_in(declared: str, kind: Kind | None) -> None:
+    raw = (
+        '<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:t="urn:t" '
+        f'targetNamespace="urn:t">{declared}<xs:complexType name="Any"><xs:sequence>'
+        "<xs:any/></xs:sequence></xs:complexType></xs:schema>"
+    ).encode()
+    whole = parse_xml(raw, bytes_max=len(raw))
+
+    assert kind_of(whole[0], whole) is kind
 
 
 def test_elements_that_are_not_qualified_are_known_without_namespace() -> None:

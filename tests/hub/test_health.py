@@ -82,7 +82,7 @@ def test_a_hub_that_works_is_ready_and_leaves_no_trace_of_the_question(
                 assert (reply.status, reply.body) == (200, b"")
                 assert reply.headers[b"content-length"] == b"6"
             status = hub.status()
-            assert (status.log.entries, status.decide.judged, status.troubles) == (entries, 0, ())
+            assert (status.log.entries, status.judge.judged, status.troubles) == (entries, 0, ())
 
     told(story)
 
@@ -117,7 +117,7 @@ def test_a_judging_process_that_hangs_is_told(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bus.hub.JUDGE_MODULE", hostile_judge.MODULE)
+    monkeypatch.setattr("bus.hub.DECIDER_MODULE", hostile_judge.MODULE)
     monkeypatch.setattr(judge_lane, "CHECK_SECONDS", 600)
     size = "large" if bytes_count else "small"
     trouble = f"the judging process for {size} messages stands still"
@@ -144,15 +144,15 @@ def test_a_judging_process_that_hangs_is_told(
 def test_a_process_that_was_lost_is_no_trouble_but_somebody_should_look(
     settings: HubSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bus.hub.JUDGE_MODULE", "tests.hub.no_such_module")
+    monkeypatch.setattr("bus.hub.DECIDER_MODULE", "tests.hub.no_such_module")
     monkeypatch.setattr(judge_lane, "RESTART_SECONDS", 600)
 
     async def story() -> None:
         async with opened(settings, judge_process=True) as hub:
             assert [reply.status for reply in await health(hub)] == [200, 200]
             status = hub.status()
-            assert (status.decide.is_wanted, status.decide.is_running) == (True, False)
-            assert [lane.state for lane in status.decide.lanes] == ["resting", "absent"]
+            assert (status.judge.is_wanted, status.judge.is_running) == (True, False)
+            assert [lane.state for lane in status.judge.lanes] == ["resting", "absent"]
             assert any("was lost" in sentence for sentence in status.attention())
 
     told(story)
