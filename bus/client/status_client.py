@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import Any
 
-import requests
-
+from bus.http.bounded_get import Bounds, FetchFailed, FetchRequest, ReplyUnfit, fetch
 from bus.operations.hub_status import HubStatus
 from bus.settings.listen import ListenAddress
 
 STATUS_BYTES_MAX = 1024 * 1024
 _PARTS = {field.name for field in fields(HubStatus)}
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared only
+_NO_DOOR = "{}: what answers there is no operators' door of a hub"
 
 
 class HubNotAsked(Exception):
@@ -27,19 +28,17 @@ def operations_url(address: ListenAddress) -> str:
 
 def read_hub_status(url: str, *, timeout_seconds: float = 10) -> dict[str, Any]:
     """The status as the hub tells it. Raises HubNotAsked."""
+    address = f"{url.rstrip('/')}/status"
     try:
-        reply = requests.get(
-            f"{url.rstrip('/')}/status", timeout=timeout_seconds, allow_redirects=False
-        )
-        values = reply.json() if len(reply.content) <= STATUS_BYTES_MAX else None
-    except requests.JSONDecodeError as error:
-        raise HubNotAsked(f"{url}: what answers there is no operators' door of a hub") from error
-    except requests.RequestException as error:
-        raise HubNotAsked(f"{url}: no hub answers ({type(error).__name__})") from error
-    if not isinstance(values, dict) or not _is_status(reply, values):
-        raise HubNotAsked(f"{url}: what answers there is no operators' door of a hub")
+        body = fetch(FetchRequest(address), Bounds(timeout_seconds, STATUS_BYTES_MAX))
+    except ReplyUnfit as error:
+        raise HubNotAsked(_NO_DOOR.format(url)) from error
+    except FetchFailed as error:
+        raise HubNotAsked(f"{url}: no hub answers ({error})") from error
+    try:
+        values = json.loads(body)
+    except ValueError as error:
+        raise HubNotAsked(_NO_DOOR.format(url)) from error
+    if not isinstance(values, dict) or not values.keys() >= _PARTS:
+        raise HubNotAsked(_NO_DOOR.format(url))
     return values
-
-
-def _is_status(reply: requests.Response, values: dict[str, Any]) -> bool:
-    return reply.status_code == requests.codes.ok and values.keys() >= _PARTS

@@ -22,6 +22,10 @@ class FetchFailed(Exception):
     """Nothing was fetched; the text says why, for operators."""
 
 
+class ReplyUnfit(FetchFailed):
+    """Somebody replied, but not with status 200, or with too much."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """What one fetch may take."""
@@ -43,15 +47,15 @@ class FetchRequest:
 def fetch(request: FetchRequest, bounds: Bounds) -> bytes:
     """The body of a reply with status 200. It waits: call it in a thread.
 
-    Raises FetchFailed.
+    Raises FetchFailed; ReplyUnfit, if somebody replied.
     """
-    parts = urlsplit(request.address)
-    connect = _CONNECTIONS.get(parts.scheme)
-    if connect is None or not parts.hostname:
-        raise FetchFailed("expected an http or https address")
     try:
+        parts = urlsplit(request.address)
+        connect = _CONNECTIONS.get(parts.scheme)
+        if connect is None or not parts.hostname:
+            raise FetchFailed("expected an http or https address")
         connection = connect(parts.hostname, parts.port, timeout=bounds.seconds_max)
-    except ValueError as error:  # a port that is no number
+    except ValueError as error:  # a port that is no number, brackets without an address
         raise FetchFailed("expected an http or https address") from error
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
@@ -84,6 +88,10 @@ def _connected(
         yield is_over
     except TimeoutError as error:  # a busy machine may let the socket's own time end first
         raise FetchFailed(_LATE) from error
+    except FetchFailed as error:
+        if is_over.is_set():
+            raise FetchFailed(_LATE) from error
+        raise
     except (OSError, http.client.HTTPException) as error:
         raise FetchFailed(_LATE if is_over.is_set() else type(error).__name__) from error
     finally:
@@ -98,10 +106,10 @@ def _exchange(
     connection.request(method, path, request.body or None, dict(request.headers))
     reply = connection.getresponse()
     if reply.status != http.client.OK:
-        raise FetchFailed(f"HTTP status {reply.status}")
+        raise ReplyUnfit(f"HTTP status {reply.status}")
     body = reply.read(bounds.bytes_max + 1)
     if len(body) > bounds.bytes_max:
-        raise FetchFailed(f"more than {bounds.bytes_max} bytes")
+        raise ReplyUnfit(f"more than {bounds.bytes_max} bytes")
     if reply.length:
         raise FetchFailed("the reply broke off")
     return body

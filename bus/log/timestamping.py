@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import requests
 import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
-from urllib3.exceptions import HTTPError
 
 from bus.core.errors import ConfigurationError, Problem
+from bus.http.bounded_get import Bounds, FetchFailed, FetchRequest, fetch
 from bus.log.files import CHECKPOINT, NOTE_BYTES_MAX
 from bus.log.timestamp_files import find_last_token, store_anchors, store_timestamp
 from bus.runtime.found_files import read_file
@@ -45,7 +43,6 @@ LAST_TRY_SECONDS_MAX = 5
 _REQUEST_TYPE = "application/timestamp-query"
 _REPLY_TYPE = "application/timestamp-reply"
 _NONCE_BITS = 64
-_CHUNK_BYTES = 8 * 1024
 
 _log = structlog.get_logger()
 
@@ -88,33 +85,12 @@ def read_timestamp_trust(settings: TimestampSettings) -> TimestampTrust:
 
 def ask_authority(settings: TimestampSettings, request: bytes) -> bytes:
     """Ask over HTTP (RFC 3161 §3.4), bounded in time and size. Raises TimestampFailed."""
-    deadline = time.monotonic() + settings.timeout_seconds
+    headers = {"content-type": _REQUEST_TYPE, "accept": _REPLY_TYPE}
+    bounds = Bounds(settings.timeout_seconds, TIMESTAMP_BYTES_MAX)
     try:
-        with requests.post(
-            settings.url,
-            data=request,
-            headers={"content-type": _REQUEST_TYPE, "accept": _REPLY_TYPE},
-            timeout=settings.timeout_seconds,
-            stream=True,
-            allow_redirects=False,
-        ) as reply:
-            if reply.status_code != requests.codes.ok:
-                raise TimestampFailed(f"the authority answered {reply.status_code}")
-            return _bounded(reply, deadline)
-    except (requests.RequestException, HTTPError) as error:
-        raise TimestampFailed(f"the authority cannot be asked: {type(error).__name__}") from error
-
-
-def _bounded(reply: requests.Response, deadline: float) -> bytes:
-    content = b""
-    # What has arrived, piece by piece: waiting for a whole chunk would wait past the deadline.
-    while chunk := reply.raw.read1(_CHUNK_BYTES, decode_content=True):
-        content += chunk
-        if len(content) > TIMESTAMP_BYTES_MAX:
-            raise TimestampFailed(f"the authority answered more than {TIMESTAMP_BYTES_MAX} bytes")
-        if time.monotonic() > deadline:
-            raise TimestampFailed("the authority answers too slowly")
-    return content
+        return fetch(FetchRequest(settings.url, request, headers), bounds)
+    except FetchFailed as error:
+        raise TimestampFailed(f"the authority cannot be asked: {error}") from error
 
 
 class Timestamper:

@@ -103,7 +103,7 @@ def test_nobody_there_is_exit_code_2() -> None:
     result = lienthong("status", "--url", "http://127.0.0.1:1")
 
     assert result.returncode == 2
-    assert "no hub answers (ConnectionError)" in output_of(result)
+    assert "no hub answers (ConnectionRefusedError)" in output_of(result)
 
 
 def test_without_an_address_the_command_says_what_it_needs(tmp_path: Path) -> None:

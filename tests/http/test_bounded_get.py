@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from bus.http.bounded_get import Bounds, FetchFailed, FetchRequest, fetch
+from bus.http.bounded_get import Bounds, FetchFailed, FetchRequest, ReplyUnfit, fetch
 from tests.hang_limits import HANG_SECONDS_MAX
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
@@ -109,6 +109,7 @@ def test_what_is_no_reply_to_use_is_told(reply: bytes, reason: str) -> None:
         trickling(b""),
         trickling(b"HTTP/1.1 200 OK\r\nX: "),
         trickling(b"HTTP/1.1 200 OK\r\n\r\n"),
+        trickling(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"),
         lambda connection, asked: connection.recv(1),
     ],
 )
@@ -121,11 +122,30 @@ def test_time_is_over_for_who_trickles_or_is_silent(
 
 
 @pytest.mark.parametrize(
-    "address", ["ftp://127.0.0.1/", "http://", "file:///etc/passwd", "http://127.0.0.1:port/"]
+    "address",
+    ["ftp://127.0.0.1/", "http://", "file:///etc/passwd", "http://127.0.0.1:port/", "http://[::1"],
 )
 def test_only_http_addresses_are_fetched(address: str) -> None:
     with pytest.raises(FetchFailed, match="expected an http or https address"):
         fetch(FetchRequest(address), BOUNDS)
+
+
+def test_who_replied_otherwise_is_told_from_who_did_not() -> None:
+    for reply, kind in (
+        (b"HTTP/1.1 404 No\r\n\r\n", ReplyUnfit),
+        (b"no HTTP\r\n\r\n", FetchFailed),
+    ):
+        with answering(saying(reply)) as (address, _), pytest.raises(FetchFailed) as failed:
+            fetch(FetchRequest(address), BOUNDS)
+        assert failed.type is kind
+
+
+def test_the_environment_names_no_proxy_and_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with answering(saying(said(b"it"))) as (address, asked):
+        assert fetch(FetchRequest(address), BOUNDS) == b"it"
+    assert b"Authorization" not in asked[0]
 
 
 def test_nobody_there_is_told() -> None:
