@@ -17,9 +17,12 @@ from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.pipeline import Rules
 from bus.core.xml import parse_xml
 from bus.judging.rules import read_rules
+from bus.kit.contract import Adapter
+from bus.kit.manifest import read_manifest
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
 from bus.sandbox.nation_files import prepare_nation, reference_routes
-from bus.settings.hub import HubSettings, read_hub_settings
+from bus.settings.hub import HubSettings, packaged_folder, read_hub_settings
+from bus.settings.routes import read_registry
 from bus.trust.key_store import read_signer
 from signing.pki.keys import Signer, load_certificate, load_private_key, make_signer
 from tests.certificates import Issuer, make_certificate
@@ -37,16 +40,35 @@ DISABLED_SERVICE = ServiceId.parse("VN/GOV/G01/dancu/XacMinhThongTinNhanThan/v1"
 NOTICE = "Bảo trì đến 18 giờ"
 SLOW_TIMEOUT_SECONDS = 0.3
 
-POPULATION = "http://dancuquocgia.bca"
-_ROOT = Path(__file__).parents[1]
-SAMPLE = (_ROOT / "adapters/population/samples/TraCuuThongTinCongDan.xml").read_bytes()
+ADAPTERS = packaged_folder("adapters")
+REFERENCE = read_registry(reference_routes())
+ADAPTER_IDS = tuple(sorted({service.adapter for service in REFERENCE.services.values()}))
+"""The adapters of the sample nation's services."""
+LOOKUP_ADAPTER = REFERENCE.services[LOOKUP].adapter
+LOOKUP_NAMESPACE = "http://dancuquocgia.bca"
+
+
+def packaged_sample(service: ServiceId) -> bytes:
+    """The sample request that lies beside the adapter of a service."""
+    manifest = read_manifest(ADAPTERS / REFERENCE.services[service].adapter)
+    return next(
+        one.sample for one in manifest.services if one.code == service.service_code
+    ).read_bytes()
+
+
+def carried_by(agency: Adapter) -> dict[str, Adapter]:
+    """One agency in the place of every one that the sample nation's services name."""
+    return dict.fromkeys(ADAPTER_IDS, agency)
+
+
+SAMPLE = packaged_sample(LOOKUP)
 ANSWER = (
-    f'<p:TraCuuThongTinCongDanResponse xmlns:p="{POPULATION}">'
+    f'<p:TraCuuThongTinCongDanResponse xmlns:p="{LOOKUP_NAMESPACE}">'
     '<p:CongdanCollection SoCongDan="0" ThoiDiemDuLieu="2026-03-01T08:00:00Z"/>'
     "</p:TraCuuThongTinCongDanResponse>"
 ).encode()
 SLOW_ANSWER = (
-    f'<p:XacThucThongTinCongDanResponse xmlns:p="{POPULATION}"><p:KetQuaXacThuc>'
+    f'<p:XacThucThongTinCongDanResponse xmlns:p="{LOOKUP_NAMESPACE}"><p:KetQuaXacThuc>'
     "<p:TonTai>true</p:TonTai></p:KetQuaXacThuc></p:XacThucThongTinCongDanResponse>"
 ).encode()
 
@@ -71,8 +93,7 @@ def make_small_nation(folder: Path, *, now: datetime = NOW) -> SmallNation:
     folder.mkdir(parents=True, exist_ok=True)
     routes = folder / "reference.yaml"
     routes.write_text(_small_routes())
-    ports = {"population": 1, "business_registry": 2}
-    prepared = prepare_nation(folder, now=now, hub_port=3, agency_ports=ports, routes=routes)
+    prepared = prepare_nation(folder, now=now, hub_port=3, routes=routes)
     settings = read_hub_settings(prepared.hub_settings)
     signers = {owner: read_signer(files) for owner, files in prepared.signers.items()}
     anchor = load_certificate(prepared.anchor.read_bytes())

@@ -6,19 +6,27 @@ import hmac
 import re
 import secrets
 import sqlite3
+import time
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from types import MappingProxyType
+from typing import Self
 from urllib.parse import parse_qs, unquote_plus
 
+from adapters.business_registry.invented_enterprises import ENTERPRISES_FILE, build_enterprises
+from adapters.business_registry.invented_requests import invented_requests
+from bus.kit.invented_nation import InventedNation
 from bus.kit.simulator import (
     HttpReply,
     HttpRequest,
     SimulatedAgency,
     json_reply,
+    open_to_read,
     text_reply,
 )
 
@@ -90,6 +98,23 @@ class BusinessRegistryAgency(SimulatedAgency):
             "danhSachHoSo": self._dossiers_of_days,
             "tinhTrangHoSo": self._dossier,
         }
+
+    @classmethod
+    def open(cls, nation: InventedNation, folder: Path, settings: Mapping[str, str]) -> Self:
+        return cls(
+            open_to_read(folder / ENTERPRISES_FILE),
+            account=ClientAccount(settings["client_id"], settings["client_secret"]),
+            monotonic_seconds=time.monotonic,
+        )
+
+    @classmethod
+    def make_data(cls, nation: InventedNation, folder: Path) -> None:
+        build_enterprises(nation, folder)
+
+    @classmethod
+    def sample_requests(cls, nation: InventedNation, folder: Path) -> Mapping[str, bytes]:
+        with closing(open_to_read(folder / ENTERPRISES_FILE)) as database:
+            return invented_requests(nation, database)
 
     def is_service_call(self, request: HttpRequest) -> bool:
         return request.path.startswith(SERVICE_PREFIX)

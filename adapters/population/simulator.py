@@ -12,20 +12,26 @@ import unicodedata
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from types import MappingProxyType
+from typing import Self
 
 from lxml import etree
 
 from adapters.population.citizen_record import NAMESPACE, collection, empty_collection
+from bus.kit.clock import epoch_milliseconds
 from bus.kit.contract import BusError, parse_xml
+from bus.kit.invented_nation import InventedNation
 from bus.kit.schema_files import schema_file
 from bus.kit.simulator import (
     REQUEST_BYTES_MAX,
     HttpReply,
     HttpRequest,
     SimulatedAgency,
+    open_to_read,
     text_reply,
 )
 
@@ -107,6 +113,28 @@ class PopulationAgency(SimulatedAgency):
         assert address is not None
         address.set("location", url)
         self._wsdl = etree.tostring(wsdl, xml_declaration=True, encoding="UTF-8")
+
+    @classmethod
+    def open(cls, nation: InventedNation, folder: Path, settings: Mapping[str, str]) -> Self:
+        return cls(
+            open_to_read(nation.people),
+            url=settings["url"],
+            account=CallerAccount(settings["username"], settings["secret"]),
+            clock=epoch_milliseconds,
+            as_of=nation.as_of,
+        )
+
+    @classmethod
+    def sample_requests(cls, nation: InventedNation, folder: Path) -> Mapping[str, bytes]:
+        with closing(open_to_read(nation.people)) as database:
+            name, birth = database.execute(
+                "SELECT full_name, birth FROM citizens WHERE personal_number = ?",
+                (nation.citizen,),
+            ).fetchone()
+        return {
+            operation: _request(operation, nation.citizen, name, birth)
+            for operation in _MA_TICH_HOP
+        }
 
     def is_service_call(self, request: HttpRequest) -> bool:
         return request.path == SERVICE_PATH and request.method == "POST"
@@ -205,6 +233,24 @@ class PopulationAgency(SimulatedAgency):
         query = f"SELECT * FROM citizens WHERE {column} = ?"  # noqa: S608 - one of two constants
         found: sqlite3.Row | None = self._database.execute(query, (value,)).fetchone()
         return found
+
+
+def _request(operation: str, personal_number: str, name: str, birth: str) -> bytes:
+    """A question about a citizen, as the hub takes it."""
+    element = etree.Element(f"{{{NAMESPACE}}}{operation}", nsmap={"p": NAMESPACE})
+    fields = {
+        "MaYeuCau": "MC-H41-2026-000001",
+        "MaDVC": "H41.MOTCUA",
+        "MaCanBo": "CB-H41-0117",
+        "SoDinhDanh": personal_number,
+        "HoVaTen": name,
+    }
+    for field_name, text in fields.items():
+        etree.SubElement(element, f"{{{NAMESPACE}}}{field_name}").text = text
+    birth_element = etree.SubElement(element, f"{{{NAMESPACE}}}NgayThangNamSinh")
+    part = "Nam" if len(birth) == 4 else "NgayThangNam"
+    etree.SubElement(birth_element, f"{{{NAMESPACE}}}{part}").text = birth
+    return etree.tostring(element, encoding="UTF-8", xml_declaration=False)
 
 
 def _booleans(name: str, **statements: bool) -> etree._Element:

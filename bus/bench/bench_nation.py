@@ -20,9 +20,7 @@ _ANY_PORT = 1
 def prepare_bench_nation(folder: Path) -> PreparedNation:
     """A nation below `folder` whose hub requires a word on revocation about every sender."""
     moment = now()
-    prepared = prepare_nation(
-        folder, now=moment, hub_port=_ANY_PORT, agency_ports={"population": _ANY_PORT}
-    )
+    prepared = prepare_nation(folder, now=moment, hub_port=_ANY_PORT)
     list_file = folder / "trust" / "revoked.crl"
     list_file.write_bytes(_empty_list(folder, moment))
     values = yaml.safe_load(prepared.hub_settings.read_text("utf-8"))

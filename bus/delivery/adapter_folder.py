@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bus.core.errors import ConfigurationError, Problem
 from bus.kit.contract import Adapter
-from bus.kit.manifest import MANIFEST_NAME, Manifest, load_adapter, read_manifest, settings_problems
+from bus.kit.load import load_adapter, settings_problems
+from bus.kit.manifest import MANIFEST_NAME, Manifest, read_manifest
 from bus.settings.yaml_document import problem_in_file
 from bus.trust.key_store import read_secret
 

@@ -1,9 +1,9 @@
 """Hold an adapter to the contract: a pytest class to derive from, one for each adapter.
 
-    class TestPopulation(AdapterConformance):
-        folder = Path("adapters/population")
-        provider = "VN/GOV/G01/dancu"
-        schema = "dancu/1.0/dancu.xsd"
+    class TestTaxOffice(AdapterConformance):
+        folder = Path("adapters/tax_office")
+        provider = "VN/GOV/G12/thue"
+        schema = "thue/1.0/thue.xsd"
         address_settings = ("url",)
 
         @pytest.fixture
@@ -30,7 +30,8 @@ from bus.core.errors import PayloadRejected, RecipientTimeout, RecipientUnavaila
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.xml import parse_xml
 from bus.kit.contract import Adapter, AdapterSettings, Query
-from bus.kit.manifest import Manifest, load_adapter, read_manifest
+from bus.kit.load import load_adapter
+from bus.kit.manifest import Manifest, read_manifest
 from bus.kit.schema_files import schema_file
 
 ANSWER_SECONDS_MAX = 10.0

@@ -1,22 +1,16 @@
-"""Read an adapter's manifest, and make the adapter that it names."""
+"""Read an adapter's manifest: what it carries, what the operator sets, who simulates its agency."""
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated
 
 from pydantic import Field
 
 from bus.core.errors import ConfigurationError, Problem
-from bus.http.refused_settings import refused_keys
-from bus.kit.contract import Adapter
 from bus.settings.form import (
     IdentifierPartText,
     SettingsForm,
@@ -26,11 +20,15 @@ from bus.settings.form import (
     in_order,
     section_items,
 )
-from bus.settings.yaml_document import YamlDocument, read_yaml
+from bus.settings.yaml_document import Value, YamlDocument, read_yaml
 
 MANIFEST_NAME = "manifest.yaml"
 CALLS_AT_ONCE_MAX = 1024
 
+ADDRESS, ACCOUNT, SECRET = "{address}", "{account}", "{secret}"
+"""What the sandbox puts into the settings of a simulated agency's adapter."""
+
+_PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _CLASS_REFERENCE = re.compile(r"adapters(\.[a-z][a-z0-9_]*)+:[A-Z][A-Za-z0-9]*\Z")
 
 
@@ -56,6 +54,32 @@ class ManifestService:
 
 
 @dataclass(frozen=True, slots=True)
+class ManifestSimulator:
+    """Who stands in for the agency where it cannot be asked: in a sandbox, in tests."""
+
+    class_reference: str
+    """`adapters.<folder>.<module>:<Class>`, of a SimulatedAgency."""
+    settings: Mapping[str, str]
+    """The adapter's settings, with placeholders."""
+
+    def settings_at(self, address: str, account: str, secret: str) -> dict[str, str]:
+        """The adapter's settings for a simulator that listens at an address.
+
+        `address` is `http://host:port`; it knows the hub by account and secret.
+        """
+        filled = {ADDRESS: address, ACCOUNT: account, SECRET: secret}
+        return {
+            key: _PLACEHOLDER.sub(lambda found: filled[found[0]], text)
+            for key, text in self.settings.items()
+        }
+
+    @property
+    def address_settings(self) -> tuple[str, ...]:
+        """The settings that say where the agency is."""
+        return tuple(key for key, text in self.settings.items() if ADDRESS in text)
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """An adapter's declaration of itself."""
 
@@ -64,11 +88,13 @@ class Manifest:
     name: str
     folder: Path
     class_reference: str
-    """`adapters.population.adapter:PopulationAdapter`."""
+    """`adapters.<folder>.<module>:<Class>`, of an Adapter."""
     concurrency: int
     """Most calls of `answer` at one time."""
     services: tuple[ManifestService, ...]
     settings: Mapping[str, SettingRule]
+    simulator: ManifestSimulator | None = None
+    """None: nobody simulates the agency."""
 
     def carries(self, service_code: str, service_version: str) -> bool:
         """Whether one of its services has this code and version."""
@@ -101,6 +127,18 @@ class ManifestServiceForm(SettingsForm):
     """Path of a sample request below the adapter's folder."""
 
 
+class ManifestSimulatorForm(SettingsForm):
+    """Who stands in for the agency in a sandbox and in tests."""
+
+    class_: Annotated[str, Field(alias="class")]
+    """`adapters.<folder>.<module>:<Class>`, a class that derives from `SimulatedAgency`."""
+    settings: Annotated[dict[str, SettingText], Field(default_factory=dict)]
+    """The adapter's settings in a sandbox, by key, every required one among them. In their texts
+    `{address}` stands for `http://host:port` of the simulator, `{account}` for the account that the
+    sandbox gives the hub, `{secret}`, in a setting that is secret and nowhere else, for the secret
+    that it invents."""
+
+
 class ManifestForm(SettingsForm):
     """manifest.yaml of an adapter."""
 
@@ -116,6 +154,8 @@ class ManifestForm(SettingsForm):
     """What the adapter can carry."""
     settings: Annotated[dict[str, SettingRuleForm], Field(default_factory=dict)]
     """What the operator sets, by key."""
+    simulator: ManifestSimulatorForm | None = None
+    """Without it a sandbox has nobody at the address of this agency."""
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -148,6 +188,11 @@ def read_manifest(folder: Path) -> Manifest:
             key: SettingRule(key, rule.required, rule.secret, rule.description, rule.path)
             for key, rule in form.settings.items()
         },
+        simulator=(
+            ManifestSimulator(form.simulator.class_, form.simulator.settings)
+            if form.simulator
+            else None
+        ),
     )
 
 
@@ -158,16 +203,55 @@ def _cross_problems(document: YamlDocument, folder: Path) -> list[Problem]:
     if isinstance(name, str) and name != folder.name:
         message = f"expected the name of the folder, {folder.name!r}"
         problems.append(document.problem(("id",), message))
-    reference = values.get("class")
-    if isinstance(reference, str) and not _names_class_in(reference, folder.name):
-        message = f"expected 'adapters.{folder.name}.<module>:<Class>'"
-        problems.append(document.problem(("class",), message))
+    for section in ((), ("simulator",)):
+        reference = _section(values, *section).get("class")
+        if isinstance(reference, str) and not _names_class_in(reference, folder.name):
+            message = f"expected 'adapters.{folder.name}.<module>:<Class>'"
+            problems.append(document.problem((*section, "class"), message))
+    problems += _simulator_problems(document, values)
     return problems + _service_problems(document, folder)
+
+
+def _section(values: Mapping[str, Value], *names: str) -> Mapping[str, Value]:
+    """A section within sections, whether sound or not; empty: it is none."""
+    for name in names:
+        inner = values.get(name)
+        values = inner if isinstance(inner, dict) else {}
+    return values
 
 
 def _names_class_in(reference: str, folder_name: str) -> bool:
     starts_there = reference.startswith(f"adapters.{folder_name}.")
     return starts_there and _CLASS_REFERENCE.match(reference) is not None
+
+
+def _simulator_problems(document: YamlDocument, values: Mapping[str, Value]) -> list[Problem]:
+    if not isinstance(values.get("simulator"), dict):
+        return []
+    given = _section(values, "simulator", "settings")
+    rules = {key: _section(values, "settings", key) for key in _section(values, "settings")}
+    problems = [
+        document.problem(("simulator", "settings"), f"{key} is required, and not set here")
+        for key, rule in rules.items()
+        if rule.get("required") is True and key not in given
+    ]
+    for key, text in given.items():
+        message = "no setting of this adapter." + did_you_mean(key, rules)
+        if key in rules:
+            is_secret = rules[key].get("secret") is True
+            message = _filled_badly(text, is_secret=is_secret) if isinstance(text, str) else ""
+        if message:
+            problems.append(document.problem(("simulator", "settings", key), message))
+    return problems
+
+
+def _filled_badly(text: str, *, is_secret: bool) -> str:
+    """What is wrong with the text of a setting in a sandbox; empty: nothing."""
+    if is_secret and text != SECRET:
+        return f"expected {SECRET}: a secret stands in no manifest"
+    known = {SECRET} if is_secret else {ADDRESS, ACCOUNT}
+    unknown = [found for found in _PLACEHOLDER.findall(text) if found not in known]
+    return f"expected {' or '.join(sorted(known))} between braces" if unknown else ""
 
 
 def _service_problems(document: YamlDocument, folder: Path) -> list[Problem]:
@@ -190,93 +274,3 @@ def _service_problems(document: YamlDocument, folder: Path) -> list[Problem]:
 def _is_file_below(folder: Path, name: str) -> bool:
     path = (folder / name).resolve()
     return path.is_relative_to(folder.resolve()) and path.is_file()
-
-
-# --- the adapter ---------------------------------------------------------------------------
-
-
-Blame = Callable[[str, str], Problem]
-"""From the key of a setting (empty: all of them) and a message to a problem with its place."""
-
-
-def load_adapter(
-    manifest: Manifest, settings: Mapping[str, str], *, blame: Blame | None = None
-) -> Adapter:
-    """Make the adapter that a manifest names, with the operator's settings.
-
-    `blame` says where the settings stand; without it, they are known by their keys only.
-    Raises ConfigurationError: a setting is missing or not known, the class cannot be imported or
-    is no Adapter, or its constructor refuses the settings.
-    """
-    at = blame or partial(_without_place, manifest)
-    if wrong := settings_problems(manifest, settings):
-        raise ConfigurationError([at(key, message) for key, message in wrong])
-    adapter_class = load_adapter_class(manifest)
-    try:
-        return adapter_class(dict(settings))
-    except (ValueError, OSError) as error:
-        keys = refused_keys(error, settings)
-        reason = str(error.strerror if isinstance(error, OSError) and keys else error)
-        if not keys:
-            reason = f"the adapter refuses its settings: {type(error).__name__}: {reason}"
-        raise ConfigurationError([at(key, reason) for key in keys or [""]]) from error
-    except Exception as error:  # an adapter's constructor may fail in any way
-        reason = f"{type(error).__name__}: {error}"
-        raise _refused(manifest, f"the adapter cannot be made: {reason}") from error
-
-
-def _without_place(manifest: Manifest, key: str, message: str) -> Problem:
-    path = f"settings.{key}" if key else "settings"
-    return Problem(str(manifest.folder / MANIFEST_NAME), path, message)
-
-
-def settings_problems(manifest: Manifest, settings: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What is missing from an adapter's settings, and what it does not know: keys with reasons."""
-    missing = [
-        (key, f"the adapter needs this setting: {rule.description}")
-        for key, rule in manifest.settings.items()
-        if rule.is_required and not settings.get(key)
-    ]
-    unknown = [
-        (key, "the adapter does not know this setting." + did_you_mean(key, manifest.settings))
-        for key in settings
-        if key not in manifest.settings
-    ]
-    return missing + unknown
-
-
-def load_adapter_class(manifest: Manifest) -> type[Adapter]:
-    """Import the class that a manifest names. Raises ConfigurationError."""
-    module_name, _, class_name = manifest.class_reference.partition(":")
-    module = _import(manifest, module_name)
-    adapter_class = getattr(module, class_name, None)
-    if not (isinstance(adapter_class, type) and issubclass(adapter_class, Adapter)):
-        raise _refused(manifest, f"{class_name} is no class that derives from Adapter")
-    return adapter_class
-
-
-def _import(manifest: Manifest, module_name: str) -> ModuleType:
-    _add_to_package(manifest.folder.resolve().parent)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # an adapter's module may fail in any way while it is imported
-        reason = f"{type(error).__name__}: {error}"
-        raise _refused(manifest, f"the module cannot be imported: {reason}") from error
-    origin = Path(module.__file__ or "").resolve()
-    if not origin.is_relative_to(manifest.folder.resolve()):
-        # Two folders of adapters with one id: what is imported must be what was declared.
-        raise _refused(manifest, f"{module_name} was imported from {origin}, not from this folder")
-    return module
-
-
-def _add_to_package(folder: Path) -> None:
-    """Let `adapters.<id>` be found in an operator's own folder, too."""
-    package = importlib.import_module("adapters")
-    places = list(package.__path__)
-    if str(folder) not in {str(Path(place).resolve()) for place in places}:
-        package.__path__ = [str(folder), *places]
-        sys.path_importer_cache.pop(str(folder), None)
-
-
-def _refused(manifest: Manifest, message: str) -> ConfigurationError:
-    return ConfigurationError([Problem(str(manifest.folder / MANIFEST_NAME), "class", message)])

@@ -1,16 +1,25 @@
-"""Serve a simulated agency over HTTP, and let a test make it slow, down, wrong or unwilling."""
+"""Serve a simulated agency over HTTP, and let a test make it slow, down, wrong or unwilling.
+
+A manifest names a class that derives from SimulatedAgency. The sandbox lets it invent its data
+(`make_data`), opens it over them in a process of its own (`open`), and takes its sample requests
+(`sample_requests`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 from urllib.parse import parse_qsl
+
+from bus.kit.invented_nation import InventedNation
 
 REQUEST_BYTES_MAX = 1024 * 1024
 _HEALTH_PATH = "/_health"
@@ -73,6 +82,15 @@ class HttpReply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+def open_to_read(database: Path) -> sqlite3.Connection:
+    """What was written once, for reading from the one thread that serves. Raises OSError."""
+    if not database.is_file():
+        raise FileNotFoundError(f"there is no {database}; `lienthong sandbox up` makes it")
+    return sqlite3.connect(
+        f"{database.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False
+    )
+
+
 def json_reply(value: object, *, status: int = 200) -> HttpReply:
     body = json.dumps(value, ensure_ascii=False).encode()
     return HttpReply(status, "application/json; charset=utf-8", body)
@@ -87,6 +105,31 @@ class SimulatedAgency(ABC):
 
     def __init__(self) -> None:
         self._fault = FaultSetting()  # owned by the event loop
+
+    @classmethod
+    @abstractmethod
+    def open(cls, nation: InventedNation, folder: Path, settings: Mapping[str, str]) -> Self:
+        """The agency over the data of `make_data`.
+
+        `settings` are those that the adapter gets: the address at which it is asked, the account
+        and secret that it is to know the hub by. Raises OSError: the data are not there.
+        """
+
+    @classmethod  # noqa: B027 - most need none
+    def make_data(cls, nation: InventedNation, folder: Path) -> None:
+        """Write into an empty folder what the agency knows; the same nation gives the same data.
+
+        By default nothing: it answers from the nation's people, or needs no data.
+        """
+
+    @classmethod
+    def sample_requests(cls, nation: InventedNation, folder: Path) -> Mapping[str, bytes]:
+        """For each service code, a request element that these data answer.
+
+        By default none: the samples of the adapter's folder are taken as they are. With the usual
+        seed both must ask the same.
+        """
+        return {}
 
     @abstractmethod
     def answer(self, request: HttpRequest) -> HttpReply:

@@ -1,78 +1,75 @@
-"""Run one simulated agency: `python -m bus.sandbox.agency_server --agency population …`."""
+"""Run one simulated agency: `python -m bus.sandbox.agency_server --adapter adapters/… --data …`."""
 
 from __future__ import annotations
 
-import sqlite3
-import time
+import json
 from pathlib import Path
 
 import click
 import uvicorn
 
-from adapters.business_registry.simulator import BusinessRegistryAgency, ClientAccount
-from adapters.population.simulator import SERVICE_PATH, CallerAccount, PopulationAgency
+from bus.core.errors import ConfigurationError
+from bus.kit.load import load_simulator_class
+from bus.kit.manifest import read_manifest
 from bus.kit.simulator import SimulatedAgency
-from bus.sandbox.enterprises import ENTERPRISES_FILE
-from bus.sandbox.people import POPULATION_FILE, SNAPSHOT_DAY
-
-HOST = "127.0.0.1"
+from bus.sandbox.agencies import AGENCY_HOST
+from bus.sandbox.sandbox_data import read_nation
 
 
-def make_agency(
-    agency: str, data_dir: Path, port: int, account: str, secret: str
-) -> SimulatedAgency:
-    """The agency of that name over the data of `sandbox_data.build_data`."""
-    if agency == "population":
-        return PopulationAgency(
-            _open(data_dir / POPULATION_FILE),
-            url=f"http://{HOST}:{port}{SERVICE_PATH}",
-            account=CallerAccount(account, secret),
-            clock=lambda: time.time_ns() // 1_000_000,
-            as_of=SNAPSHOT_DAY,
-        )
-    return BusinessRegistryAgency(
-        _open(data_dir / ENTERPRISES_FILE),
-        account=ClientAccount(account, secret),
-        monotonic_seconds=time.monotonic,
-    )
+def open_agency(adapter: Path, data_dir: Path, settings: dict[str, str]) -> SimulatedAgency:
+    """The simulator that the manifest in an adapter's folder names, over the data of the sandbox.
+
+    Raises ConfigurationError, OSError.
+    """
+    manifest = read_manifest(adapter)
+    if manifest.simulator is None:
+        raise click.ClickException(f"nobody simulates {manifest.id}: its manifest names no one")
+    simulator = load_simulator_class(manifest)
+    return simulator.open(read_nation(data_dir), data_dir / manifest.id, settings)
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    if not path.is_file():
-        raise click.ClickException(f"there is no {path}; sandbox_data.build_data makes it")
-    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+def _settings(context: click.Context, parameter: click.Parameter, text: str) -> dict[str, str]:
+    try:
+        settings = json.loads(text)
+        return {str(key): str(value) for key, value in settings.items()}
+    except (ValueError, AttributeError):
+        raise click.BadParameter("expected a JSON object") from None
+
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--agency", type=click.Choice(["population", "business_registry"]), required=True)
+@click.option("--adapter", type=_FOLDER, required=True, help="Folder of its adapter.")
 @click.option(
     "--data",
     "data_dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=_FOLDER,
     required=True,
+    help="Data of a sandbox: its people, and of each agency a folder.",
 )
 @click.option("--port", type=click.IntRange(1, 65535), required=True)
 @click.option(
-    "--username",
-    "--client-id",
-    "account",
-    envvar="AGENCY_ACCOUNT",
+    "--settings",
+    envvar="AGENCY_SETTINGS",
+    callback=_settings,
     required=True,
-    help="Account of the hub; also AGENCY_ACCOUNT in the environment.",
+    help="The adapter's settings as JSON; AGENCY_SETTINGS in the environment keeps its secrets out"
+    " of the process list.",
 )
-@click.option(
-    "--secret",
-    "--client-secret",
-    "secret",
-    envvar="AGENCY_SECRET",
-    required=True,
-    help="Its secret; AGENCY_SECRET in the environment keeps it out of the process list.",
-)
-def main(agency: str, data_dir: Path, port: int, account: str, secret: str) -> None:
+def main(adapter: Path, data_dir: Path, port: int, settings: dict[str, str]) -> None:
     """Serve one simulated agency on 127.0.0.1 until it is told to end."""
-    application = make_agency(agency, data_dir, port, account, secret)
+    try:
+        application = open_agency(adapter, data_dir, settings)
+    except (ConfigurationError, OSError) as error:
+        raise click.ClickException(str(error)) from error
     uvicorn.run(
-        application, host=HOST, port=port, log_level="warning", access_log=False, lifespan="off"
+        application,
+        host=AGENCY_HOST,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
     )
 
 

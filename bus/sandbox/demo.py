@@ -102,10 +102,10 @@ def _one_stop_office(stage: Stage) -> None:
     if facts_of(confirmed.payload, "TonTai") != ["true"]:
         raise DemoFailed("the population database does not know the citizen of the story")
     enterprise = _ask(stage, 3, ENTERPRISE, enterprise_facts)
-    if told.representative_name not in facts_of(enterprise.payload, "LEGAL_NAMES"):
+    if told.relative_name not in facts_of(enterprise.payload, "LEGAL_NAMES"):
         raise DemoFailed("the registry names another legal representative")
     stage.pages.remark(
-        f"Her spouse, {told.representative_name}, is the legal representative of that enterprise: "
+        f"Her spouse, {told.relative_name}, is the legal representative of that enterprise: "
         "seen at once, without a paper, by three agencies that trust no one but signatures."
     )
     _same_bytes_again(stage)
@@ -160,7 +160,7 @@ def _refusals(stage: Stage) -> None:
         stranger.close()
     request = stage.office.sign(ServiceId.parse(LOOK_UP), _sample(stage, LOOK_UP))
     number = stage.told.personal_number.encode()
-    other = stage.told.representative_number.encode()
+    other = stage.told.relative_number.encode()
     title = "Altered on the way: somebody puts another citizen's number into a signed message"
     _refused(stage, stage.office, request.replace(number, other), "signature", title)
 

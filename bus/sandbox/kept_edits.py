@@ -52,6 +52,12 @@ def edited_port(path: Path, section: str) -> int:
     return port if isinstance(port, int) and port != written.get("port") else 0
 
 
+def found_text(path: Path, key: str) -> str:
+    """A text of the file as it stands; empty: there is none."""
+    text = (_values(_text(path)) or {}).get(key)
+    return text if isinstance(text, str) else ""
+
+
 def _merged(written: Values, found: Values, new: Values) -> dict[str, Any]:
     """`new`, but `found` where it says another thing than `written`; lists are one thing each."""
     merged: dict[str, Any] = {}

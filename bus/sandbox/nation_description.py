@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from bus.core.identifiers import SubsystemId
+from bus.core.registry import MemberRegistry
 from bus.sandbox.authority_files import authority_url
 from bus.sandbox.description import (
     VERSION,
@@ -14,7 +16,7 @@ from bus.sandbox.description import (
     DescribedSubsystem,
     SandboxDescription,
 )
-from bus.sandbox.nation_files import HUB_HOST, PreparedNation
+from bus.sandbox.nation_files import PreparedNation
 from bus.sandbox.sandbox_data import sample_requests
 from bus.settings.routes import read_registry
 
@@ -25,7 +27,7 @@ def describe_nation(
     """`access_points`: the URL of the one that a subsystem asks through."""
     folder = nation.folder.absolute()
     routes = read_registry(nation.routes)
-    samples = _write_samples(folder)
+    samples = _write_samples(nation, routes)
     return SandboxDescription(
         version=VERSION,
         hub_url=nation.public_url,
@@ -55,20 +57,26 @@ def describe_nation(
             for known, service in routes.services.items()
         ),
         agencies=tuple(
-            DescribedAgency(agency, f"http://{HUB_HOST}:{account.port}")
+            DescribedAgency(agency, account.address)
             for agency, account in nation.agencies.items()
+            if account.has_simulator
         ),
         authority_url=authority_url(nation.authority_port),
     )
 
 
-def _write_samples(folder: Path) -> dict[str, Path]:
-    samples = folder / "samples"
-    samples.mkdir(exist_ok=True)
+def _write_samples(nation: PreparedNation, routes: MemberRegistry) -> dict[str, Path]:
+    folder = nation.folder.absolute() / "samples"
+    folder.mkdir(exist_ok=True)
+    manifests = {adapter: account.manifest for adapter, account in nation.agencies.items()}
+    requests = sample_requests(nation.folder / "data", routes, manifests)
+    codes = Counter(service.service_code for service in requests)
     written = {}
-    for service, element in sample_requests(folder / "data").items():
-        path = samples / f"{service.split('/')[-2]}.xml"
+    for service, element in requests.items():
+        is_alone = codes[service.service_code] == 1
+        name = service.service_code if is_alone else str(service).replace("/", "-")
+        path = folder / f"{name}.xml"
         if not path.exists():  # else somebody may have changed it to ask something else
             path.write_bytes(element + b"\n")
-        written[service] = path
+        written[str(service)] = path
     return written

@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from adapters.business_registry.simulator import TOKEN_PATH
-from adapters.population.simulator import SERVICE_PATH
 from bus.core.identifiers import MemberId, SubsystemId
 from bus.core.registry import MemberRegistry
+from bus.sandbox.agencies import AgencyAccount, agency_accounts, routed_manifests
 from bus.sandbox.authority import Authority, Holder, KeyKind, StatusSources
 from bus.sandbox.authority_files import OCSP_PATH, TIME_PATH, AuthorityFiles, authority_url
 from bus.sandbox.kept_edits import write_settings
@@ -29,23 +29,12 @@ from bus.settings.signer import SignerFiles
 
 HUB_HOST = "127.0.0.1"
 LOG_ORIGIN = "lienthong.example/sandbox"
-HUB_ACCOUNT = "truclienthong"
-"""Under which name the simulated agencies know the hub."""
 
 GRACE_SECONDS = 300
 REFRESH_SECONDS = 2
 """So soon the hub of a sandbox learns what was revoked."""
 
 _HEADER = "# Written by `lienthong sandbox up`: one hub, one machine, simulated agencies.\n"
-
-
-@dataclass(frozen=True, slots=True)
-class AgencyAccount:
-    """How the hub is known at a simulated agency, and where that agency listens."""
-
-    port: int
-    account: str
-    secret_file: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +49,7 @@ class PreparedNation:
     signers: Mapping[SubsystemId, SignerFiles]
     """Key and certificate of every subsystem of the nation."""
     agencies: Mapping[str, AgencyAccount]
-    """By adapter id."""
+    """By adapter id; those that nobody simulates, too."""
     authority_port: int = 0
     """Where the authority tells what is revoked and what time it is; 0: nowhere."""
     operations_port: int = 0
@@ -74,12 +63,18 @@ def reference_routes() -> Path:
     return packaged if packaged.is_file() else checkout
 
 
+def kept_routes(folder: Path) -> Path:
+    """The routes.yaml of a sandbox; before it was up once, the one that it will get."""
+    kept = folder / "routes.yaml"
+    return kept if kept.is_file() else reference_routes()
+
+
 def prepare_nation(
     folder: Path,
     *,
     now: datetime,
     hub_port: int,
-    agency_ports: Mapping[str, int],
+    agency_ports: Mapping[str, int] = MappingProxyType({}),
     authority_port: int = 0,
     operations_port: int = 0,
     routes: Path | None = None,
@@ -87,9 +82,10 @@ def prepare_nation(
 ) -> PreparedNation:
     """Write what is missing below `folder`, and hub.yaml; a hub can start from it.
 
-    `agency_ports` names a port for each adapter id. The authority tells at `authority_port` which
-    certificates are revoked, and stamps the log; 0: nobody tells, and the hub does not ask.
-    Raises ConfigurationError when routes.yaml is not sound.
+    `agency_ports` names a port for each adapter id; without one, nobody listens. The authority
+    tells at `authority_port` which certificates are revoked, and stamps the log; 0: nobody tells,
+    and the hub does not ask.
+    Raises ConfigurationError when routes.yaml or the manifest of an adapter is not sound.
     """
     for name in ("keys", "trust", "state", "log", "authority"):
         (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -103,10 +99,10 @@ def prepare_nation(
     signers = _subsystem_signers(folder, nation, authority, sources, now)
     _time_authority(folder, now)
     _log_keys(folder / "keys")
-    agencies = {
-        adapter: AgencyAccount(port, HUB_ACCOUNT, _secret(folder, adapter))
-        for adapter, port in agency_ports.items()
-    }
+    agencies = agency_accounts(folder, routed_manifests(folder, nation), agency_ports)
+    for agency in agencies.values():
+        if agency.needs_secret:
+            _keep(agency.secret_file, _new_secret, mode=0o600)
     public_url = f"http://{HUB_HOST}:{hub_port}"
     prepared = PreparedNation(
         folder=folder,
@@ -218,10 +214,8 @@ def _new_symmetric_key() -> bytes:
     return base64.b64encode(secrets.token_bytes(32)) + b"\n"
 
 
-def _secret(folder: Path, adapter: str) -> Path:
-    path = folder / "keys" / f"{adapter}.secret"
-    _keep(path, lambda: secrets.token_urlsafe(24).encode() + b"\n", mode=0o600)
-    return path
+def _new_secret() -> bytes:
+    return secrets.token_urlsafe(24).encode() + b"\n"
 
 
 def _keep(path: Path, make: Callable[[], bytes], *, mode: int) -> None:
@@ -266,8 +260,7 @@ def _hub_values(prepared: PreparedNation, nation: MemberRegistry, hub_port: int)
             for member, provider in sorted(_providers(nation).items())
         },
         "agencies": {
-            adapter: _agency_values(adapter, account)
-            for adapter, account in prepared.agencies.items()
+            adapter: account.hub_values() for adapter, account in prepared.agencies.items()
         },
         "show_precise_faults": True,
         **_time_values(prepared),
@@ -315,24 +308,3 @@ def _signer_values(prepared: PreparedNation, subsystem: SubsystemId) -> dict[str
         "key": str(files.key.relative_to(prepared.folder)),
         "certificate": str(files.certificate.relative_to(prepared.folder)),
     }
-
-
-def _agency_values(adapter: str, account: AgencyAccount) -> dict[str, str]:
-    base = f"http://{HUB_HOST}:{account.port}"
-    secret_file = f"keys/{account.secret_file.name}"
-    match adapter:
-        case "population":
-            return {
-                "url": f"{base}{SERVICE_PATH}",
-                "username": account.account,
-                "secret_file": secret_file,
-            }
-        case "business_registry":
-            return {
-                "url": base,
-                "token_url": f"{base}{TOKEN_PATH}",
-                "client_id": account.account,
-                "client_secret_file": secret_file,
-            }
-        case _:
-            return {"url": base}

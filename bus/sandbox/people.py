@@ -1,4 +1,4 @@
-"""Invent a population: families whose numbers, names, ages and addresses agree with each other.
+"""Invent people: families whose numbers, names, ages and addresses agree with each other.
 
 Nobody in it exists. The same seed gives the same people.
 """
@@ -15,14 +15,14 @@ from pathlib import Path
 from random import Random
 
 from bus.kit.identifiers import PersonalNumber, Sex
+from bus.kit.invented_nation import ADULT_YEARS, Place
 from bus.sandbox.personal_names import draw_family_name, draw_given_names
-from bus.sandbox.places import PROVINCES, Place, draw_place, draw_province
+from bus.sandbox.places import PROVINCES, draw_place, draw_province
 
-POPULATION_FILE = "population.sqlite"
+PEOPLE_FILE = "people.sqlite"
 CITIZENS = 10_000
 SNAPSHOT_DAY = date(2026, 1, 1)
 """The day on which the invented nation stands still; ages are counted up to it."""
-ADULT_YEARS = 18
 
 # Sample codes: the lists of QCVN 109:2017 are not public.
 SINGLE, MARRIED, WIDOWED = "1", "2", "3"
@@ -199,7 +199,7 @@ def _marry(husband: Citizen, wife: Citizen) -> None:
     husband.marital_status = wife.marital_status = MARRIED
 
 
-def build_population(path: Path, seed: int) -> None:
+def build_people(path: Path, seed: int) -> None:
     """Write a fresh register of 10,000 citizens; whatever stood at `path` is replaced."""
     register = _Register(Random(seed))  # noqa: S311 - invented people need no secrecy
     citizens: list[Citizen] = []

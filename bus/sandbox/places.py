@@ -6,9 +6,10 @@ communes is not packaged here: their names and codes are invented, but for a few
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 from types import MappingProxyType
+
+from bus.kit.invented_nation import Place
 
 NGHE_AN = "40"
 
@@ -86,24 +87,6 @@ _STREETS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """An address in a commune of a province; there is no district between them any more."""
-
-    province_code: str
-    commune_code: str
-    commune_name: str
-    street: str
-
-    @property
-    def province_name(self) -> str:
-        return PROVINCES[self.province_code][0]
-
-    @property
-    def text(self) -> str:
-        return f"{self.street}, {self.commune_name}, {self.province_name}"
-
-
 def draw_province(rng: Random) -> str:
     """A province; every fifth time Nghệ An, whose offices the demo follows."""
     return NGHE_AN if rng.random() < 0.2 else rng.choice(tuple(PROVINCES))
@@ -118,6 +101,7 @@ def draw_place(rng: Random, province_code: str) -> Place:
     alley = f"{rng.randint(1, 973)}/" if rng.random() < 0.08 else ""
     return Place(
         province_code,
+        PROVINCES[province_code][0],
         f"{province_code}{index * 3 + 1:03}",
         names[index],
         f"Số {alley}{house} {street}",

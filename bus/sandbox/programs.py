@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -21,11 +21,9 @@ from bus.sandbox.authority_files import authority_url
 from bus.sandbox.nation_files import HUB_HOST, PreparedNation
 from bus.sandbox.processes import SandboxProgram
 from bus.sandbox.run_state import run_folder
-from bus.trust.key_store import read_secret
 
 AUTHORITY = "authority"
 OPERATIONS = "operations"
-AGENCIES = ("business_registry", "population")
 HUB_PORT_USUAL = 8080
 
 
@@ -72,21 +70,22 @@ def _is_still_there(claim: IO[bytes]) -> bool:
 def free_ports(
     hub_port: int,
     *,
+    agencies: Iterable[str] = (),
     authority_port: int = 0,
     hub_port_usual: int = HUB_PORT_USUAL,
     again: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, int]:
     """A port for each process. Somebody may take one before it is used: then `up` says so.
 
-    `authority_port` stands in certificates and is taken again if it is free; so are those of
-    `again`, by which this sandbox was known before.
+    `agencies` are the ids of those that are simulated. `authority_port` stands in certificates and
+    is taken again if it is free; so are those of `again`, by which this sandbox was known before.
     """
     usual = {**again, "hub": hub_port or hub_port_usual or again.get("hub", 0)}
     usual[AUTHORITY] = authority_port or again.get(AUTHORITY, 0)
     found = {}
     held = []
     try:
-        for name in (AUTHORITY, *AGENCIES, *port_names(), OPERATIONS, "hub"):
+        for name in (AUTHORITY, *sorted(agencies), *port_names(), OPERATIONS, "hub"):
             wanted = usual.get(name, 0)
             door = socket.socket()
             held.append(door)
@@ -125,12 +124,11 @@ def _ports_file(folder: Path) -> Path:
 
 def agency_program(nation: PreparedNation, agency: str) -> SandboxProgram:
     account = nation.agencies[agency]
-    arguments = [sys.executable, "-m", "bus.sandbox.agency_server", "--agency", agency]
+    arguments = [sys.executable, "-m", "bus.sandbox.agency_server"]
+    arguments += ["--adapter", str(account.manifest.folder)]
     arguments += ["--data", str(nation.folder / "data"), "--port", str(account.port)]
-    environment = {
-        "AGENCY_ACCOUNT": account.account,
-        "AGENCY_SECRET": read_secret(account.secret_file),
-    }
+    # Not in the arguments: whoever lists processes would read the secret.
+    environment = {"AGENCY_SETTINGS": json.dumps(account.settings())}
     output = run_folder(nation.folder) / f"{agency}.log"
     return SandboxProgram(agency, arguments, output, environment)
 
@@ -149,8 +147,9 @@ def hub_program(nation: PreparedNation, log_level: str) -> SandboxProgram:
 
 def health_urls(nation: PreparedNation) -> dict[str, str]:
     agencies = {
-        agency: f"http://{HUB_HOST}:{account.port}/_health"
+        agency: f"{account.address}/_health"
         for agency, account in nation.agencies.items()
+        if account.has_simulator
     }
     authority = f"{authority_url(nation.authority_port)}/_health"
     return {AUTHORITY: authority, **agencies, "hub": f"{nation.public_url}/health"}

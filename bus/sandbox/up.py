@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,14 +21,14 @@ from bus.sandbox.access_points import (
     access_points_program,
     write_access_points,
 )
+from bus.sandbox.agencies import routed_manifests
 from bus.sandbox.authority_files import AuthorityFiles
 from bus.sandbox.description import FILE, SandboxDescription, write_description
 from bus.sandbox.kept_edits import edited_port
 from bus.sandbox.nation_description import describe_nation
-from bus.sandbox.nation_files import prepare_nation
+from bus.sandbox.nation_files import kept_routes, prepare_nation
 from bus.sandbox.processes import SandboxProgram, end, identify, start
 from bus.sandbox.programs import (
-    AGENCIES,
     AUTHORITY,
     HUB_PORT_USUAL,
     OPERATIONS,
@@ -54,7 +53,8 @@ from bus.sandbox.run_state import (
     run_folder,
     write_run_state,
 )
-from bus.sandbox.sandbox_data import SEED_DEFAULT, build_data
+from bus.sandbox.sandbox_data import SEED_DEFAULT, keep_data
+from bus.settings.routes import read_registry
 
 READY_SECONDS_MAX = 180.0
 """How long every process together may take until it answers, on a machine with much else to do.
@@ -78,7 +78,7 @@ class SandboxOptions:
 
 
 class RunningSandbox:
-    """Its processes: authority, two agencies, hub, access points. Used from one thread."""
+    """Its processes: authority, simulated agencies, hub, access points. Used from one thread."""
 
     def __init__(self, options: SandboxOptions, tell: Callable[[str], None]) -> None:
         """Use `running_sandbox`."""
@@ -97,26 +97,32 @@ class RunningSandbox:
         named = AuthorityFiles(folder).port_in_certificates()
         wanted = self._options.port or edited_port(folder / "hub.yaml", "listen")
         self._usual_port = None if wanted else claim_usual_port()
+        known = read_registry(kept_routes(folder))
+        manifests = routed_manifests(folder, known)
+        simulated = sorted(name for name, one in manifests.items() if one.simulator)
         ports = free_ports(
             wanted,
+            agencies=simulated,
             authority_port=named,
             hub_port_usual=HUB_PORT_USUAL if self._usual_port else 0,
             again=read_ports(folder),
         )
         write_ports(folder, ports)
-        _keep_data(folder / "data", self._options.seed, self._tell)
+        keep_data(folder / "data", self._options.seed, manifests, self._tell)
         nation = prepare_nation(
             folder,
             now=datetime.now(UTC),
             hub_port=ports["hub"],
-            agency_ports={agency: ports[agency] for agency in AGENCIES},
+            agency_ports={agency: ports[agency] for agency in simulated},
             authority_port=ports[AUTHORITY],
             operations_port=ports[OPERATIONS],
             tell=self._tell,
         )
         self._start(authority_program(nation))
-        for agency in AGENCIES:
+        for agency in simulated:
             self._start(agency_program(nation, agency))
+        for agency in sorted(manifests.keys() - set(simulated)):
+            self._tell(_nobody_simulates(agency))
         self._start(hub_program(nation, self._options.log_level))
         write_access_points(nation, ports, self._tell)
         self._start(access_points_program(nation, self._options.log_level))
@@ -286,12 +292,8 @@ def _forget_run(folder: Path) -> None:
         (run_folder(folder) / name).unlink(missing_ok=True)
 
 
-def _keep_data(data: Path, seed: int, tell: Callable[[str], None]) -> None:
-    if data.is_dir():
-        return
-    shutil.rmtree(data.with_name("samples"), ignore_errors=True)  # they ask what other data answers
-    tell("Inventing people and enterprises …")
-    new = data.with_name("data.new")
-    shutil.rmtree(new, ignore_errors=True)
-    build_data(new, seed)
-    new.rename(data)
+def _nobody_simulates(agency: str) -> str:
+    return (
+        f"Nobody simulates {agency}: its services are routed, and answered once `agencies` in"
+        " hub.yaml says where the agency is."
+    )

@@ -226,8 +226,8 @@ def _settings(form: HubForm, file: Path) -> HubSettings:
         listen=ListenAddress(form.listen.host, form.listen.port),
         public_url=form.public_url,
         routes=base / form.routes,
-        schemas=base / form.schemas if form.schemas else _packaged_folder("schemas"),
-        adapters=base / form.adapters if form.adapters else _packaged_folder("adapters"),
+        schemas=base / form.schemas if form.schemas else packaged_folder("schemas"),
+        adapters=base / form.adapters if form.adapters else packaged_folder("adapters"),
         log=LogSettings(
             folder=base / form.log.folder,
             origin=form.log.origin,
@@ -259,8 +259,9 @@ def _settings(form: HubForm, file: Path) -> HubSettings:
     )
 
 
-def _packaged_folder(package: str) -> Path:
-    # By name: an edge must not import the adapters.
+def packaged_folder(package: str) -> Path:
+    """The folder of a package that comes with the program: `adapters`, `schemas`."""
+    # By name: nobody imports the adapters.
     found = importlib.util.find_spec(package)
     assert found is not None  # both are parts of this distribution
     assert found.submodule_search_locations is not None

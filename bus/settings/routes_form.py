@@ -129,7 +129,7 @@ SchemaPathText = Annotated[
 ]
 AdapterIdText = Annotated[
     str,
-    matching(_ADAPTER_ID, "the name of a folder below the adapters' folder as population"),
+    matching(_ADAPTER_ID, "the name of a folder below the adapters' folder as tax_office"),
     pattern_schema(_ADAPTER_ID),
 ]
 MediaTypeText = Annotated[

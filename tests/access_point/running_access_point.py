@@ -33,7 +33,7 @@ from signing.names import SOAP11
 from signing.signed_note import SigningKey
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub.running_hub import ScriptedAgency, SetClock
-from tests.nation import CLIENT, HUB, LOOKUP, SAMPLE, SmallNation
+from tests.nation import CLIENT, HUB, LOOKUP, SAMPLE, SmallNation, carried_by
 
 XROAD = "http://x-road.eu/xsd/xroad.xsd"
 IDENTIFIERS = "http://x-road.eu/xsd/identifiers"
@@ -177,7 +177,7 @@ def served_hub(nation: SmallNation, folder: Path) -> Iterator[ServedHub]:
     agency, clock = ScriptedAgency(), SetClock()
 
     async def open_application(stack: contextlib.AsyncExitStack) -> Any:
-        adapters = {"population": agency, "business_registry": agency}
+        adapters = carried_by(agency)
         hub = await open_hub(settings, adapters=adapters, clock=clock)
         stack.push_async_callback(hub.close)
         return HttpDoor(hub)

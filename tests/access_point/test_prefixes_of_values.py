@@ -31,8 +31,8 @@ from tests.envelopes import signed_again
 from tests.hub.running_hub import answer_well
 from tests.nation import (
     CLIENT,
+    LOOKUP_NAMESPACE,
     NOW,
-    POPULATION,
     SAMPLE,
     SLOW_SERVICE,
     SmallNation,
@@ -41,7 +41,7 @@ from tests.nation import (
 
 XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 XSD = 'xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
-QUERY = f'xmlns:q="{POPULATION}"'
+QUERY = f'xmlns:q="{LOOKUP_NAMESPACE}"'
 ASKED = b"<p:TraCuuThongTinCongDan "
 NUMBER = b"<p:SoDinhDanh>"
 SLOW_SAMPLE = SAMPLE.replace(b"TraCuuThongTinCongDan", b"XacThucThongTinCongDan")
@@ -163,10 +163,10 @@ def test_what_a_signature_leaves_open_is_refused_by_the_name_of_its_prefix(
     nation: SmallNation, door: RunningAccessPoint
 ) -> None:
     """dancu.xsd has no type `string`; one that XML Schema has too would have two meanings."""
-    assert SCHEMA.is_only_type(POPULATION, "YeuCau")
+    assert SCHEMA.is_only_type(LOOKUP_NAMESPACE, "YeuCau")
     assert not SCHEMA.is_only_type("urn:other", "YeuCau")
-    assert not SCHEMA.is_only_type(POPULATION, "string")
-    assert not SCHEMA.is_only_type(POPULATION, "QName")
+    assert not SCHEMA.is_only_type(LOOKUP_NAMESPACE, "string")
+    assert not SCHEMA.is_only_type(LOOKUP_NAMESPACE, "QName")
 
 
 # --- answers -------------------------------------------------------------------------------------
@@ -177,11 +177,11 @@ def agency_says(envelope: str, inside: str) -> Answer:
         f'<s:Envelope xmlns:s="{SOAP11}" {envelope}><s:Body>{inside}</s:Body></s:Envelope>'
     ).encode()
     given = read_soap_reply(AgencyReply(200, raw, "text/xml"))
-    return Answer(wrapped(given, f"{{{POPULATION}}}XacThucThongTinCongDanResponse", "dc"))
+    return Answer(wrapped(given, f"{{{LOOKUP_NAMESPACE}}}XacThucThongTinCongDanResponse", "dc"))
 
 
 _RESULT = (
-    f'<dc:KetQuaXacThuc xmlns:dc="{POPULATION}"{{}}><dc:TonTai{{}}>true</dc:TonTai>'
+    f'<dc:KetQuaXacThuc xmlns:dc="{LOOKUP_NAMESPACE}"{{}}><dc:TonTai{{}}>true</dc:TonTai>'
     "</dc:KetQuaXacThuc>"
 )
 ANSWERS = {
@@ -193,12 +193,12 @@ ANSWERS = {
         "delivered",
     ),
     "the default namespace": (
-        f'{XSI} xmlns="{POPULATION}"',
+        f'{XSI} xmlns="{LOOKUP_NAMESPACE}"',
         (' xsi:type="KetQuaXacThuc"', ""),
         "delivered",
     ),
     "a prefix that our Body has": (
-        f'{XSI} xmlns:wsu="{POPULATION}"',
+        f'{XSI} xmlns:wsu="{LOOKUP_NAMESPACE}"',
         (' xsi:type="wsu:KetQuaXacThuc"', ""),
         "delivered",
     ),
@@ -241,8 +241,8 @@ def test_an_answer_can_be_read_by_its_receiver_or_is_the_agencys_mistake(
 @pytest.mark.parametrize(
     ("detail", "meant"),
     [
-        (f'<e {XSI} xsi:type="q:T">v</e>', POPULATION),
-        ("<e>q:NotFound</e>", POPULATION),
+        (f'<e {XSI} xsi:type="q:T">v</e>', LOOKUP_NAMESPACE),
+        ("<e>q:NotFound</e>", LOOKUP_NAMESPACE),
         ('<e xmlns="MyService">v</e>', None),
         ('<e xmlns:q="rel">v</e>', None),
     ],

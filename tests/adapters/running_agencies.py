@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,21 @@ from pathlib import Path
 import pytest
 
 from bus.kit.contract import Query, ServiceId, SubsystemId
+from bus.kit.manifest import MANIFEST_NAME, read_manifest
+from bus.sandbox import sandbox_data
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.nation import ADAPTERS, REFERENCE
 
 ACCOUNT = "truc-lien-thong"
 SLOW_SECONDS = 60
 """How long an agency takes that is slower than any patience."""
 SECRET = "bí-mật+&:của/hub"
+MANIFESTS = {
+    path.parent.name: read_manifest(path.parent)
+    for path in sorted(ADAPTERS.glob(f"*/{MANIFEST_NAME}"))
+}
+"""Every adapter that comes with the program."""
+SIMULATED = sorted(name for name, manifest in MANIFESTS.items() if manifest.simulator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,8 @@ class RunningAgency:
     """A simulated agency that answers on a port of loopback."""
 
     address: str
+    settings: Mapping[str, str]
+    """Of the adapter that asks it."""
     process: subprocess.Popen[bytes]
 
     def post(self, path: str, value: object = None) -> str:
@@ -56,13 +67,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def run_agency(agency: str, data_dir: Path) -> Iterator[RunningAgency]:
+def run_agency(adapter: str, data_dir: Path) -> Iterator[RunningAgency]:
     port = free_port()
-    command = [sys.executable, "-m", "bus.sandbox.agency_server", "--agency", agency]
+    address = f"http://127.0.0.1:{port}"
+    settings = settings_of(adapter, address)
+    command = [sys.executable, "-m", "bus.sandbox.agency_server"]
+    command += ["--adapter", str(MANIFESTS[adapter].folder)]
     command += ["--data", str(data_dir), "--port", str(port)]
-    environment = {**os.environ, "AGENCY_ACCOUNT": ACCOUNT, "AGENCY_SECRET": SECRET}
+    environment = {**os.environ, "AGENCY_SETTINGS": json.dumps(settings)}
     with subprocess.Popen(command, env=environment) as process:
-        running = RunningAgency(f"http://127.0.0.1:{port}", process)
+        running = RunningAgency(address, settings, process)
         try:
             _wait_until_healthy(running)
             yield running
@@ -83,17 +97,17 @@ def _wait_until_healthy(running: RunningAgency) -> None:
     pytest.fail("the agency did not start in time")
 
 
-def population_settings(address: str) -> dict[str, str]:
-    return {"url": f"{address}/dancuquocgia", "username": ACCOUNT, "secret": SECRET}
+def settings_of(adapter: str, address: str) -> dict[str, str]:
+    """The settings of an adapter whose simulator listens at an address."""
+    simulator = MANIFESTS[adapter].simulator
+    assert simulator is not None
+    return simulator.settings_at(address, ACCOUNT, SECRET)
 
 
-def registry_settings(address: str) -> dict[str, str]:
-    return {
-        "url": address,
-        "token_url": f"{address}/token",
-        "client_id": ACCOUNT,
-        "client_secret": SECRET,
-    }
+def sample_requests(data_dir: Path) -> dict[str, bytes]:
+    """What the data answer, by the id of a service of the sample nation."""
+    found = sandbox_data.sample_requests(data_dir, REFERENCE, MANIFESTS)
+    return {str(service): request for service, request in found.items()}
 
 
 def query(service: str, payload: bytes, *, timeout_seconds: float = 10.0) -> Query:

@@ -1,50 +1,51 @@
-"""Both adapters keep the contract, and the suite finds out one that does not."""
+"""Every adapter with a simulator keeps the contract, and the suite finds out one that does not."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from lxml import etree
-from running_agencies import RunningAgency, population_settings, registry_settings
 
-import adapters
 from bus.kit import conformance
 from bus.kit.contract import Adapter, AdapterSettings, Answer, Query
-
-ADAPTERS = Path(adapters.__path__[0])
-
-
-class TestPopulation(conformance.AdapterConformance):
-    folder = ADAPTERS / "population"
-    provider = "VN/GOV/G01/dancu"
-    schema = "dancu/1.0/dancu.xsd"
-    address_settings = ("url",)
-
-    @pytest.fixture
-    def settings(self, population_agency: RunningAgency) -> AdapterSettings:
-        return population_settings(population_agency.address)
+from bus.kit.manifest import Manifest
+from tests.adapters.running_agencies import MANIFESTS, SIMULATED, RunningAgency, settings_of
+from tests.nation import REFERENCE
 
 
-class TestBusinessRegistry(conformance.AdapterConformance):
-    folder = ADAPTERS / "business_registry"
-    provider = "VN/GOV/G12/dkdn"
-    schema = "dkdn/1.0/dkdn.xsd"
-    address_settings = ("url", "token_url")
+def suite_of(manifest: Manifest) -> type[conformance.AdapterConformance]:
+    """The suite for one adapter, as manifest and routes.yaml describe it."""
+    assert manifest.simulator is not None
+    known, service = next(
+        (known, one) for known, one in REFERENCE.services.items() if one.adapter == manifest.id
+    )
 
-    @pytest.fixture
-    def settings(self, registry_agency: RunningAgency) -> AdapterSettings:
-        return registry_settings(registry_agency.address)
+    class Suite(conformance.AdapterConformance):
+        folder = manifest.folder
+        provider = str(known.provider)
+        schema = service.schema
+        address_settings = manifest.simulator.address_settings
+
+        @pytest.fixture
+        def settings(self, running_agency: Callable[[str], RunningAgency]) -> AdapterSettings:
+            return running_agency(manifest.id).settings
+
+    return Suite
+
+
+SUITES = {name: suite_of(MANIFESTS[name]) for name in SIMULATED}
+# pytest finds classes by their names; `-k` with the id of an adapter runs its suite.
+globals().update({f"Test_{name}": suite for name, suite in SUITES.items()})
 
 
 class HostileAdapter(Adapter):
-    """Answers every question with another element, late, and shows its secret."""
+    """Answers every question with another element, late, and shows its settings."""
 
     def __init__(self, settings: AdapterSettings) -> None:
         super().__init__(settings)
-        self.shown = settings["secret"]
+        self.shown = dict(settings)
 
     def answer(self, query: Query) -> Answer:
         ends = time.monotonic() + query.timeout_seconds + conformance.GRACE_SECONDS
@@ -53,26 +54,25 @@ class HostileAdapter(Adapter):
         return Answer(etree.Element("khac"))
 
 
-HOSTILE_SETTINGS = {"url": "http://127.0.0.1:9/", "username": "u", "secret": "rat-bi-mat"}
+Suite = conformance.AdapterConformance
+CHECKS = [
+    Suite.test_every_sample_is_answered_in_the_schema,
+    Suite.test_as_many_threads_as_it_allows_are_answered_at_once,
+    Suite.test_an_agency_that_is_not_there_is_unavailable,
+    Suite.test_an_agency_that_never_answers_costs_the_timeout_and_no_more,
+    Suite.test_a_service_that_it_does_not_carry_is_rejected,
+    Suite.test_secrets_show_in_no_repr,
+]
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        TestPopulation.test_every_sample_is_answered_in_the_schema,
-        TestPopulation.test_as_many_threads_as_it_allows_are_answered_at_once,
-        TestPopulation.test_an_agency_that_is_not_there_is_unavailable,
-        TestPopulation.test_an_agency_that_never_answers_costs_the_timeout_and_no_more,
-        TestPopulation.test_a_service_that_it_does_not_carry_is_rejected,
-        TestPopulation.test_secrets_show_in_no_repr,
-    ],
-    ids=lambda check: str(check.__name__),
-)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: str(check.__name__))
 def test_a_hostile_adapter_fails_each_check(
-    check: Callable[[TestPopulation, AdapterSettings], None], monkeypatch: pytest.MonkeyPatch
+    check: Callable[[conformance.AdapterConformance, AdapterSettings], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
         conformance, "load_adapter", lambda manifest, settings: HostileAdapter(settings)
     )
+    name = SIMULATED[0]
     with pytest.raises((AssertionError, etree.DocumentInvalid)):
-        check(TestPopulation(), HOSTILE_SETTINGS)
+        check(SUITES[name](), settings_of(name, "http://127.0.0.1:9"))

@@ -5,14 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 from lxml import etree
 
-import adapters
-from bus.sandbox.sandbox_data import POPULATION_SERVICES, REGISTRY_SERVICES, sample_requests
-
-ADAPTERS = Path(adapters.__path__[0])
-PREFIX = {"population": POPULATION_SERVICES, "business_registry": REGISTRY_SERVICES}
+from tests.adapters.running_agencies import MANIFESTS, SIMULATED, sample_requests
+from tests.nation import REFERENCE
 
 
 def canonical(raw: bytes) -> bytes:
@@ -20,15 +16,19 @@ def canonical(raw: bytes) -> bytes:
     return etree.tostring(element, method="c14n", exclusive=True)
 
 
-@pytest.mark.parametrize("adapter", PREFIX)
+@pytest.mark.parametrize("adapter", SIMULATED)
 def test_a_packaged_sample_is_the_request_that_the_default_data_answers(
     adapter: str, data_dir: Path
 ) -> None:
-    manifest = yaml.safe_load((ADAPTERS / adapter / "manifest.yaml").read_text("utf-8"))
     requests = sample_requests(data_dir)
-    services = {f"{PREFIX[adapter]}/{one['code']}/{one['version']}" for one in manifest["services"]}
-    assert services == {service for service in requests if service.startswith(PREFIX[adapter])}
-    for one in manifest["services"]:
-        sample = (ADAPTERS / adapter / one["sample"]).read_bytes()
-        request = requests[f"{PREFIX[adapter]}/{one['code']}/{one['version']}"]
-        assert canonical(request) == canonical(sample)
+    packaged = {
+        (one.code, one.version): one.sample.read_bytes() for one in MANIFESTS[adapter].services
+    }
+    routed = {
+        (known.service_code, known.service_version): requests[str(known)]
+        for known, service in REFERENCE.services.items()
+        if service.adapter == adapter
+    }
+    assert packaged.keys() == routed.keys()
+    for service, sample in packaged.items():
+        assert canonical(routed[service]) == canonical(sample)

@@ -10,22 +10,16 @@ import yaml
 from lxml import etree
 
 import schemas
+from tests.nation import REFERENCE
 
 CATALOGUE = yaml.safe_load((schemas.FOLDER / "catalogue.yaml").read_text("utf-8"))["schemas"]
 HUB_FACING = {
-    "dancu/1.0/dancu.xsd": [
-        "TraCuuThongTinCongDan",
-        "XacThucThongTinCongDan",
-        "XacMinhThongTinNhanThan",
-    ],
-    "dkdn/1.0/dkdn.xsd": [
-        "chiTietDoanhNghiep",
-        "danhSachHoSoTrongNgay",
-        "danhSachHoSo",
-        "tinhTrangHoSo",
-        "nopTaiLieu",
-    ],
+    schema: [
+        known.service_code for known, one in REFERENCE.services.items() if one.schema == schema
+    ]
+    for schema in sorted({service.schema for service in REFERENCE.services.values()})
 }
+"""The service codes of each schema that routes.yaml names."""
 
 
 @pytest.mark.parametrize("entry", CATALOGUE, ids=lambda entry: str(entry["file"]))

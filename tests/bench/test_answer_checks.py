@@ -33,7 +33,7 @@ PAYLOAD = b'<TraCuuThongTinCongDan xmlns="http://dancuquocgia.bca"></TraCuuThong
 @pytest.fixture(scope="module")
 def nation(tmp_path_factory: pytest.TempPathFactory) -> PreparedNation:
     folder = tmp_path_factory.mktemp("nation")
-    return prepare_nation(folder, now=NOW, hub_port=1, agency_ports={"population": 1})
+    return prepare_nation(folder, now=NOW, hub_port=1)
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def test_a_program_that_does_not_start_is_told():
 
 
 def test_a_program_ends_with_the_block_that_runs_it(tmp_path: Path):
-    nation = prepare_nation(tmp_path, now=now(), hub_port=1, agency_ports={"population": 1})
+    nation = prepare_nation(tmp_path, now=now(), hub_port=1)
     files = nation.signers[ServiceId.parse(SERVICE).provider]
     arguments = [str(files.key), str(files.certificate), str(tmp_path / "floor.sqlite")]
 

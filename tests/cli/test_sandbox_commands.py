@@ -17,6 +17,7 @@ import pytest
 
 from tests.cli.running import described, lienthong, lienthong_process, output_of, processes_of
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.nation import ADAPTER_IDS, LOOKUP_ADAPTER
 
 
 def _await(is_so: Callable[[], bool], what: str) -> None:
@@ -45,7 +46,7 @@ def test_the_description_names_files_that_are_there(sandbox: Path) -> None:
     for service in values["services"]:
         assert service["url"].startswith(values["hub_url"])
         assert Path(service["sample_request"]).is_file()
-    assert {one["id"] for one in values["agencies"]} == {"population", "business_registry"}
+    assert {one["id"] for one in values["agencies"]} == set(ADAPTER_IDS)
 
 
 def test_a_second_up_says_that_one_runs(sandbox: Path) -> None:
@@ -61,7 +62,7 @@ def test_status_tells_parts_sizes_and_versions(sandbox: Path) -> None:
     assert values["hub_url"] == described(sandbox)["hub_url"]
     assert values["log_entries"] >= 2
     assert values["log_bytes"] > 0
-    assert {"hub", "population", "business_registry", "supervisor"} <= {
+    assert {"hub", "supervisor", *ADAPTER_IDS} <= {
         part["name"] for part in values["parts"] if part["state"] == "running"
     }
     text = lienthong("sandbox", "status", "--dir", sandbox)
@@ -72,12 +73,14 @@ def test_status_tells_parts_sizes_and_versions(sandbox: Path) -> None:
 def test_a_fault_of_an_agency_is_felt_until_it_is_taken_back(sandbox: Path) -> None:
     assert _call(sandbox) == 0
     for mode, code in (("down", 1), ("none", 0)):
-        result = lienthong("sandbox", "fault", "population", "--mode", mode, "--dir", sandbox)
+        result = lienthong("sandbox", "fault", LOOKUP_ADAPTER, "--mode", mode, "--dir", sandbox)
         assert result.returncode == 0, output_of(result)
         assert _call(sandbox) == code
-    unknown = lienthong("sandbox", "fault", "popluation", "--mode", "down", "--dir", sandbox)
+    unknown = lienthong(
+        "sandbox", "fault", f"{LOOKUP_ADAPTER}x", "--mode", "down", "--dir", sandbox
+    )
     assert unknown.returncode == 2
-    assert "Did you mean 'population'" in output_of(unknown)
+    assert f"Did you mean '{LOOKUP_ADAPTER}'" in output_of(unknown)
 
 
 def test_what_is_down_is_down_and_what_comes_up_again_is_the_same(tmp_path: Path) -> None:
@@ -117,7 +120,7 @@ def test_an_exchange_in_work_is_finished_before_the_hub_ends(tmp_path: Path) -> 
     up = lienthong_process("sandbox", "up", "--dir", tmp_path, "--detach")
     assert up.returncode == 0, output_of(up)
     try:
-        slow = ["sandbox", "fault", "population", "--mode", "slow", "--seconds", "4"]
+        slow = ["sandbox", "fault", LOOKUP_ADAPTER, "--mode", "slow", "--seconds", "4"]
         assert lienthong(*slow, "--dir", tmp_path).returncode == 0
         with ThreadPoolExecutor(1) as threads:
             answer = threads.submit(_call, tmp_path)
@@ -154,8 +157,9 @@ def test_a_process_that_dies_is_reported_and_the_others_go_on(tmp_path: Path) ->
     ):
         _await((tmp_path / "sandbox.json").is_file, "the sandbox is not ready")
         state = json.loads((tmp_path / "run" / "supervisor.json").read_bytes())
-        os.kill(state["children"]["population"]["pid"], signal.SIGKILL)
-        _await(lambda: b"population ended with code -9" in output.read_bytes(), "nothing is told")
+        os.kill(state["children"][LOOKUP_ADAPTER]["pid"], signal.SIGKILL)
+        told = f"{LOOKUP_ADAPTER} ended with code -9".encode()
+        _await(lambda: told in output.read_bytes(), "nothing is told")
         status = json.loads(lienthong("sandbox", "status", "--dir", tmp_path, "--json").stdout)
         assert status["state"] == "failing"
         assert _call(tmp_path, "TraCuuThongTinCongDan") == 1

@@ -25,11 +25,10 @@ from tests.nation import NOW
 @pytest.fixture
 def prepared(tmp_path: Path) -> PreparedNation:
     """A nation on free ports; nothing runs."""
-    from bus.sandbox.programs import AGENCIES, free_ports
+    from bus.sandbox.programs import free_ports
 
     ports = free_ports(0)
-    agency_ports = {agency: ports[agency] for agency in AGENCIES}
-    return prepare_nation(tmp_path, now=NOW, hub_port=ports["hub"], agency_ports=agency_ports)
+    return prepare_nation(tmp_path, now=NOW, hub_port=ports["hub"])
 
 
 def _serve(settings: Path) -> list[str]:

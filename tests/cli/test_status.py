@@ -19,6 +19,7 @@ from bus.settings.hub import read_hub_settings
 from bus.settings.listen import ListenAddress
 from tests.cli.running import lienthong, lienthong_process, output_of
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.nation import ADAPTER_IDS
 from tests.operations.known_status import LOG, STATUS
 
 
@@ -54,7 +55,7 @@ def test_a_hub_that_is_well_is_told_with_exit_code_0(sandbox: Path) -> None:
     assert result.returncode == 0, output_of(result)
     assert text.startswith("hub ")
     assert "judging processes: small working" in text
-    assert "agencies: business_registry, population" in text
+    assert f"agencies: {', '.join(ADAPTER_IDS)}" in text
     assert "hub_signer, signs now" in text
     assert "timestamps: over " in text
     assert "ATTENTION" not in text
@@ -82,7 +83,7 @@ def test_what_needs_attention_is_told_last_with_exit_code_1() -> None:
     assert lines[-1] == "ATTENTION: the message log is in trouble: disk full"
     assert "timestamps: no authority is named" in lines
     assert "revocation: certificates 4, revoked 1, unknown 2, overdue 0" in lines
-    assert "queries to population: in_work 2, hanging 1, refused 8" in lines
+    assert "queries to one_agency: in_work 2, hanging 1, refused 8" in lines
     assert "exchanges of VN/GOV/H41: in_work 5, refused 9" in lines
     assert not [line for line in lines if line.startswith("exchanges of VN/GOV/G03")]
 

@@ -25,6 +25,7 @@ from tests.nation import (
     CLIENT,
     CLIENT_WITHOUT_GRANT,
     LOOKUP,
+    LOOKUP_ADAPTER,
     NOW,
     SAMPLE,
     SmallNation,
@@ -51,7 +52,7 @@ def refused(raw: bytes, nation: SmallNation) -> Refusal:
 def test_a_good_request_reaches_its_route(nation: SmallNation) -> None:
     message = routed(request(nation), nation)
 
-    assert message.adapter == "population"
+    assert message.adapter == LOOKUP_ADAPTER
     assert message.timeout_seconds == 10
     assert message.valid.authorised.verified.envelope.client == CLIENT
 

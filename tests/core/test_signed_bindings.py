@@ -22,13 +22,13 @@ from signing.names import WSU
 from signing.wss.canonical import canonicalise
 from tests.envelopes import HEADER_BLOCKS, signed_again
 from tests.envelopes import body as body_of
-from tests.nation import CLIENT, LOOKUP, NOW, POPULATION, SmallNation, request
+from tests.nation import CLIENT, LOOKUP, LOOKUP_NAMESPACE, NOW, SmallNation, request
 
 XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 XSD = 'xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
-PAYLOAD = f'<p:TraCuuThongTinCongDan xmlns:p="{POPULATION}"/>'.encode()
-SCHEMA = f"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:t="{POPULATION}"
-  targetNamespace="{POPULATION}" elementFormDefault="qualified">
+PAYLOAD = f'<p:TraCuuThongTinCongDan xmlns:p="{LOOKUP_NAMESPACE}"/>'.encode()
+SCHEMA = f"""<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns:t="{LOOKUP_NAMESPACE}"
+  targetNamespace="{LOOKUP_NAMESPACE}" elementFormDefault="qualified">
   <xs:element name="TraCuuThongTinCongDan"><xs:complexType><xs:sequence>
     <xs:element name="Name" type="xs:QName" minOccurs="0"/>
     <xs:element name="Names" minOccurs="0"><xs:simpleType><xs:list itemType="xs:QName"/>
@@ -56,7 +56,7 @@ def signed(nation: SmallNation, content: str, outside: str, *, attributes: str =
     plain = request(nation)
     own = body_of(plain)
     payload = (
-        f'<p:TraCuuThongTinCongDan xmlns:p="{POPULATION}"{attributes}>{content}'
+        f'<p:TraCuuThongTinCongDan xmlns:p="{LOOKUP_NAMESPACE}"{attributes}>{content}'
         "</p:TraCuuThongTinCongDan>"
     ).encode()
     written = own[: own.index(b"<p:")] + payload + b"</soap:Body>"
@@ -86,7 +86,7 @@ def decided(raw: bytes, rules: Rules) -> RoutedMessage | Refusal:
 def test_a_value_that_the_signature_leaves_open_is_refused_by_its_prefix(
     nation: SmallNation, rules: Rules, content: str, attributes: str, name: str
 ) -> None:
-    outside = f'xmlns="urn:d" xmlns:q="{POPULATION}" {XSD}'
+    outside = f'xmlns="urn:d" xmlns:q="{LOOKUP_NAMESPACE}" {XSD}'
 
     refusal = decided(signed(nation, content, outside, attributes=attributes), rules)
 
@@ -107,10 +107,10 @@ def test_a_value_that_the_signature_leaves_open_is_refused_by_its_prefix(
 def test_what_can_mean_one_thing_only_passes(
     nation: SmallNation, rules: Rules, content: str
 ) -> None:
-    raw = signed(nation, content, f'xmlns:q="{POPULATION}" {XSD}')
+    raw = signed(nation, content, f'xmlns:q="{LOOKUP_NAMESPACE}" {XSD}')
 
     assert isinstance(decided(raw, rules), RoutedMessage)
-    for old, new in ((f'xmlns:q="{POPULATION}"', 'xmlns:q="urn:x"'), (XSD, "")):
+    for old, new in ((f'xmlns:q="{LOOKUP_NAMESPACE}"', 'xmlns:q="urn:x"'), (XSD, "")):
         if f'type="{old[6:7]}' in content or ("xsd:" in content and old == XSD):
             assert isinstance(decided(raw.replace(old.encode(), new.encode()), rules), Refusal)
 
@@ -121,8 +121,8 @@ def test_what_a_prefix_list_covers_passes_and_goes_on_whole(
 ) -> None:
     """Our own requests name the prefixes of their values, as WSS4J's do."""
     payload = (
-        f'<p:TraCuuThongTinCongDan xmlns:p="{POPULATION}" xmlns:q="{POPULATION}">{content}'
-        "</p:TraCuuThongTinCongDan>"
+        f'<p:TraCuuThongTinCongDan xmlns:p="{LOOKUP_NAMESPACE}" xmlns:q="{LOOKUP_NAMESPACE}">'
+        f"{content}</p:TraCuuThongTinCongDan>"
     )
     raw = request(nation, body=payload.encode())
     assert b'PrefixList="q"' in raw
@@ -131,8 +131,8 @@ def test_what_a_prefix_list_covers_passes_and_goes_on_whole(
 
     assert isinstance(decision, Accepted)
     carried = parse_xml(decision.payload, bytes_max=len(decision.payload))
-    assert carried[0].nsmap["q"] == POPULATION
-    changed = raw.replace(f'xmlns:q="{POPULATION}"'.encode(), b'xmlns:q="urn:x"')
+    assert carried[0].nsmap["q"] == LOOKUP_NAMESPACE
+    changed = raw.replace(f'xmlns:q="{LOOKUP_NAMESPACE}"'.encode(), b'xmlns:q="urn:x"')
     assert isinstance(decide_request(changed, rules, NOW, _fail), Refusal)
 
 

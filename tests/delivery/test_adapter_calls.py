@@ -68,7 +68,7 @@ def raising(error: Exception) -> Callable[[Query], Answer]:
 
 @contextmanager
 def calls_of(adapter: Scripted, concurrency: int = 2) -> Iterator[AdapterCalls]:
-    calls = AdapterCalls("population", adapter, concurrency=concurrency)
+    calls = AdapterCalls("one_agency", adapter, concurrency=concurrency)
     try:
         yield calls
     finally:
@@ -82,7 +82,7 @@ def test_an_adapter_answers_on_a_thread_of_its_own() -> None:
         element = asyncio.run(calls.call(QUERY, as_it_is)).element
 
     assert element.tag == "a"
-    assert adapter.threads[0].name.startswith("adapter-population")
+    assert adapter.threads[0].name.startswith("adapter-one_agency")
     assert adapter.is_closed
 
 
@@ -177,7 +177,7 @@ def test_calls_that_hang_are_counted_and_nobody_waits_behind_them() -> None:
         for _ in range(2):
             with calls.place(), pytest.raises(errors.RecipientTimeout):
                 await calls.call(soon, as_it_is)
-        assert calls.metrics() == AdapterMetrics("population", in_work=0, hanging=2, refused=0)
+        assert calls.metrics() == AdapterMetrics("one_agency", in_work=0, hanging=2, refused=0)
         with pytest.raises(errors.AgencyBusy, match="2 calls hang"):
             calls.place()
         gate.set()
@@ -213,7 +213,7 @@ def test_a_call_that_only_waited_is_never_made_and_does_not_hang() -> None:
 
 
 def test_only_so_many_queries_may_wait_for_one_agency() -> None:
-    calls = AdapterCalls("population", Scripted(well), concurrency=1, at_once_max=1)
+    calls = AdapterCalls("one_agency", Scripted(well), concurrency=1, at_once_max=1)
 
     with calls.place(), pytest.raises(errors.AgencyBusy), calls.place():
         pass

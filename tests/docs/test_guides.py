@@ -18,8 +18,7 @@ from bus.runtime.clock import now
 from bus.sandbox.description import write_description
 from bus.sandbox.nation_description import describe_nation
 from bus.sandbox.nation_files import prepare_nation
-from bus.sandbox.programs import AGENCIES
-from bus.sandbox.sandbox_data import build_data
+from bus.sandbox.sandbox_data import SEED_DEFAULT, keep_data
 from bus.sandbox.up import down
 from bus.settings.hub import read_hub_settings
 from tests.docs.guide_pages import (
@@ -68,16 +67,16 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def leave_a_sandbox(folder: Path) -> None:
     """What a sandbox leaves that was up once and is down."""
-    hub_port, authority_port, operations_port, *ports = free_ports(3 + len(AGENCIES))
-    build_data(folder / "data")
+    hub_port, authority_port, operations_port = free_ports(3)
     nation = prepare_nation(
         folder,
         now=now(),
         hub_port=hub_port,
-        agency_ports=dict(zip(AGENCIES, ports, strict=True)),
         authority_port=authority_port,
         operations_port=operations_port,
     )
+    manifests = {adapter: one.manifest for adapter, one in nation.agencies.items()}
+    keep_data(folder / "data", SEED_DEFAULT, manifests)
     write_description(folder, describe_nation(nation, {}))
     hub = await open_hub(read_hub_settings(nation.hub_settings))
     await hub.close()

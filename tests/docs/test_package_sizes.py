@@ -13,7 +13,7 @@ MODULES_MAX = 40
 
 
 def package_of(path: Path) -> str:
-    """`bus/log` of anything below it; `adapters/population`; a single file counts for `bus`."""
+    """`bus/log` of anything below it; `adapters/<id>`; a single file counts for `bus`."""
     parts = path.relative_to(ROOT).parts
     if parts[0] in ("bus", "adapters") and len(parts) > 2:
         return "/".join(parts[:2])

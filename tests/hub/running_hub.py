@@ -26,7 +26,7 @@ from bus.protocols.soap_xroad.verify_answer import (
 from bus.settings.revocation import RevocationSettings
 from bus.trust.key_store import read_ed25519_key
 from signing.signed_note import SigningKey
-from tests.nation import ANSWER, HUB, LOOKUP, NOW, SLOW_ANSWER, SmallNation, payload
+from tests.nation import ANSWER, HUB, LOOKUP, NOW, SLOW_ANSWER, SmallNation, carried_by, payload
 
 XML = b"text/xml; charset=utf-8"
 Told = TypeVar("Told")
@@ -191,7 +191,7 @@ def opened(
         **changes,
     )
     agency, clock = ScriptedAgency(), SetClock()
-    adapters = {"population": agency, "business_registry": agency}
+    adapters = carried_by(agency)
     with asyncio.Runner() as loop:
         hub = loop.run(
             open_hub(settings, adapters=adapters, judge_process=judge_process, clock=clock)

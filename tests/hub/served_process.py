@@ -11,11 +11,11 @@ from pathlib import Path
 
 import yaml
 
+from bus.kit.manifest import read_manifest
 from bus.sandbox.programs import free_ports
 from tests.hang_limits import HANG_SECONDS_MAX
-from tests.nation import SmallNation
+from tests.nation import ADAPTERS, LOOKUP_ADAPTER, SmallNation
 
-ADAPTERS = Path(__file__).parents[2] / "adapters"
 HANGING = """
 
 def _hang(*_: object) -> None:
@@ -24,17 +24,19 @@ def _hang(*_: object) -> None:
     threading.Event().wait()
 
 
-PopulationAdapter.answer = _hang
-PopulationAdapter.close = _hang
+{name}.answer = _hang
+{name}.close = _hang
 """
 
 
 def hanging_hub(folder: Path, nation: SmallNation) -> tuple[Path, int]:
-    """hub.yaml of a nation whose population adapter hangs, and its port."""
+    """hub.yaml of a nation whose adapter of LOOKUP hangs, and its port."""
     adapters = folder / "adapters"
     shutil.copytree(ADAPTERS, adapters, ignore=shutil.ignore_patterns("__pycache__"))
-    with (adapters / "population" / "adapter.py").open("a") as module:
-        module.write(HANGING)
+    reference = read_manifest(adapters / LOOKUP_ADAPTER).class_reference
+    module_name, _, class_name = reference.partition(":")
+    with (folder / module_name.replace(".", "/")).with_suffix(".py").open("a") as module:
+        module.write(HANGING.format(name=class_name))
     port = free_ports(0)["hub"]
     path = nation.folder / "hub.yaml"
     values = yaml.safe_load(path.read_text())

@@ -18,13 +18,11 @@ from bus.core.log.leaf import Event
 from bus.kit.contract import Answer, Query
 from bus.operations.hub_status import SenderStatus
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
-from tests.nation import CLIENT, OTHER_CLIENT, SmallNation, request
+from tests.nation import CLIENT, LOOKUP_ADAPTER, OTHER_CLIENT, SmallNation, packaged_sample, request
 
 DEADLINE_SECONDS = 20
 REGISTRY = ServiceId.parse("VN/GOV/G12/dkdn/chiTietDoanhNghiep/v1")
-REGISTRY_SAMPLE = (
-    Path(__file__).parents[2] / "adapters/business_registry/samples/chiTietDoanhNghiep.xml"
-).read_bytes()
+REGISTRY_SAMPLE = packaged_sample(REGISTRY)
 PER_AGENCY, PER_MEMBER, CALLS = 6, 10, 2
 
 
@@ -41,7 +39,7 @@ def hub(nation: SmallNation, tmp_path: Path) -> Iterator[OpenHub]:
 
 
 class Hanging:
-    """Population hangs until the gate opens; the registry says no at once."""
+    """The lookup hangs until the gate opens; the other agency says no at once."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
@@ -62,7 +60,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def in_work(running: RunningHub) -> int:
-    return next(one.in_work for one in running.hub.status().queries if one.adapter == "population")
+    queries = running.hub.status().queries
+    return next(one.in_work for one in queries if one.adapter == LOOKUP_ADAPTER)
 
 
 def test_an_agency_that_hangs_takes_nothing_from_the_others(

@@ -25,7 +25,7 @@ from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub import hostile_judge
 from tests.hub.hostile_judge import order
 from tests.hub.running_hub import HttpReply, ScriptedAgency, SetClock, call
-from tests.nation import SmallNation, request
+from tests.nation import SmallNation, carried_by, request
 
 LARGE_BYTES = 2 * judge_process.SMALL_BYTES_MAX
 
@@ -47,7 +47,7 @@ def settings(nation: SmallNation, tmp_path: Path) -> HubSettings:
 @asynccontextmanager
 async def opened(settings: HubSettings, *, judge_process: bool = False) -> AsyncIterator[Hub]:
     agency = ScriptedAgency()
-    adapters = {"population": agency, "business_registry": agency}
+    adapters = carried_by(agency)
     async with asyncio.timeout(HANG_SECONDS_MAX):
         hub = await open_hub(
             settings, adapters=adapters, judge_process=judge_process, clock=SetClock()

@@ -18,7 +18,7 @@ from bus.core.log.leaf import Event
 from bus.hub import open_hub
 from bus.judging.rules import read_rules
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer
-from tests.nation import LOOKUP, NOW, SmallNation, request
+from tests.nation import ADAPTER_IDS, LOOKUP, NOW, SmallNation, carried_by, request
 
 
 def events(running: RunningHub) -> list[Event]:
@@ -121,9 +121,7 @@ def test_without_the_key_of_an_answering_agency_it_does_not_start(
     settings = replace(nation.settings, log=log, signers={})
 
     with pytest.raises(errors.ConfigurationError) as caught:
-        asyncio.run(
-            open_hub(settings, adapters={"population": agency, "business_registry": agency})
-        )
+        asyncio.run(open_hub(settings, adapters=carried_by(agency)))
 
     assert [problem.path for problem in caught.value.problems] == [
         "signers.VN/GOV/G01",
@@ -144,7 +142,7 @@ def test_two_hubs_do_not_share_a_log(nation: SmallNation, tmp_path: Path) -> Non
             nation.settings,
             log=replace(nation.settings.log, folder=running.log_folder, guard=tmp_path / "guard"),
         )
-        adapters = {"population": running.agency, "business_registry": running.agency}
+        adapters = carried_by(running.agency)
         with pytest.raises(errors.LogUnavailable):
             await open_hub(settings, adapters=adapters, clock=lambda: NOW)
 
@@ -160,4 +158,4 @@ def test_the_adapters_of_the_folder_are_opened(nation: SmallNation, tmp_path: Pa
         finally:
             await hub.close()
 
-    assert asyncio.run(story()) == ["business_registry", "population"]
+    assert tuple(asyncio.run(story())) == ADAPTER_IDS

@@ -38,7 +38,15 @@ from bus.runtime import resources
 from bus.runtime.clock import now as read_clock
 from bus.settings.hub import HubSettings
 from tests.hang_limits import HANG_SECONDS_MAX
-from tests.nation import NOW, SmallNation, make_small_nation, request
+from tests.nation import (
+    ADAPTER_IDS,
+    LOOKUP_ADAPTER,
+    NOW,
+    SmallNation,
+    carried_by,
+    make_small_nation,
+    request,
+)
 
 SECONDS_MAX = HANG_SECONDS_MAX
 
@@ -63,7 +71,7 @@ def hub_settings(nation: SmallNation, folder: Path) -> HubSettings:
 async def open_small(
     settings: HubSettings, agency: ScriptedAgency, *, judge_process: bool = False
 ) -> Hub:
-    adapters = {"population": agency, "business_registry": agency}
+    adapters = carried_by(agency)
     return await open_hub(
         settings, adapters=adapters, judge_process=judge_process, clock=lambda: NOW
     )
@@ -154,7 +162,7 @@ def await_standing(expected: tuple[set[str], set[str], set[int]]) -> None:
 STEPS_OF_CLOSING: dict[str, tuple[object, str, Callable[..., Any]]] = {
     "revocation": (RevocationStage, "close", fail_later),
     "judges": (Decider, "close", fail_later),
-    "adapter-population": (AdapterCalls, "close", fail),
+    f"adapter-{LOOKUP_ADAPTER}": (AdapterCalls, "close", fail),
     "log": (HubLog, "close", fail_later),
     "stopped-entry": (HubLog, "append", fail_later),
 }
@@ -223,8 +231,7 @@ def test_an_adapter_that_never_closes_holds_nobody(
     gate.set()
 
     assert {one["resource"] for one in told if one["event"] == "close.late"} == {
-        "adapter-business_registry",
-        "adapter-population",
+        f"adapter-{one}" for one in ADAPTER_IDS
     }
     assert last_events(settings.log.folder) == [Event.CONFIGURATION, Event.STOPPED]
 

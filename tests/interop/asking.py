@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bus.core.identifiers import ServiceId
+from bus.core.xml import parse_xml
 from bus.sandbox.description import SandboxDescription
 from bus.sandbox.sandbox_data import Story, story
 from tests.nation import CLIENT, HUB, LOOKUP
@@ -59,4 +60,7 @@ def citizen_fields(sandbox: SandboxDescription, changes: Sequence[str] = ()) -> 
 
 def journal_number(sandbox: SandboxDescription) -> str:
     """The number of the dossier that files may be handed in for."""
-    return story(Path(sandbox.log).parent / "data").journal_number
+    sample = next(one.sample_request for one in sandbox.services if one.id == str(HAND_IN))
+    raw = Path(sample).read_bytes()
+    asked = parse_xml(raw, bytes_max=len(raw))
+    return asked.findtext("{*}in_journal_no") or ""

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bus.core.errors import ConfigurationError
-from bus.kit.manifest import Manifest, load_adapter, read_manifest
+from bus.kit.load import load_adapter, load_simulator_class
+from bus.kit.manifest import Manifest, read_manifest
 
 MANIFEST = """\
 id: {id}
@@ -74,7 +75,7 @@ def test_a_sound_manifest_becomes_a_value(tmp_path: Path) -> None:
     [
         ("id: wrong_agency", "id: other", "1: id: expected the name of the folder"),
         ("name: Cơ quan thử nghiệm", "name: 5", "2: name: expected text, found a whole number"),
-        ("adapters.wrong_agency.", "adapters.population.", "3: class: expected 'adapters.wrong"),
+        ("adapters.wrong_agency.", "adapters.other_agency.", "3: class: expected 'adapters.wrong"),
         ("adapter:Echo", "adapter.Echo", "3: class: expected 'adapters.wrong_agency.<module>"),
         ("concurrency: 4", "concurrency: 0", "4: concurrency: expected a number of at least 1"),
         ("concurrency: 4", "concurency: 4", "4: concurency: this key is not known. Did you mean"),
@@ -174,3 +175,89 @@ def test_a_class_from_another_folder_of_the_same_name_is_not_taken(tmp_path: Pat
 
     with pytest.raises(ConfigurationError, match="not from this folder"):
         load_adapter(second, {"url": "x"})
+
+
+# --- the simulator -------------------------------------------------------------------------------
+
+SIMULATOR = """\
+simulator:
+  class: adapters.{id}.simulator:Agency
+  settings:
+    url: "{{address}}/hoi?as={{account}}"
+    password: "{{secret}}"
+"""
+AGENCY = """\
+from bus.kit.simulator import SimulatedAgency
+
+
+class Agency(SimulatedAgency):
+    pass
+
+
+NotAnAgency = dict
+"""
+
+
+def simulated(parent: Path, name: str, text: str = SIMULATOR) -> Path:
+    folder = adapter_folder(parent, name, manifest=MANIFEST + text)
+    (folder / "simulator.py").write_text(AGENCY)
+    return folder
+
+
+def test_a_manifest_says_how_its_simulator_is_asked(tmp_path: Path) -> None:
+    manifest = read_manifest(simulated(tmp_path, "simulated_agency"))
+
+    assert manifest.simulator is not None
+    assert manifest.simulator.address_settings == ("url",)
+    assert manifest.simulator.settings_at("http://127.0.0.1:5", "hub", "{account}") == {
+        "url": "http://127.0.0.1:5/hoi?as=hub",
+        "password": "{account}",
+    }
+    assert load_simulator_class(manifest).__name__ == "Agency"
+    assert loaded(tmp_path / "other", "alone_agency").simulator is None
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        ("adapters.wrong_agency.simulator", "bus.kit", "13: simulator.class: expected 'adapters."),
+        ("simulator:Agency", "simulator.Agency", "13: simulator.class: expected 'adapters.wrong"),
+        ("{address}/", "{adress}/", "15: simulator.settings.url: expected {account} or {address}"),
+        (
+            "{address}/",
+            "{}/",
+            "15: simulator.settings.url: expected {account} or {address} between",
+        ),
+        ("{account}", "{secret}", "15: simulator.settings.url: expected {account} or {address} be"),
+        ('"{secret}"', "bi-mat", "16: simulator.settings.password: expected {secret}: a secret st"),
+        ("    password", "    pasword", "16: simulator.settings.pasword: no setting of this adap"),
+        ("    url", "    password2", "14: simulator.settings: url is required, and not set here"),
+        ('"{secret}"', "5", "16: simulator.settings.password: expected text, found a whole number"),
+        ("  class: adapters.wrong_agency.simulator", "  klass: x", "12: simulator.class: missing"),
+    ],
+)
+def test_each_mistake_about_the_simulator_is_told_with_its_line(
+    tmp_path: Path, right: str, wrong: str, problem: str
+) -> None:
+    folder = simulated(tmp_path, "wrong_agency")
+    before, start, after = (folder / "manifest.yaml").read_text().partition("simulator:\n")
+    assert right in after
+    (folder / "manifest.yaml").write_text(before + start + after.replace(right, wrong, 1))
+
+    assert [one for one in problems_of(folder) if one.startswith(problem)]
+
+
+@pytest.mark.parametrize("text", ["simulator: 5\n", "simulator: {{class: [x], settings: [url]}}\n"])
+def test_a_simulator_of_another_form_is_told_and_no_more(tmp_path: Path, text: str) -> None:
+    problems = problems_of(simulated(tmp_path, "formless_agency", text))
+
+    assert problems
+    assert all(": simulator" in one for one in problems)
+
+
+def test_a_simulator_that_is_none_is_refused(tmp_path: Path) -> None:
+    text = SIMULATOR.replace(":Agency", ":NotAnAgency")
+    manifest = read_manifest(simulated(tmp_path, "empty_agency", text))
+
+    with pytest.raises(ConfigurationError, match="NotAnAgency is no class that derives from Simul"):
+        load_simulator_class(manifest)

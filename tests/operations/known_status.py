@@ -24,7 +24,7 @@ STATUS = HubStatus(
     log=LOG,
     timestamps=STAMPED,
     certificates=(CertificateStatus("hub_signer", "2027-03-01T08:00:00+00:00", 365, True),),
-    agencies=("population", "land"),
+    agencies=("one_agency", "land"),
     judge=DeciderStatus(
         is_wanted=True,
         is_running=True,
@@ -39,7 +39,7 @@ STATUS = HubStatus(
     spool=SpoolStatus(bytes=5),
     bodies=BodiesStatus(bytes=900, large_bytes=300, bytes_max=4000, refused=6),
     revocation=RevocationMetrics(certificates=4, revoked=1, unknown=2, overdue=0),
-    queries=(AdapterMetrics("population", 2, 1, 8), AdapterMetrics("land", 0, 0, 0)),
+    queries=(AdapterMetrics("one_agency", 2, 1, 8), AdapterMetrics("land", 0, 0, 0)),
     senders=(
         SenderStatus("VN/GOV/G03", 0, 0),
         SenderStatus("VN/GOV/H26", 1, 0),

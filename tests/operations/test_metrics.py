@@ -18,7 +18,7 @@ from bus.operations.exchange_metrics import SECONDS_BOUNDS, ExchangeMetrics
 from bus.operations.hub_status import CertificateStatus, HubStatus
 from bus.operations.metrics import metrics_page
 from tests.hub.running_hub import RunningHub, opened
-from tests.nation import CLIENT, CLIENT_WITHOUT_GRANT, SmallNation, request
+from tests.nation import ADAPTER_IDS, CLIENT, CLIENT_WITHOUT_GRANT, SmallNation, request
 from tests.operations.known_status import STATUS
 
 OPERATORS_PAGE = Path(__file__).parents[2] / "docs/operators.md"
@@ -113,11 +113,11 @@ def test_prometheus_reads_every_metric(accept: str) -> None:
         ("lienthong_revocation_revoked", ""): 1,
         ("lienthong_revocation_unknown", ""): 2,
         ("lienthong_revocation_overdue", ""): 0,
-        ("lienthong_queries_in_work", "population"): 2,
+        ("lienthong_queries_in_work", "one_agency"): 2,
         ("lienthong_queries_in_work", "land"): 0,
-        ("lienthong_queries_hanging", "population"): 1,
+        ("lienthong_queries_hanging", "one_agency"): 1,
         ("lienthong_queries_hanging", "land"): 0,
-        ("lienthong_queries_refused_total", "population"): 8,
+        ("lienthong_queries_refused_total", "one_agency"): 8,
         ("lienthong_queries_refused_total", "land"): 0,
         ("lienthong_senders_in_work", "VN/GOV/G03"): 0,
         ("lienthong_senders_in_work", "VN/GOV/H26"): 1,
@@ -260,6 +260,6 @@ def test_labels_are_configured_adapters_and_proved_members_whatever_strangers_se
     def labels(name: str) -> set[str]:
         return {label for (of, label) in read if of == name}
 
-    assert labels("lienthong_queries_in_work") == {"population", "business_registry"}
+    assert labels("lienthong_queries_in_work") == set(ADAPTER_IDS)
     assert labels("lienthong_senders_refused_total") == {str(CLIENT.member)}
     assert read["lienthong_exchanges_total", "delivered"] == 1

@@ -92,9 +92,13 @@ def prepared(tmp_path: Path, agencies: Path) -> PreparedNation:
         tmp_path,
         now=NOW,
         hub_port=8080,
-        agency_ports={"ready_agency": 9001},
         authority_port=9009,
         routes=tmp_path / "source.yaml",
+    )
+    edit(
+        prepared.hub_settings,
+        "agencies: {}",
+        "agencies:\n  ready_agency:\n    url: http://127.0.0.1:9001",
     )
     with prepared.hub_settings.open("a") as file:
         file.write(f"schemas: xsd\nadapters: {agencies}\n")
@@ -121,8 +125,7 @@ def test_a_prepared_folder_is_ready(prepared: PreparedNation) -> None:
 
 
 def test_the_reference_nation_with_its_own_adapters_and_schemas_is_ready(tmp_path: Path) -> None:
-    ports = {"population": 9001, "business_registry": 9002}
-    prepared = prepare_nation(tmp_path, now=NOW, hub_port=8080, agency_ports=ports)
+    prepared = prepare_nation(tmp_path, now=NOW, hub_port=8080)
 
     assert told(prepared) == []
 

@@ -35,9 +35,7 @@ SUBSYSTEM = SubsystemId.parse("VN/GOV/H41/motcua")
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> PreparedNation:
-    return prepare_nation(
-        tmp_path, now=NOW, hub_port=1, agency_ports={"population": 2}, authority_port=PORT
-    )
+    return prepare_nation(tmp_path, now=NOW, hub_port=1, authority_port=PORT)
 
 
 @pytest.fixture
@@ -138,9 +136,7 @@ def test_every_reason_can_be_told(
 def test_the_responder_speaks_for_its_own_authority_only(
     prepared: PreparedNation, server: AuthorityServer, tmp_path: Path
 ) -> None:
-    other = prepare_nation(
-        tmp_path / "other", now=NOW, hub_port=1, agency_ports={"population": 2}, authority_port=PORT
-    )
+    other = prepare_nation(tmp_path / "other", now=NOW, hub_port=1, authority_port=PORT)
 
     assert ask(server, "POST", OCSP_PATH, ocsp_request(link(other))).body == bytes.fromhex(
         "30030a0106"  # unauthorized, RFC 6960 §4.2.1
@@ -201,7 +197,7 @@ def test_a_test_can_make_it_fail(mode: str, status: int, server: AuthorityServer
 
 
 def test_a_nation_without_authority_has_certificates_that_name_none(tmp_path: Path) -> None:
-    prepared = prepare_nation(tmp_path, now=NOW, hub_port=1, agency_ports={"population": 2})
+    prepared = prepare_nation(tmp_path, now=NOW, hub_port=1)
 
     assert not link(prepared).names_a_source
     assert "check: none" in prepared.hub_settings.read_text()
@@ -209,9 +205,7 @@ def test_a_nation_without_authority_has_certificates_that_name_none(tmp_path: Pa
 
 def test_an_authority_that_had_to_move_is_named_in_hub_yaml(tmp_path: Path) -> None:
     for port, is_named in ((PORT, False), (PORT + 1, True), (PORT, False)):
-        prepared = prepare_nation(
-            tmp_path, now=NOW, hub_port=1, agency_ports={"population": 2}, authority_port=port
-        )
+        prepared = prepare_nation(tmp_path, now=NOW, hub_port=1, authority_port=port)
         named = f"ocsp_url: http://127.0.0.1:{port}/ocsp" in prepared.hub_settings.read_text()
         assert named is is_named
         assert link(prepared).ocsp_urls == (f"http://127.0.0.1:{PORT}/ocsp",)

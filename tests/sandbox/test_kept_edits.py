@@ -12,14 +12,14 @@ from bus.sandbox.kept_edits import edited_port, write_settings
 HEADER = "# Written by us.\n"
 VALUES = {
     "listen": {"host": "127.0.0.1", "port": 8080},
-    "agencies": {"population": {"url": "http://127.0.0.1:9001", "username": "hub"}},
+    "agencies": {"one_agency": {"url": "http://127.0.0.1:9001", "username": "hub"}},
     "anchors": ["a.crt"],
     "precise": True,
 }
 OTHER_PORTS = {
     **VALUES,
     "listen": {"host": "127.0.0.1", "port": 8090},
-    "agencies": {"population": {"url": "http://127.0.0.1:9091", "username": "hub"}},
+    "agencies": {"one_agency": {"url": "http://127.0.0.1:9091", "username": "hub"}},
 }
 
 
@@ -74,7 +74,7 @@ def test_a_changed_file_is_not_touched_while_nothing_else_changes(settings: Sett
     [
         ("precise: true", "precise: false", ("precise",), False),
         ("port: 8080", "port: 7000", ("listen", "port"), 7000),
-        ("username: hub", "username: me", ("agencies", "population", "username"), "me"),
+        ("username: hub", "username: me", ("agencies", "one_agency", "username"), "me"),
         ("- a.crt", "- a.crt\n- b.crt", ("anchors",), ["a.crt", "b.crt"]),
         ("precise: true", "precise: true\nspool: here", ("spool",), "here"),
         ("agencies:\n", "agencies:\n  echo: {url: x}\n", ("agencies", "echo"), {"url": "x"}),

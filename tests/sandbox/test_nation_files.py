@@ -14,9 +14,10 @@ from bus.sandbox.nation_files import PreparedNation, prepare_nation
 from bus.settings.hub import read_hub_settings
 from bus.settings.routes import read_registry
 from bus.trust.key_store import read_secret, read_signer
+from tests.nation import ADAPTER_IDS
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-PORTS = {"population": 9001, "business_registry": 9002}
+PORTS = {name: 9001 + place for place, name in enumerate(ADAPTER_IDS)}
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +60,14 @@ def test_hub_yaml_names_the_answering_agencies_and_their_addresses(
     prepared: PreparedNation,
 ) -> None:
     settings = read_hub_settings(prepared.hub_settings)
+    first = ADAPTER_IDS[0]
 
+    assert tuple(settings.agencies) == ADAPTER_IDS
     assert [str(member) for member in settings.signers] == ["VN/GOV/G01", "VN/GOV/G12"]
-    assert settings.agencies["population"]["url"].startswith("http://127.0.0.1:9001/")
+    assert settings.agencies[first]["url"].startswith("http://127.0.0.1:9001")
     assert settings.show_precise_faults
     assert settings.public_url == prepared.public_url == "http://127.0.0.1:8080"
-    account = prepared.agencies["population"]
+    account = prepared.agencies[first]
     assert (account.port, len(read_secret(account.secret_file))) == (9001, 32)
 
 

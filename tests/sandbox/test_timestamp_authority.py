@@ -32,7 +32,6 @@ def prepared(tmp_path: Path) -> PreparedNation:
         tmp_path,
         now=NOW,
         hub_port=1,
-        agency_ports={"population": 2},
         authority_port=9009,
         operations_port=9010,
     )
@@ -69,9 +68,7 @@ def test_who_certifies_agencies_does_not_tell_the_time(
 
 def test_it_keeps_its_key_over_a_start(prepared: PreparedNation) -> None:
     before = AuthorityFiles(prepared.folder).time_signer().certificate
-    prepare_nation(
-        prepared.folder, now=NOW, hub_port=1, agency_ports={"population": 2}, authority_port=9009
-    )
+    prepare_nation(prepared.folder, now=NOW, hub_port=1, authority_port=9009)
 
     assert AuthorityFiles(prepared.folder).time_signer().certificate == before
 

@@ -29,9 +29,8 @@ def test_the_reference_routes_follow_their_schema() -> None:
 
 
 def test_the_settings_of_a_sandbox_follow_their_schema(tmp_path: Path) -> None:
-    ports = {"population": 9001, "business_registry": 9002}
     now = datetime(2026, 11, 21, tzinfo=UTC)
-    prepared = prepare_nation(tmp_path, now=now, hub_port=8080, agency_ports=ports)
+    prepared = prepare_nation(tmp_path, now=now, hub_port=8080)
     settings = yaml.safe_load(prepared.hub_settings.read_text(encoding="utf-8"))
     assert list(Draft202012Validator(hub_json_schema()).iter_errors(settings)) == []
 

@@ -26,7 +26,7 @@ hub_signer: {key: keys/hub.key, certificate: keys/hub.crt}
 signers:
   VN/GOV/G01: {key: keys/g01.key, certificate: keys/g01.crt, passphrase_file: keys/g01.secret}
 agencies:
-  population: {url: "http://127.0.0.1:9001", username: x, secret: not-for-display}
+  one_agency: {url: "http://127.0.0.1:9001", username: x, secret: not-for-display}
 """
 
 
@@ -83,7 +83,7 @@ def test_the_settings_show_no_secret(tmp_path: Path) -> None:
         ("[trust/ca.crt]", "[]", "hub.yaml:11: trust.anchors: expected at least 1 in the list"),
         ("/hub.crt}", "/hub.crt, pin: 1}", "hub.yaml:12: hub_signer.pin: this key is not known."),
         ("VN/GOV/G01:", "VN/G01:", "hub.yaml:14: signers.VN/G01: 'VN/G01': expected instance/"),
-        ("username: x", "username: 1", "hub.yaml:16: agencies.population.username: expected text,"),
+        ("username: x", "username: 1", "hub.yaml:16: agencies.one_agency.username: expected text,"),
     ],
 )
 def test_each_mistake_is_told_with_path_and_line(
@@ -111,7 +111,7 @@ def test_a_mistake_near_a_secret_does_not_show_it(tmp_path: Path) -> None:
 
     (told,) = problems_of(tmp_path, text)
 
-    assert told == ("hub.yaml:16: agencies.population.secret: expected text, found a list")
+    assert told == ("hub.yaml:16: agencies.one_agency.secret: expected text, found a list")
 
 
 def test_a_file_that_is_not_there_is_told_with_its_path(tmp_path: Path) -> None:

@@ -72,10 +72,10 @@ def test_the_reference_nation_is_sound() -> None:
     read = read_registry(REFERENCE)
 
     motcua = SubsystemId.parse("VN/GOV/H41/motcua")
-    population = ServiceId.parse("VN/GOV/G01/dancu/TraCuuThongTinCongDan/v1")
+    lookup = ServiceId.parse("VN/GOV/G01/dancu/TraCuuThongTinCongDan/v1")
     assert str(read.hub) == "VN/GOV/G22/truclienthong"
-    assert read.grants[(motcua, population)].purpose.startswith("Giải quyết thủ tục")
-    assert read.services[population].mode is Mode.QUERY
+    assert read.grants[(motcua, lookup)].purpose.startswith("Giải quyết thủ tục")
+    assert read.services[lookup].mode is Mode.QUERY
     assert len(read.services) == 8
     assert all(service.provider.member in read.members for service in read.services)
 

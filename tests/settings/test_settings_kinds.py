@@ -10,7 +10,7 @@ from bus.access_point.settings import read_access_point_settings
 from bus.core.errors import ConfigurationError
 from bus.settings.hub import read_hub_settings
 from bus.settings.routes import read_registry
-from tests.nation import SmallNation
+from tests.nation import ADAPTER_IDS, ADAPTERS, SmallNation
 
 READERS = {
     "routes.yaml": read_registry,
@@ -25,7 +25,6 @@ hub: {url: "http://127.0.0.1:8080/", member: VN/GOV/G22, log_key: hub.vkey}
 trust: {anchors: [ca.crt]}
 evidence: evidence
 """
-ADAPTERS = Path(__file__).parents[2] / "adapters"
 
 
 @pytest.mark.parametrize("expected", READERS)
@@ -37,7 +36,7 @@ def test_another_file_is_called_by_its_name(
         "routes.yaml": nation.settings.routes,
         "hub.yaml": nation.settings.file,
         "the settings of an access point": tmp_path / "point.yaml",
-        "the manifest of an adapter": ADAPTERS / "population" / "manifest.yaml",
+        "the manifest of an adapter": ADAPTERS / ADAPTER_IDS[0] / "manifest.yaml",
     }
     files["the settings of an access point"].write_text(ACCESS_POINT)
     if given == expected:

@@ -10,13 +10,12 @@ from urllib.request import urlopen
 
 import pytest
 from lxml import etree
-from running_agencies import RunningAgency, query
 
 import schemas
 from adapters.business_registry.adapter import BusinessRegistryAdapter
 from bus.core.attachments import for_schema
 from bus.kit.contract import Answer, RecipientRefused, attachment_of_bytes
-from bus.sandbox.sandbox_data import story
+from tests.adapters.running_agencies import RunningAgency, query, sample_requests
 
 NAMESPACE = "urn:lienthong:dang-ky-doanh-nghiep:1.0"
 SERVICE = "VN/GOV/G12/dkdn/nopTaiLieu/v1"
@@ -25,6 +24,12 @@ DOCUMENTS = (
     attachment_of_bytes(b"%PDF-1.7" + bytes(2_000_000), content_id="a@x", media_type="a/pdf"),
     attachment_of_bytes(b"second", content_id="b", media_type="text/plain"),
 )
+
+
+def journal_number(data_dir: Path) -> str:
+    """Of a dossier that the registry has."""
+    asked = etree.fromstring(sample_requests(data_dir)[SERVICE])
+    return str(asked.findtext(f"{{{NAMESPACE}}}in_journal_no"))
 
 
 def submission(journal_number: str, *contents: str) -> bytes:
@@ -49,7 +54,7 @@ def submit(registry: BusinessRegistryAdapter, payload: bytes) -> Answer:
 def test_a_document_arrives_whole_by_mtom_by_reference_and_in_the_body(
     registry: BusinessRegistryAdapter, data_dir: Path
 ) -> None:
-    number = story(data_dir).journal_number
+    number = journal_number(data_dir)
     inline = base64.b64encode(b"inline").decode()
     payload = submission(
         number,
@@ -80,7 +85,7 @@ def test_a_dossier_that_is_not_there_takes_no_documents(registry: BusinessRegist
 def test_a_document_is_sent_again_when_its_token_has_ended(
     registry: BusinessRegistryAdapter, registry_agency: RunningAgency, data_dir: Path
 ) -> None:
-    payload = submission(story(data_dir).journal_number, "<d:TepDinhKem>cid:a@x</d:TepDinhKem>")
+    payload = submission(journal_number(data_dir), "<d:TepDinhKem>cid:a@x</d:TepDinhKem>")
     submit(registry, payload)
     with urlopen(f"{registry_agency.address}/_forget_tokens") as reply:
         assert reply.status == 200

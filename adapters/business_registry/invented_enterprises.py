@@ -16,8 +16,7 @@ from random import Random
 from types import MappingProxyType
 
 from bus.kit.identifiers import enterprise_check_digit
-from bus.sandbox.people import ADULT_YEARS, SNAPSHOT_DAY
-from bus.sandbox.places import NGHE_AN, Place, draw_place
+from bus.kit.invented_nation import ADULT_YEARS, InventedNation, Place
 
 ENTERPRISES_FILE = "enterprises.sqlite"
 ENTERPRISES = 2_000
@@ -122,33 +121,77 @@ class _Rows:
     dossiers: list[Row]
 
 
-def build_enterprises(path: Path, population_path: Path, seed: int) -> None:
-    """Write a fresh registry of 2,000 enterprises; whatever stood at `path` is replaced."""
-    rng = Random(seed + 1)  # noqa: S311 - invented enterprises need no secrecy
-    adults, neighbour = _adults(population_path)
-    rows = _Rows([], [], [], [], [])
-    codes = _codes(rng)
+def build_enterprises(nation: InventedNation, folder: Path) -> None:
+    """Write a registry of 2,000 enterprises into an empty folder."""
+    invention = _Invention(nation, Random(nation.seed + 1))  # noqa: S311 - no secrecy needed
     for number in range(ENTERPRISES):
-        # The first one is represented by a married person of Nghệ An: the demo tells of them.
-        first = neighbour if number == 0 else rng.choice(adults)
-        status = (
-            ACTIVE if number == 0 else rng.choices(list(ENTERPRISE_STATUSES), _STATUS_WEIGHTS)[0]
-        )
-        _add_enterprise(rows, rng, next(codes), status, first, adults)
-    _write(path, rows)
+        invention.add_enterprise(is_of_relative=number == 0)
+    _write(folder / ENTERPRISES_FILE, invention.rows)
 
 
-def _adults(population_path: Path) -> tuple[Sequence[Adult], Adult]:
-    """All living adults, and one of Nghệ An whose spouse lives there too."""
+def _adults(nation: InventedNation) -> list[Adult]:
+    """All living adults."""
     query = (
-        "SELECT personal_number, full_name, permanent_province, spouse IS NOT NULL FROM citizens"
+        "SELECT personal_number, full_name, permanent_province FROM citizens"
         " WHERE is_deceased = 0 AND birth_year < ? ORDER BY rowid"
     )
-    with closing(sqlite3.connect(population_path)) as database:
-        found = database.execute(query, (SNAPSHOT_DAY.year - ADULT_YEARS,)).fetchall()
-    adults = [Adult(*row[:3]) for row in found]
-    married = (Adult(*row[:3]) for row in found if row[2] == NGHE_AN and row[3])
-    return adults, next(married)
+    with closing(sqlite3.connect(nation.people)) as database:
+        found = database.execute(query, (nation.as_of.year - ADULT_YEARS,)).fetchall()
+    return [Adult(*row) for row in found]
+
+
+class _Invention:
+    """The rows so far, and what the next ones are drawn from."""
+
+    def __init__(self, nation: InventedNation, rng: Random) -> None:
+        self.rows = _Rows([], [], [], [], [])
+        self._nation = nation
+        self._rng = rng
+        self._adults = _adults(nation)
+        self._relative = next(one for one in self._adults if one.personal_number == nation.relative)
+        self._codes = _codes(rng)
+
+    def add_enterprise(self, *, is_of_relative: bool) -> None:
+        """One more; that of the relative about whom the samples ask is active."""
+        rng = self._rng
+        first = self._relative if is_of_relative else rng.choice(self._adults)
+        status = (
+            ACTIVE if is_of_relative else rng.choices(list(ENTERPRISE_STATUSES), _STATUS_WEIGHTS)[0]
+        )
+        code = next(self._codes)
+        form = rng.choice(list(_FORMS))
+        most = min(_FORMS[form][2], 5)
+        others = rng.sample(self._adults, rng.randint(min(most - 1, 1), most - 1))
+        owners = [first, *(adult for adult in others if adult != first)]
+        capital = rng.randint(2, 400) * 50_000_000
+        founded = self._nation.as_of - timedelta(days=rng.randint(400, 7000))
+        representatives = owners[:2] if form == "CTCP" and rng.random() < 0.3 else owners[:1]
+        dossiers = list(_dossiers(rng, code, founded, first, self._nation.as_of))
+        place = self._nation.draw_place(rng, first.province)
+        rows = self.rows
+        rows.enterprises.append(
+            _main_information(rng, code, form)
+            | _address(place)
+            | {
+                "FOUNDING_DATE": _day(founded),
+                "LAST_AMEND_DATE": dossiers[-1]["REGISTRATION_DATE"] if dossiers[1:] else None,
+                "NUMBER_CHANGES": len(dossiers) - 1,
+                "ENTERPRISE_STATUS": status,
+                "LEGAL_NAMES": "; ".join(adult.full_name for adult in representatives),
+                "CAPITAL_AMOUNT": capital,
+            }
+        )
+        rows.representatives.extend(
+            {
+                "enterprise": code,
+                "FULL_NAME": adult.full_name,
+                "personal_number": adult.personal_number,
+            }
+            for adult in representatives
+        )
+        rows.members.extend(_members(rng, code, owners, capital))
+        rows.activities.extend(_activities(rng, code))
+        rows.dossiers.extend(dossiers)
 
 
 def _codes(rng: Random) -> Iterator[str]:
@@ -163,39 +206,6 @@ def _codes(rng: Random) -> Iterator[str]:
         taken.add(nine)
         unit = f"-{rng.randint(1, 9):03}" if rng.random() < 0.03 else ""
         yield f"{nine}{check_digit}{unit}"
-
-
-def _add_enterprise(
-    rows: _Rows, rng: Random, code: str, status: str, first: Adult, adults: Sequence[Adult]
-) -> None:
-    form = rng.choice(list(_FORMS))
-    most = min(_FORMS[form][2], 5)
-    others = rng.sample(adults, rng.randint(min(most - 1, 1), most - 1))
-    owners = [first, *(adult for adult in others if adult != first)]
-    capital = rng.randint(2, 400) * 50_000_000
-    founded = SNAPSHOT_DAY - timedelta(days=rng.randint(400, 7000))
-    representatives = owners[:2] if form == "CTCP" and rng.random() < 0.3 else owners[:1]
-    dossiers = list(_dossiers(rng, code, founded, first))
-    place = draw_place(rng, first.province)
-    rows.enterprises.append(
-        _main_information(rng, code, form)
-        | _address(place)
-        | {
-            "FOUNDING_DATE": _day(founded),
-            "LAST_AMEND_DATE": dossiers[-1]["REGISTRATION_DATE"] if dossiers[1:] else None,
-            "NUMBER_CHANGES": len(dossiers) - 1,
-            "ENTERPRISE_STATUS": status,
-            "LEGAL_NAMES": "; ".join(adult.full_name for adult in representatives),
-            "CAPITAL_AMOUNT": capital,
-        }
-    )
-    rows.representatives.extend(
-        {"enterprise": code, "FULL_NAME": adult.full_name, "personal_number": adult.personal_number}
-        for adult in representatives
-    )
-    rows.members.extend(_members(rng, code, owners, capital))
-    rows.activities.extend(_activities(rng, code))
-    rows.dossiers.extend(dossiers)
 
 
 def _main_information(rng: Random, code: str, form: str) -> Row:
@@ -248,15 +258,15 @@ def _activities(rng: Random, code: str) -> Iterator[Row]:
         yield {"enterprise": code, "CODE": sector, "NAME": _SECTORS[sector], "IS_MAIN": is_main}
 
 
-def _dossiers(rng: Random, code: str, founded: date, contact: Adult) -> Iterator[Row]:
+def _dossiers(rng: Random, code: str, founded: date, contact: Adult, as_of: date) -> Iterator[Row]:
     """The founding, then changes; every tenth enterprise has one in work in the last ten days."""
     days = [founded]
     days += sorted(founded + timedelta(days=rng.randint(30, 390)) for _ in range(rng.randint(0, 2)))
     if rng.random() < 0.1:
-        days.append(SNAPSHOT_DAY - timedelta(days=rng.randint(1, 10)))
+        days.append(as_of - timedelta(days=rng.randint(1, 10)))
     for position, day in enumerate(days):
         received = datetime.combine(day, time(rng.randint(7, 16), rng.randint(0, 59)))
-        in_work = SNAPSHOT_DAY - day <= timedelta(days=3)
+        in_work = as_of - day <= timedelta(days=3)
         done = None if in_work else _day(day + timedelta(days=3))
         yield {
             "IN_JOURNAL_NO": f"{contact.province}-{day:%y}-{code[:10]}{position}",
@@ -300,7 +310,6 @@ _TABLES: Mapping[str, str] = MappingProxyType(
 
 
 def _write(path: Path, rows: _Rows) -> None:
-    path.unlink(missing_ok=True)
     with closing(sqlite3.connect(path)) as database, database:
         for table, key in _TABLES.items():
             found: list[Row] = getattr(rows, table)

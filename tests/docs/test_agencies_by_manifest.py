@@ -1,0 +1,121 @@
+"""Nothing of the program knows an agency: code names none, outside its folder and its tests."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.nation import ADAPTERS
+
+ROOT = Path(__file__).parents[2]
+AGENCIES = sorted(path.parent.name for path in ADAPTERS.glob("*/manifest.yaml"))
+"""Routes.yaml, pages and samples speak of the sample nation as data; code does not."""
+
+
+def names_of(source: str) -> Iterator[str]:
+    """Every identifier and every text of a module."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.Attribute(attr=name):
+                yield name
+            case ast.keyword(arg=str(name)) | ast.alias(name=name):
+                yield name
+            case (
+                ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
+                yield name
+            case ast.ImportFrom(module=str(name)):
+                yield name
+            case ast.Constant(value=str(name)):
+                yield name
+            case ast.Constant(value=bytes(raw)):
+                yield raw.decode("latin-1")
+
+
+def pattern_of(agency: str) -> re.Pattern[str]:
+    """An id as a whole part of a name or path: `agency`, `adapters/agency/…`, `Agency…`, AGENCY_….
+
+    In prose a word is only a word; an id of several words is none.
+    """
+    class_name = "".join(part.title() for part in agency.split("_"))
+    part = rf"(?:^|[._/\-\"'`]){re.escape(agency)}(?:$|[._/\-:\"'`])"
+    anywhere = (
+        rf"|{re.escape(agency)}|{re.escape(agency.replace('_', '-'))}" if "_" in agency else ""
+    )
+    return re.compile(rf"{part}{anywhere}|\b{class_name}[A-Z]|\b{agency.upper()}(?:_|\b)")
+
+
+def naming(agency: str, sources: dict[str, str]) -> list[str]:
+    pattern = pattern_of(agency)
+    return [
+        f"{place}: {name[:80]}"
+        for place, source in sources.items()
+        for name in names_of(source)
+        if pattern.search(name)
+    ]
+
+
+def sources_without(agency: str) -> dict[str, str]:
+    own = ROOT / "tests" / "adapters" / agency
+    return {
+        path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
+        for folder in ("bus", "signing", "schemas", "tests", "docs")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if own not in path.parents
+    }
+
+
+@pytest.mark.parametrize("agency", AGENCIES)
+def test_no_code_outside_its_folder_names_an_agency(agency: str) -> None:
+    sources = sources_without(agency)
+    assert len(sources) > 500
+    assert naming(agency, sources) == []
+
+
+@pytest.mark.parametrize("agency", AGENCIES)
+@pytest.mark.parametrize("file", ["pyproject.toml", "Makefile", ".ci/run", "constraints.txt"])
+def test_no_file_that_builds_or_tests_the_program_names_an_agency(agency: str, file: str) -> None:
+    text = (ROOT / file).read_text("utf-8")
+    assert re.findall(rf"\b{agency}\b|\b{agency.replace('_', '-')}\b", text) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import adapters.one_agency.adapter",
+        "from adapters.one_agency import simulator",
+        "def one_agency(): ...",
+        "OneAgencyAdapter(1)",
+        "run(one_agency=1)",
+        "AGENCIES = ('other', 'one_agency')",
+        "open('adapters/one_agency/manifest.yaml')",
+        "ONE_AGENCY_FILE = 1",
+        "name = 'one-agency'",
+        "told = b'one_agency ended'",
+        "f'{x}: one_agency'",
+    ],
+)
+def test_a_name_in_code_is_found(source: str) -> None:
+    assert naming("one_agency", {"somewhere.py": source})
+
+
+@pytest.mark.parametrize(
+    ("source", "is_named"),
+    [
+        ("f'adapter-census'", True),
+        ("census.ask()", True),
+        ("told['census']", True),
+        ("x = 'census.sqlite'", True),
+        ("'''As in adapters/census.'''", True),
+        ("say('The census knows everybody.')", False),
+        ("consensus = 'consensus'", False),
+    ],
+)
+def test_a_word_of_prose_is_no_name(source: str, *, is_named: bool) -> None:
+    assert bool(naming("census", {"somewhere.py": source})) is is_named
