@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from killed_hub import OPENING
-
 from bus.audit.folder import verify_log
 from bus.bench.signed_requests import http_request
 from bus.core.audit.entry_checks import LogReport
@@ -27,6 +25,7 @@ from bus.settings.hub import HubSettings
 from bus.trust.key_store import read_ed25519_key, read_symmetric_key
 from signing.signed_note import SigningKey
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.hub.killed_hub import OPENING
 
 CONNECTIONS = 16
 _PROGRAM = Path(__file__).with_name("killed_hub.py")

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crash_load import Found, LogWitness, Message, Told, hub_process, load, witness_log
-
 from bus.audit.folder import open_log_reader
 from bus.core.errors import DeliveryInterrupted
 from bus.core.exchange_leaves import DELIVERED
@@ -20,6 +18,7 @@ from bus.protocols.soap_xroad.verify_answer import KnownHub, VerifiedAnswer, ver
 from bus.runtime.clock import now
 from bus.trust.key_store import read_ed25519_key
 from signing.signed_note import SigningKey
+from tests.hub.crash_load import Found, LogWitness, Message, Told, hub_process, load, witness_log
 from tests.nation import HUB, SmallNation, make_small_nation, request
 
 _COPIED_EVERY = 10

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from running_hub import HttpReply, RunningHub
-
 from bus.audit.audit import AuditKeys
 from bus.audit.folder import audit_log
 from bus.core.attachments import parsing_with_attachments
@@ -25,6 +23,7 @@ from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
 from bus.trust.key_store import read_symmetric_key
 from signing.attachments import Attachment
+from tests.hub.running_hub import HttpReply, RunningHub
 from tests.nation import CLIENT, LOOKUP, NOW, SAMPLE, SmallNation, payload
 
 RULE = """

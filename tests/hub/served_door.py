@@ -7,9 +7,8 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from running_hub import RunningHub
-
 from bus.http.server import Door, _server
+from tests.hub.running_hub import RunningHub
 
 LOOPBACK = "127.0.0.1"
 DRAIN_SECONDS_MAX = 60

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running_hub import OpenHub, RunningHub, opened
 
 from bus.core.limits import Limits
 from bus.core.value_prefixes import canonical_element
@@ -17,6 +16,7 @@ from bus.protocols.soap_xroad.write import SigningTime, repeated_blocks, write_w
 from signing.names import SOAP11, SOAP12, WSU
 from signing.wss.canonical import canonicalise
 from signing.wss.sign import CanonicalPart, CanonicalParts, together
+from tests.hub.running_hub import OpenHub, RunningHub, opened
 from tests.nation import CLIENT, NOW, SmallNation, payload, request
 
 ANONYMOUS = {WSA: f"{WSA}/anonymous", WSA_2004: f"{WSA_2004}/role/anonymous"}

@@ -9,18 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from running_hub import HttpReply, OpenHub, RunningHub, opened
-from sending_attachments import (
-    audit,
-    content,
-    nation_with_attachments,
-    pdf,
-    post,
-    proved,
-    send,
-    signed,
-    taken_apart,
-)
 
 from bus.core import errors
 from bus.core.envelope import SoapVersion
@@ -31,6 +19,18 @@ from bus.protocols.mime.write import write_related
 from bus.protocols.soap_xroad.read_answer import AnswerRejected
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from signing.attachments import Attachment
+from tests.hub.running_hub import HttpReply, OpenHub, RunningHub, opened
+from tests.hub.sending_attachments import (
+    audit,
+    content,
+    nation_with_attachments,
+    pdf,
+    post,
+    proved,
+    send,
+    signed,
+    taken_apart,
+)
 from tests.nation import ANSWER, SAMPLE, SmallNation, payload, request
 
 XOP = "http://www.w3.org/2004/08/xop/include"

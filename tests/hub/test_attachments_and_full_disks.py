@@ -6,14 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from running_hub import RunningHub, opened
-from sending_attachments import audit, nation_with_attachments, pdf, post, proved, send, signed
-from small_disks import mounted
 
 from bus.core.log.leaf import Event
 from bus.log.files import ATTACHMENTS
 from bus.protocols.mime.write import write_related
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
+from tests.hub.running_hub import RunningHub, opened
+from tests.hub.sending_attachments import (
+    audit,
+    nation_with_attachments,
+    pdf,
+    post,
+    proved,
+    send,
+    signed,
+)
+from tests.hub.small_disks import mounted
 from tests.nation import SmallNation
 
 DISK_BYTES = 4 * 1024 * 1024

@@ -6,11 +6,11 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from running_hub import RunningHub, opened
-from sending_attachments import audit, nation_with_attachments, pdf, send, signed
 
 from bus.log.files import ATTACHMENTS
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer
+from tests.hub.running_hub import RunningHub, opened
+from tests.hub.sending_attachments import audit, nation_with_attachments, pdf, send, signed
 from tests.nation import SmallNation
 
 

@@ -11,8 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from running_hub import RunningHub, in_hub
-from served_door import LOOPBACK, served
 
 from bus.audit.audit import AuditKeys
 from bus.audit.folder import audit_log
@@ -25,6 +23,8 @@ from tests.attacks.cases import NEW, OWN_NUMBER, SAME, Case, Stage
 from tests.attacks.corpus import CASES
 from tests.attacks.valid_messages import ValidMessage, corpus_nation, valid_messages
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.hub.running_hub import RunningHub, in_hub
+from tests.hub.served_door import LOOPBACK, served
 from tests.loop_watchdog import watching
 from tests.nation import NOW, SmallNation
 

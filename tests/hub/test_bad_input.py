@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from running_hub import XML, HttpReply, OpenHub, RunningHub, opened
 
 from bus.core import errors
 from bus.core.identifiers import ServiceId, SubsystemId
@@ -20,6 +19,7 @@ from signing.policy import SignaturePolicy
 from signing.signed_note import verify_note
 from signing.wss.verify import SignedPart, verify_signature
 from tests.envelopes import block, body, security, signed_again, timestamp, with_header
+from tests.hub.running_hub import XML, HttpReply, OpenHub, RunningHub, opened
 from tests.nation import (
     CLIENT,
     CLIENT_WITHOUT_GRANT,

@@ -12,12 +12,12 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from served_process import await_ready, hanging_hub
 
 from bus.core.limits import Limits
 from bus.http.body_room import BodyRoom
 from bus.runtime.clock import now as read_clock
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.hub.served_process import await_ready, hanging_hub
 from tests.nation import make_small_nation
 
 MIB = 1024 * 1024

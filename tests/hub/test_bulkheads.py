@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running_hub import OpenHub, RunningHub, answer_well, opened
 
 from bus.core import errors
 from bus.core.identifiers import ServiceId
@@ -18,6 +17,7 @@ from bus.core.log.leaf import Event
 from bus.kit.contract import Answer, Query
 from bus.operations.hub_status import SenderStatus
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
+from tests.hub.running_hub import OpenHub, RunningHub, answer_well, opened
 from tests.nation import CLIENT, LOOKUP_ADAPTER, OTHER_CLIENT, SmallNation, packaged_sample, request
 
 DEADLINE_SECONDS = 20

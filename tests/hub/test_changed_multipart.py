@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sending_attachments import nation_with_attachments, signed
 
 from bus.core.errors import BusError
 from bus.core.limits import Limits
@@ -22,6 +21,7 @@ from bus.protocols.soap_xroad.judging import decide_request
 from signing.attachments import Attachment
 from signing.wss.canonical import canonicalise
 from tests.attachments import attachment
+from tests.hub.sending_attachments import nation_with_attachments, signed
 from tests.nation import NOW, SmallNation
 
 BESIDE = (

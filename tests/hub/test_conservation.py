@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from running_hub import HttpReply, RunningHub, answer_well, in_hub
 
 from bus.audit.folder import verify_log
 from bus.core import errors
@@ -23,6 +22,7 @@ from bus.kit.contract import Answer, Query
 from bus.protocols.soap_xroad.read_answer import read_answer
 from bus.trust.key_store import read_ed25519_key, read_symmetric_key
 from signing.signed_note import SigningKey, verify_note
+from tests.hub.running_hub import HttpReply, RunningHub, answer_well, in_hub
 from tests.nation import CLIENT_WITHOUT_GRANT, SmallNation, request
 
 MESSAGES = 240

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from running_hub import RunningHub, opened
 
 from bus.audit.audit import AuditKeys
 from bus.audit.folder import audit_log
@@ -18,6 +17,7 @@ from bus.trust.key_store import read_symmetric_key
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub import hostile_judge
 from tests.hub.hostile_judge import order
+from tests.hub.running_hub import RunningHub, opened
 from tests.nation import SmallNation, request
 
 LARGE_BYTES = 2 * process.SMALL_BYTES_MAX

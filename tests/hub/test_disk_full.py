@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running_hub import HttpReply, RunningHub, in_hub
-from small_disks import DISK_BYTES, made_image, mounted
 
 from bus.audit.folder import open_log_reader, verify_log
 from bus.core import errors
@@ -20,6 +18,8 @@ from bus.core.log.leaf import Event, read_leaf
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from bus.trust.key_store import read_ed25519_key, read_symmetric_key
 from signing.signed_note import SigningKey
+from tests.hub.running_hub import HttpReply, RunningHub, in_hub
+from tests.hub.small_disks import DISK_BYTES, made_image, mounted
 from tests.nation import SAMPLE, SmallNation, request
 
 ROOM_BYTES = 4 * 1024 * 1024

@@ -7,15 +7,15 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from crash_load import Found, hub_process, load, witness_log
-from remembering_sender import Sender, check, end_in_order, made_sender
-from small_disks import made_image, mounted, take_away
 
 from bus.core.errors import LogUnavailable
 from bus.core.limits import Limits
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.verify_answer import VerifiedFault, verify_answer
 from bus.runtime.clock import now
+from tests.hub.crash_load import Found, hub_process, load, witness_log
+from tests.hub.remembering_sender import Sender, check, end_in_order, made_sender
+from tests.hub.small_disks import made_image, mounted, take_away
 
 ANSWERS_MAX = 120
 MESSAGES_AFTER = 60

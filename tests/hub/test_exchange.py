@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import structlog
-from running_hub import OpenHub, RunningHub, answer_well, opened
 
 from bus.core import errors
 from bus.core.log.leaf import Event
 from bus.kit.contract import Answer, Query
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.hub.running_hub import OpenHub, RunningHub, answer_well, opened
 from tests.nation import (
     ANSWER,
     CLIENT,

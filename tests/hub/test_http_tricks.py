@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from running_hub import OpenHub, RunningHub, opened
-from served_door import LOOPBACK, served
 
 from bus.protocols.soap_xroad.read_answer import read_answer
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.hub.running_hub import OpenHub, RunningHub, opened
+from tests.hub.served_door import LOOPBACK, served
 from tests.nation import SmallNation, request
 
 XML = b"Content-Type: text/xml; charset=utf-8\r\n"

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from running_hub import RunningHub, ScriptedAgency, in_hub
 
 from bus import __version__
 from bus.audit.folder import open_log_reader
@@ -18,6 +17,7 @@ from bus.core.log.leaf import Event
 from bus.hub import open_hub
 from bus.judging.rules import read_rules
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer
+from tests.hub.running_hub import RunningHub, ScriptedAgency, in_hub
 from tests.nation import ADAPTER_IDS, LOOKUP, NOW, SmallNation, carried_by, request
 
 

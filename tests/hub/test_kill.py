@@ -10,8 +10,9 @@ from pathlib import Path
 from time import perf_counter
 
 import pytest
-from crash_load import LogWitness, hub_process, load, witness_log
-from remembering_sender import Sender, check, check_settled, end_in_order, made_sender
+
+from tests.hub.crash_load import LogWitness, hub_process, load, witness_log
+from tests.hub.remembering_sender import Sender, check, check_settled, end_in_order, made_sender
 
 ROUNDS = int(os.environ.get("LIENTHONG_KILL_ROUNDS", "5"))
 SECONDS_MAX = 600 + 60 * ROUNDS

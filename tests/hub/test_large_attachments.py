@@ -13,9 +13,6 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
-from crash_load import HubProcess, hub_process
-from remembering_sender import made_sender
-from sending_attachments import allow_attachments
 
 from bus.audit.audit import AuditKeys
 from bus.audit.folder import audit_log
@@ -29,6 +26,9 @@ from bus.trust.key_store import read_symmetric_key
 from signing.attachments import Attachment
 from signing.policy import DIGEST_SHA256
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.hub.crash_load import HubProcess, hub_process
+from tests.hub.remembering_sender import made_sender
+from tests.hub.sending_attachments import allow_attachments
 from tests.nation import CLIENT, LOOKUP, SmallNation, payload
 
 MEBIBYTE = 1024 * 1024

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from running_hub import OpenHub, RunningHub, opened
 
 from bus.core import errors
 from bus.core.ports.message_log import LogWrite
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
+from tests.hub.running_hub import OpenHub, RunningHub, opened
 from tests.log.small_database import SmallDisk
 from tests.nation import SAMPLE, SmallNation, request
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from running_hub import OpenHub, RunningHub, opened
-from sending_attachments import nation_with_attachments, pdf, post, signed
 
 from bus.kit.contract import Answer
 from bus.protocols.mime.write import write_related
+from tests.hub.running_hub import OpenHub, RunningHub, opened
+from tests.hub.sending_attachments import nation_with_attachments, pdf, post, signed
 from tests.loop_watchdog import WORK_SECONDS_MAX, watching
 from tests.nation import ANSWER, SAMPLE, SmallNation, payload, request
 

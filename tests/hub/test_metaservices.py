@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
-from running_hub import OpenHub, RunningHub, opened
-from sending_attachments import content, proved
 
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.log.leaf import Event
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
+from tests.hub.running_hub import OpenHub, RunningHub, opened
+from tests.hub.sending_attachments import content, proved
 from tests.nation import (
     CLIENT,
     CLIENT_WITHOUT_GRANT,

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
-from running_hub import HttpReply, RunningHub, answer_well, in_hub
 
 from bus.core import errors
 from bus.core.envelope import Envelope
 from bus.kit.contract import Answer, Query, ServiceFault
+from tests.hub.running_hub import HttpReply, RunningHub, answer_well, in_hub
 from tests.nation import CLIENT_WITHOUT_GRANT, SLOW_SERVICE, SmallNation, payload, request
 
 

@@ -20,8 +20,6 @@ from typing import Any
 
 import pytest
 import structlog
-from running_hub import ScriptedAgency
-from served_process import await_ready, hanging_hub
 
 import bus.hub as hub_module
 from bus.audit.folder import open_log_reader
@@ -38,6 +36,8 @@ from bus.runtime import resources
 from bus.runtime.clock import now as read_clock
 from bus.settings.hub import HubSettings
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.hub.running_hub import ScriptedAgency
+from tests.hub.served_process import await_ready, hanging_hub
 from tests.nation import (
     ADAPTER_IDS,
     LOOKUP_ADAPTER,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from running_hub import RunningHub, in_hub
-
 from bus.audit.audit import AuditKeys
 from bus.audit.folder import audit_log
 from bus.core.envelope import SoapVersion
@@ -14,6 +12,7 @@ from bus.kit.contract import Answer, Query, ServiceFault
 from bus.trust.key_store import read_ed25519_key, read_symmetric_key
 from signing.names import SOAP11
 from signing.signed_note import SigningKey
+from tests.hub.running_hub import RunningHub, in_hub
 from tests.nation import CLIENT_WITHOUT_GRANT, SmallNation, request
 
 XROAD = "http://x-road.eu/xsd/xroad.xsd"

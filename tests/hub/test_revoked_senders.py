@@ -13,7 +13,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.ocsp import load_der_ocsp_response
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from running_hub import OpenHub, RunningHub, opened
 
 from bus.audit.audit import AuditKeys
 from bus.audit.folder import audit_log, open_log_reader
@@ -28,6 +27,7 @@ from bus.trust.revocation_sources import CRL_BYTES_MAX, OCSP_BYTES_MAX
 from signing.pki.keys import Signer, make_signer
 from tests.certificates import make_certificate, make_root
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.hub.running_hub import OpenHub, RunningHub, opened
 from tests.nation import (
     CLIENT,
     CLIENT_WITHOUT_GRANT,

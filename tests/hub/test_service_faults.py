@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from running_hub import OpenHub, RunningHub, opened
 
 from bus.core.log.leaf import Event
 from bus.core.xml import parse_xml
 from bus.kit.contract import Answer, Query, ServiceFault
 from bus.protocols.soap_xroad.verify_answer import VerifiedFault
 from signing.names import SOAP11, WSU
+from tests.hub.running_hub import OpenHub, RunningHub, opened
 from tests.nation import SmallNation, request
 
 

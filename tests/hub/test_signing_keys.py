@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from running_hub import OpenHub, RunningHub, opened
 
 from bus.audit.audit import AuditKeys
 from bus.audit.folder import audit_log
@@ -28,6 +27,7 @@ from signing.errors import KeyUnavailableError
 from signing.pki.keys import Signer, make_signer
 from tests.certificates import DAY, make_certificate
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.hub.running_hub import OpenHub, RunningHub, opened
 from tests.nation import CLIENT_WITHOUT_GRANT, HUB, NOW, PROVIDER, SmallNation, request
 from tests.trust.soft_token import SoftToken, soft_tokens
 

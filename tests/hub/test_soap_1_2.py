@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running_hub import OpenHub, RunningHub, opened
 
 from bus.core.envelope import SoapVersion
 from bus.core.xml import parse_xml
@@ -15,6 +14,7 @@ from bus.protocols.soap_xroad.names import XROAD
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from signing.names import SOAP11, SOAP12
 from tests.envelopes import with_header
+from tests.hub.running_hub import OpenHub, RunningHub, opened
 from tests.nation import CLIENT_WITHOUT_GRANT, SmallNation, request
 
 SOAP_1_2 = SoapVersion.SOAP_1_2

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running_hub import RunningHub, opened
 
 from bus import hub as hub_module
 from bus.audit.audit import AuditKeys
@@ -22,6 +21,7 @@ from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from bus.settings.timestamp import TimestampSettings
 from bus.trust.key_store import read_symmetric_key
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.hub.running_hub import RunningHub, opened
 from tests.log.time_authority import ROOT, TimeAuthority
 from tests.nation import NOW, SmallNation, request
 

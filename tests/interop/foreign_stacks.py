@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from judges import JOIN, ROOT, missing, program
+
+from tests.interop.judges import JOIN, ROOT, missing, program
 
 CACHE = ROOT / ".cache" / "interop"
 INSTALL_SECONDS_MAX = 300

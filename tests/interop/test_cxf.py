@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from asking import citizen_fields, plain_arguments
-from foreign_stacks import cxf_classes
-from judges import program, run
 
 from bus.sandbox.description import SandboxDescription
+from tests.interop.asking import citizen_fields, plain_arguments
+from tests.interop.foreign_stacks import cxf_classes
+from tests.interop.judges import program, run
 
 pytestmark = pytest.mark.interop
 

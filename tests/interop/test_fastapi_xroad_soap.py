@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from foreign_stacks import fastapi_xroad_soap_python
-from judges import JOIN
 from lxml import etree
 
 from bus.core import errors
@@ -23,6 +21,8 @@ from bus.kit.contract import Answer, Attachment, Query, attachment_of_bytes
 from bus.kit.xroad_agency import XRoadAgency, XRoadForm
 from tests.docs.test_guides import free_ports
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.interop.foreign_stacks import fastapi_xroad_soap_python
+from tests.interop.judges import JOIN
 from tests.nation import CLIENT
 
 pytestmark = pytest.mark.interop

@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from foreign_stacks import (
+
+from bus.sandbox.up import down
+from tests.docs.guide_pages import Block, Reader, read_blocks
+from tests.docs.test_guides import free_ports
+from tests.interop.foreign_stacks import (
     cxf_classes,
     npm_soap_modules,
     pyxroad_python,
@@ -17,11 +21,7 @@ from foreign_stacks import (
     wss4j_classes,
     zeep_python,
 )
-from judges import JOIN, ROOT, program
-
-from bus.sandbox.up import down
-from tests.docs.guide_pages import Block, Reader, read_blocks
-from tests.docs.test_guides import free_ports
+from tests.interop.judges import JOIN, ROOT, program
 
 pytestmark = pytest.mark.interop
 

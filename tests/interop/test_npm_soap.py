@@ -7,16 +7,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from altered_answers import ALTERED, answer_to, fault_of
-from asking import citizen_fields, signing_arguments
-from foreign_stacks import npm_soap_modules
-from judges import JOIN, program, run
 
 import schemas
 from bus.protocols.soap_xroad.wsdl import write_wsdl
 from bus.sandbox.description import SandboxDescription
 from bus.settings.payload_schemas import read_schema
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.interop.altered_answers import ALTERED, answer_to, fault_of
+from tests.interop.asking import citizen_fields, signing_arguments
+from tests.interop.foreign_stacks import npm_soap_modules
+from tests.interop.judges import JOIN, program, run
 from tests.nation import CLIENT, HUB, OTHER_CLIENT, PROVIDER, SmallNation, request
 
 pytestmark = pytest.mark.interop

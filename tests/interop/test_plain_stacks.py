@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from asking import HAND_IN, citizen_fields, journal_number, plain_arguments
-from foreign_stacks import npm_soap_modules, pyxroad_python, suds_python, zeep_python
-from judges import JOIN, missing, program, run
 
 from bus.sandbox.description import SandboxDescription
+from tests.interop.asking import HAND_IN, citizen_fields, journal_number, plain_arguments
+from tests.interop.foreign_stacks import npm_soap_modules, pyxroad_python, suds_python, zeep_python
+from tests.interop.judges import JOIN, missing, program, run
 
 pytestmark = pytest.mark.interop
 

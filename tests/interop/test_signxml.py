@@ -6,7 +6,6 @@ import re
 
 import pytest
 import signxml
-from key_infos import WAYS, named_by
 from lxml import etree
 from signxml import CanonicalizationMethod, DigestAlgorithm, SignatureConfiguration
 
@@ -19,6 +18,7 @@ from signing import names
 from signing import policy as uri
 from signing.pki.keys import Signer
 from tests.envelopes import HEADER_BLOCKS, body, security, timestamp
+from tests.interop.key_infos import WAYS, named_by
 from tests.nation import CLIENT, NOW, SmallNation, request
 
 pytestmark = pytest.mark.interop

@@ -8,11 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from altered_answers import ALTERED, answer_to
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from foreign_stacks import npm_soap_modules
-from judges import JOIN, program, require_module
 from lxml import etree
 
 from bus.core import errors
@@ -24,6 +21,9 @@ from bus.runtime.clock import now
 from signing import names
 from tests.envelopes import HEADER_BLOCKS, security, timestamp
 from tests.hang_limits import HANG_SECONDS_MAX
+from tests.interop.altered_answers import ALTERED, answer_to
+from tests.interop.foreign_stacks import npm_soap_modules
+from tests.interop.judges import JOIN, program, require_module
 from tests.nation import NOW, OTHER_CLIENT, SmallNation, request
 
 pytestmark = pytest.mark.interop

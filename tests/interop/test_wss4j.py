@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from altered_answers import ALTERED, answer_to, fault_of
-from asking import HAND_IN, citizen_fields, journal_number, signing_arguments
-from foreign_stacks import wss4j_classes
-from judges import program, run
 
 from bus.runtime.clock import now
 from bus.sandbox.description import SandboxDescription
+from tests.interop.altered_answers import ALTERED, answer_to, fault_of
+from tests.interop.asking import HAND_IN, citizen_fields, journal_number, signing_arguments
+from tests.interop.foreign_stacks import wss4j_classes
+from tests.interop.judges import program, run
 from tests.nation import CLIENT, HUB, OTHER_CLIENT, PROVIDER, SmallNation, request
 
 pytestmark = pytest.mark.interop

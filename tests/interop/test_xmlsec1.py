@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from judges import program, run
-from key_infos import WAYS, named_by
 
 from bus.core import errors
 from bus.core.envelope import SoapVersion
@@ -21,6 +19,8 @@ from bus.protocols.soap_xroad.write import SigningTime, write_answer
 from signing import policy as uri
 from signing.pki.keys import Signer
 from tests.envelopes import body, security, with_header
+from tests.interop.judges import program, run
+from tests.interop.key_infos import WAYS, named_by
 from tests.nation import (
     ANSWER,
     CLIENT,

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from altered_answers import ALTERED, answer_to, fault_of
-from asking import citizen_fields, signing_arguments
-from foreign_stacks import zeep_python
-from judges import JOIN, require_module, run
 
 from bus.core.xml import parse_xml
 from bus.sandbox.description import SandboxDescription
+from tests.interop.altered_answers import ALTERED, answer_to, fault_of
+from tests.interop.asking import citizen_fields, signing_arguments
+from tests.interop.foreign_stacks import zeep_python
+from tests.interop.judges import JOIN, require_module, run
 from tests.nation import CLIENT, HUB, OTHER_CLIENT, PROVIDER, SmallNation, request
 
 pytestmark = pytest.mark.interop

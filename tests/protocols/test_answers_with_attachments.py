@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_soap_xroad_verify_answer import KEY, ORIGIN
 
 from bus.core.attachments import message_digest
 from bus.core.envelope import Envelope
@@ -31,6 +30,7 @@ from signing.attachments import Attachment
 from signing.signed_note import sign_note
 from tests.attachments import attachment
 from tests.nation import ANSWER, HUB, NOW, PROVIDER, SmallNation, payload, request
+from tests.protocols.test_soap_xroad_verify_answer import KEY, ORIGIN
 
 BESIDE = (
     attachment(),

@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from lxml import etree
-from signed_parts import BODY, ROUTE
 
 from signing import names
 from signing import policy as uri
 from signing.attachments import Attachment
 from signing.pki.keys import Signer
+from tests.signing.wss.signed_parts import BODY, ROUTE
 
 EXCLUSIVE = f'Algorithm="{names.EXCLUSIVE_C14N}"/>'
 TIMESTAMP = (

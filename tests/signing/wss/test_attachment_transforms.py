@@ -6,20 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from handmade import (
-    TO_TOKEN,
-    Handmade,
-    Ref,
-    attached,
-    attachment,
-    binary_token,
-    part,
-    token_reference,
-)
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
-from signed_parts import POLICY, verify
 
 from bus.core.xml import parse_xml
 from signing import names
@@ -42,6 +31,17 @@ from signing.wss.attachment_transforms import (
 from signing.wss.mime_headers import canonical_headers
 from tests.attachments import attachment as whole_attachment
 from tests.nation import SmallNation
+from tests.signing.wss.handmade import (
+    TO_TOKEN,
+    Handmade,
+    Ref,
+    attached,
+    attachment,
+    binary_token,
+    part,
+    token_reference,
+)
+from tests.signing.wss.signed_parts import POLICY, verify
 
 PDF = b"%PDF-1.7 1234567890"
 

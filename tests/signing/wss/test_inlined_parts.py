@@ -6,7 +6,17 @@ import base64
 from dataclasses import replace
 
 import pytest
-from handmade import (
+from lxml import etree
+
+from signing import names
+from signing import policy as uri
+from signing.errors import (
+    CoverageInsufficientError,
+    DigestMismatchError,
+    SignatureMalformedError,
+)
+from tests.nation import SmallNation
+from tests.signing.wss.handmade import (
     TO_TOKEN,
     Handmade,
     Ref,
@@ -17,17 +27,7 @@ from handmade import (
     part,
     token_reference,
 )
-from lxml import etree
-from signed_parts import verify
-
-from signing import names
-from signing import policy as uri
-from signing.errors import (
-    CoverageInsufficientError,
-    DigestMismatchError,
-    SignatureMalformedError,
-)
-from tests.nation import SmallNation
+from tests.signing.wss.signed_parts import verify
 
 PDF = b"%PDF-1.7 1234567890"
 

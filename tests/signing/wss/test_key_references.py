@@ -15,7 +15,17 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certificates
-from handmade import (
+
+from signing import names
+from signing.errors import CertificateRejectedError, SignatureError, SignatureMalformedError
+from signing.pki.keys import Signer, make_signer
+from signing.pki.known_certificates import CERTIFICATE_BYTES_MAX, KnownCertificates
+from signing.policy import ECDSA_SHA256
+from signing.wss.verify import VerifiedSignature
+from signing.wss.x509_tokens import CERTIFICATES_MAX, TOKEN_BYTES_MAX
+from tests.certificates import make_certificate
+from tests.nation import NOW, SmallNation, der
+from tests.signing.wss.handmade import (
     TO_TOKEN,
     Handmade,
     attached,
@@ -27,17 +37,7 @@ from handmade import (
     x509_certificate,
     x509_data,
 )
-from signed_parts import BODY, verify
-
-from signing import names
-from signing.errors import CertificateRejectedError, SignatureError, SignatureMalformedError
-from signing.pki.keys import Signer, make_signer
-from signing.pki.known_certificates import CERTIFICATE_BYTES_MAX, KnownCertificates
-from signing.policy import ECDSA_SHA256
-from signing.wss.verify import VerifiedSignature
-from signing.wss.x509_tokens import CERTIFICATES_MAX, TOKEN_BYTES_MAX
-from tests.certificates import make_certificate
-from tests.nation import NOW, SmallNation, der
+from tests.signing.wss.signed_parts import BODY, verify
 
 
 @dataclass(frozen=True)

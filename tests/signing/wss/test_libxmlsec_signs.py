@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 import xmlsec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from handmade import TIMESTAMP
 from lxml import etree
-from signed_parts import BODY, POLICY, ROUTE, verify
 from xmlsec import constants as consts
 
 from signing import names
 from signing import policy as uri
 from signing.errors import AlgorithmForbiddenError
 from tests.nation import SmallNation
+from tests.signing.wss.handmade import TIMESTAMP
+from tests.signing.wss.signed_parts import BODY, POLICY, ROUTE, verify
 
 Template = etree._Element
 

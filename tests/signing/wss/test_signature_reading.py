@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from signed_parts import MINUTES, POLICY, ROUTE, verify
 
 from bus.core.errors import NotWellFormed
 from bus.core.xml import parse_xml
@@ -25,6 +24,7 @@ from signing.wss.sign import CanonicalPart, security_header
 from signing.wss.signature_reading import SignatureReading
 from signing.wss.signed_info import SignedInfo
 from tests.nation import NOW, SmallNation
+from tests.signing.wss.signed_parts import MINUTES, POLICY, ROUTE, verify
 
 
 def message(

@@ -8,7 +8,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from handmade import (
+from lxml import etree
+
+from signing import names
+from signing.errors import (
+    CoverageInsufficientError,
+    DigestMismatchError,
+    SignatureError,
+    SignatureMalformedError,
+)
+from tests.nation import SmallNation
+from tests.signing.wss.handmade import (
     TO_TOKEN,
     Handmade,
     Ref,
@@ -21,17 +31,7 @@ from handmade import (
     token_transform,
     x509_data,
 )
-from lxml import etree
-from signed_parts import verify
-
-from signing import names
-from signing.errors import (
-    CoverageInsufficientError,
-    DigestMismatchError,
-    SignatureError,
-    SignatureMalformedError,
-)
-from tests.nation import SmallNation
+from tests.signing.wss.signed_parts import verify
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 from lxml import etree
-from signed_parts import BODY, MINUTES, POLICY, ROUTE, signed_message, swap, verify
 
 from bus.core.xml import parse_xml
 from signing import names
@@ -22,6 +21,15 @@ from signing.errors import (
 from signing.wss.sign import CanonicalPart, security_header
 from tests.certificates import make_certificate, make_root
 from tests.nation import NOW, SmallNation, der
+from tests.signing.wss.signed_parts import (
+    BODY,
+    MINUTES,
+    POLICY,
+    ROUTE,
+    signed_message,
+    swap,
+    verify,
+)
 
 
 @pytest.fixture(scope="session")

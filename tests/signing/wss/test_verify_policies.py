@@ -7,18 +7,7 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from handmade import (
-    TO_TOKEN,
-    Handmade,
-    Ref,
-    binary_token,
-    by_id,
-    canonical,
-    part,
-    token_reference,
-)
 from lxml import etree
-from signed_parts import POLICY, verify
 
 from signing import names
 from signing import policy as uri
@@ -29,6 +18,17 @@ from signing.errors import (
     SignatureValueInvalidError,
 )
 from tests.nation import SmallNation
+from tests.signing.wss.handmade import (
+    TO_TOKEN,
+    Handmade,
+    Ref,
+    binary_token,
+    by_id,
+    canonical,
+    part,
+    token_reference,
+)
+from tests.signing.wss.signed_parts import POLICY, verify
 
 
 @pytest.fixture(scope="module")

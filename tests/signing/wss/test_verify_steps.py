@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 
 import pytest
-from signed_parts import POLICY, Change, cut, signed_message, swap, twice, verify
 
 from signing import names
 from signing import policy as uri
@@ -23,6 +22,7 @@ from signing.errors import (
     SignatureValueInvalidError,
 )
 from tests.nation import SmallNation
+from tests.signing.wss.signed_parts import POLICY, Change, cut, signed_message, swap, twice, verify
 
 
 @pytest.fixture(scope="session")
