@@ -51,11 +51,17 @@ def pattern_of(agency: str) -> re.Pattern[str]:
     return re.compile(rf"{part}{anywhere}|\b{class_name}[A-Z]|\b{agency.upper()}(?:_|\b)")
 
 
+def _letters(text: str) -> str:
+    """What all ways to write an id have in common: most files are seen to have none of them."""
+    return text.lower().replace("_", "").replace("-", "")
+
+
 def naming(agency: str, sources: dict[str, str]) -> list[str]:
-    pattern = pattern_of(agency)
+    pattern, letters = pattern_of(agency), _letters(agency)
     return [
         f"{place}: {name[:80]}"
         for place, source in sources.items()
+        if letters in _letters(source)
         for name in names_of(source)
         if pattern.search(name)
     ]

@@ -51,11 +51,12 @@ def blocks_of(page: str) -> list[Block]:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout that a reader may change, with the one sandbox of all pages in it."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("bus", "signing", "docs"):
+    for name in ("bus", "signing", "docs", "tests"):
         (folder / name).symlink_to(ROOT / name)
     for name in ("adapters", "schemas"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "routes.yaml", folder)
+    for name in ("routes.yaml", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
     programs = folder / ".programs"
     programs.mkdir()
     for name, words in (("lienthong", "-m bus.cli"), ("python", "")):
@@ -99,7 +100,8 @@ def reader(checkout: Path) -> Iterator[Reader]:
     someone = Reader(checkout, environment, replaced)
     yield someone
     someone.leave()
-    down(checkout / "sandbox")  # a page that failed half way leaves it up
+    for sandbox in ("sandbox", "try"):  # a page that failed half way leaves one up
+        down(checkout / sandbox)
 
 
 def require_program(name: str) -> None:
