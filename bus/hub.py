@@ -26,6 +26,7 @@ from bus.core.metaservices import METASERVICE_ADAPTER
 from bus.core.ports.message_log import LogWrite
 from bus.delivery.adapter_calls import AdapterCalls
 from bus.delivery.opening import open_agencies, require_signers
+from bus.exchange.answering import Answering
 from bus.exchange.query import ExchangeDependencies, Exchanges
 from bus.exchange.recording import Recorder
 from bus.exchange.replies import Replies
@@ -44,7 +45,7 @@ from bus.operations.exchange_metrics import CountedExchange, ExchangeMetrics
 from bus.operations.hub_health import HubHealth
 from bus.operations.hub_status import HubStatus, StatusSource, named_certificates
 from bus.protocols.reply import Reply
-from bus.protocols.soap_xroad.parse import parse
+from bus.protocols.soap_xroad.wire import SOAP_XROAD
 from bus.runtime.bulkheads import SenderBulkheads
 from bus.runtime.clock import now as read_clock
 from bus.runtime.recycled_threads import RecycledThreads
@@ -125,7 +126,9 @@ class Hub:
 
         def look() -> int:
             try:
-                service = find_service(parse(soap, self.limits).service, self._rules.registry)
+                service = find_service(
+                    SOAP_XROAD.parse(soap, self.limits).service, self._rules.registry
+                )
             except errors.BusError:
                 return 0
             return service.attachments.bytes_max if service.attachments is not None else 0
@@ -149,7 +152,7 @@ class Hub:
             )
         with CountedExchange(self.metrics) as counted:
             reply = await self._exchanges.answer(
-                raw, attachments, soap_version=soap_version, soap_action=soap_action
+                raw, attachments, version=soap_version, action=soap_action
             )
             counted.outcome = reply.outcome
         return reply
@@ -165,7 +168,7 @@ class Hub:
         """The reply to a request that was not read, in the version that its head names."""
         with CountedExchange(self.metrics) as counted:
             reply = await self._exchanges.refuse_unread(
-                error, raw=raw, attachments=attachments, soap_version=soap_version
+                error, raw=raw, attachments=attachments, version=soap_version
             )
             counted.outcome = reply.outcome
         return reply
@@ -264,10 +267,16 @@ def _put_together(
     body_room = BodyRoom(registry.limits)
     dependencies = ExchangeDependencies(
         recorder=Recorder(log, store, sealer, pseudonyms, rules.digest),
-        agencies={**agencies, METASERVICE_ADAPTER: MetaserviceCalls(registry, descriptions)},
         senders=senders,
-        signers=signers,
+        answering=Answering(
+            agencies={**agencies, METASERVICE_ADAPTER: MetaserviceCalls(registry, descriptions)},
+            signers=signers,
+            wire=SOAP_XROAD,
+            rules=rules,
+            clock=clock,
+        ),
         replies=Replies(
+            wire=SOAP_XROAD,
             hub_signer=hub_signer,
             receipt_key=SigningKey(settings.log.origin + RECEIPT_NAME, log_key),
             style=registry.faults,

@@ -32,7 +32,7 @@ from bus.doors.descriptions import ServiceDescription
 from bus.http.body_room import BodyRoom
 from bus.http.client import AgencyReply
 from bus.http.spool import Spool
-from bus.protocols.reply import HTTP_OK, XML_CONTENT_TYPE, Reply, reply_with_attachments
+from bus.protocols.reply import HTTP_OK, Reply, reply_with_attachments
 from bus.protocols.soap_xroad.judging import parse_with_attachments
 from bus.protocols.soap_xroad.names import CONTENT_TYPES, likely_version
 from bus.protocols.soap_xroad.plain import (
@@ -154,7 +154,7 @@ class AccessPoint:
             wsdl = relocate_wsdl(reply.body, self._dependencies.public_url)
         except (errors.NotWellFormed, errors.ForbiddenXml, errors.TooLarge) as error:
             raise errors.HubAnswerUnreadable(error.detail) from error
-        return ServiceDescription(HTTP_OK, wsdl, XML_CONTENT_TYPE)
+        return ServiceDescription(HTTP_OK, wsdl, CONTENT_TYPES[SoapVersion.SOAP_1_1])
 
     async def close(self) -> None:
         """Close every connection and the store; whatever fails is told, the rest is closed."""

@@ -8,7 +8,6 @@ from datetime import datetime
 from bus.audit.past_rules import PastRules
 from bus.audit.reader import read_sealed
 from bus.audit.verify import Progress, verify_source
-from bus.core.attachments import parsing_with_attachments
 from bus.core.audit.entry_checks import LogReport
 from bus.core.audit.replay import OutcomeUnproved, Recorded, Replay
 from bus.core.exchange_leaves import DELIVERED
@@ -17,9 +16,9 @@ from bus.core.pipeline import Rules
 from bus.core.ports.log_source import LogSource
 from bus.log.sealed_attachments import open_attachments
 from bus.log.sealing import Sealer
-from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.read_answer import AnswerRejected
 from bus.protocols.soap_xroad.verify_answer import KnownSigners, verify_recorded
+from bus.protocols.soap_xroad.wire import SOAP_XROAD
 from signing.attachments import Attachment
 from signing.pki.timestamps import TimestampTrust
 from signing.signed_note import VerifyingKey
@@ -69,7 +68,9 @@ def audit_source(
                 return ()
             return open_attachments(read_sealed(source, leaf.stored), sealer).attachments
 
-        replay = Replay(parse, past.rules, decide_outcome, attachments_of, place=source.places.rows)
+        replay = Replay(
+            SOAP_XROAD, past.rules, decide_outcome, attachments_of, place=source.places.rows
+        )
         report = verify_source(
             source,
             checkpoint_key=keys.checkpoint_key,
@@ -93,9 +94,7 @@ def decide_outcome(answer: Recorded, request: Recorded, rules: Rules, time: date
         },
     )
     try:
-        envelope = parsing_with_attachments(parse, request.attachments)(
-            request.raw, registry.limits
-        )
+        envelope = SOAP_XROAD.parse(request.raw, registry.limits, request.attachments)
         fault = verify_recorded(answer.raw, envelope, known, time, answer.attachments)
     except AnswerRejected as error:
         raise OutcomeUnproved(error.reason) from error

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bus.core.envelope import Envelope
+from bus.core.decision import Accepted, MessageFacts, Refused
 from bus.core.errors import BusError, DeliveryInterrupted
 from bus.core.log.leaf import Event, build_leaf
 from bus.core.log.pseudonyms import Pseudonyms
-from bus.core.pipeline import Refusal
 from bus.core.ports.message_log import KeptAttachments, SealedPayload
-from bus.core.routing import RoutedMessage
 from signing.pki.revocation import Evidence
 
 ACCEPTED = "accepted"
@@ -37,26 +35,24 @@ class Entry:
 
 
 def received_leaf(
-    message: RoutedMessage,
+    accepted: Accepted,
     payload: SealedFacts,
     pseudonyms: Pseudonyms,
-    rules_digest: bytes,
     time: datetime,
     kept: KeptAttachments | None = None,
 ) -> bytes:
     """A message passed every check; nothing of it has left the hub."""
-    verified = message.valid.authorised.verified
-    envelope = verified.envelope
+    facts, proof = accepted.facts, accepted.proof
     return build_leaf(
         Event.RECEIVED,
         time,
-        client=str(envelope.client),
-        service=str(message.valid.authorised.service.id),
-        message=pseudonyms.of(envelope.message_id, time),
-        case=_case(envelope, pseudonyms, time),
-        signer=verified.certificate_digest,
-        signature=verified.signature_digest,
-        config=rules_digest,
+        client=str(facts.client),
+        service=str(accepted.service),
+        message=pseudonyms.of(facts.message_id, time),
+        case=_case(facts, pseudonyms, time),
+        signer=proof.certificate_digest,
+        signature=proof.signature_digest,
+        config=accepted.rules_digest,
         verdict=ACCEPTED,
         payload=payload.commitment,
         sealed=payload.sealed_digest,
@@ -67,7 +63,7 @@ def received_leaf(
 
 
 def refused_leaf(
-    refusal: Refusal,
+    refused: Refused,
     raw_bytes: int,
     payload: SealedFacts | None,
     pseudonyms: Pseudonyms,
@@ -77,18 +73,18 @@ def refused_leaf(
     kept: KeptAttachments | None = None,
 ) -> bytes:
     """A message may not pass. Client and service are what it claims; signer is proved."""
-    envelope, verified = refusal.envelope, refusal.verified
+    facts, proof = refused.facts, refused.proof
     return build_leaf(
         Event.REFUSED,
         time,
-        client=str(envelope.client) if envelope else None,
-        service=str(envelope.service) if envelope else None,
-        message=pseudonyms.of(envelope.message_id, time) if envelope else None,
-        case=_case(envelope, pseudonyms, time) if envelope else None,
-        signer=verified.certificate_digest if verified else None,
-        signature=verified.signature_digest if verified else None,
+        client=str(facts.client) if facts else None,
+        service=str(facts.service) if facts else None,
+        message=pseudonyms.of(facts.message_id, time) if facts else None,
+        case=_case(facts, pseudonyms, time) if facts else None,
+        signer=proof.certificate_digest if proof else None,
+        signature=proof.signature_digest if proof else None,
         config=rules_digest,
-        verdict=refusal.error.code,
+        verdict=refused.error.code,
         fault=fault_id,
         payload=payload.commitment if payload else None,
         sealed=payload.sealed_digest if payload else None,
@@ -99,7 +95,7 @@ def refused_leaf(
 
 
 def outcome_leaf(
-    message: RoutedMessage,
+    accepted: Accepted,
     received_index: int,
     payload: SealedFacts,
     error: BusError | None,
@@ -111,8 +107,8 @@ def outcome_leaf(
     return build_leaf(
         Event.OUTCOME,
         time,
-        client=str(message.valid.authorised.verified.envelope.client),
-        service=str(message.valid.authorised.service.id),
+        client=str(accepted.facts.client),
+        service=str(accepted.service),
         continues=received_index,
         verdict=DELIVERED if error is None else error.code,
         fault=fault_id,
@@ -124,17 +120,15 @@ def outcome_leaf(
     )
 
 
-def answered_again_leaf(
-    message: RoutedMessage, received_index: int, rules_digest: bytes, time: datetime
-) -> bytes:
+def answered_again_leaf(accepted: Accepted, received_index: int, time: datetime) -> bytes:
     """A copy of a message gets the first answer."""
     return build_leaf(
         Event.ANSWERED,
         time,
-        client=str(message.valid.authorised.verified.envelope.client),
-        service=str(message.valid.authorised.service.id),
+        client=str(accepted.facts.client),
+        service=str(accepted.service),
         continues=received_index,
-        config=rules_digest,
+        config=accepted.rules_digest,
         verdict=ACCEPTED,
     )
 
@@ -158,8 +152,8 @@ def interrupted_leaf(received_index: int, time: datetime) -> bytes:
     )
 
 
-def _case(envelope: Envelope, pseudonyms: Pseudonyms, time: datetime) -> str | None:
+def _case(facts: MessageFacts, pseudonyms: Pseudonyms, time: datetime) -> str | None:
     """The case, by its pseudonym; line ends around it, as pretty-printers give to texts, make no
     other case of it."""
-    issue = envelope.issue if envelope.issue.isprintable() else envelope.issue.strip()
+    issue = facts.issue if facts.issue.isprintable() else facts.issue.strip()
     return pseudonyms.of(issue, time) if issue else None

@@ -5,7 +5,8 @@
 
 Each stage is a function from one type to the next, so that none can be left out. All of it is
 pure: the time, the configuration and the compiled schemas are arguments, so that a decision of the
-past can be made again from the log. `bus.hub` records, delivers and answers.
+past can be made again from the log. What is left of a message afterwards are values
+(bus.core.decision); `bus.exchange` records, delivers and answers by them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bus.core.authorisation import authorise
-from bus.core.envelope import Envelope, SoapVersion
+from bus.core.envelope import Envelope
 from bus.core.errors import BusError
 from bus.core.identifiers import ServiceId
 from bus.core.limits import Limits
@@ -50,8 +51,6 @@ class Refusal:
     error: BusError
     envelope: Envelope | None
     verified: VerifiedEnvelope | None
-    soap_version: SoapVersion | None = None
-    """What its head says of a request that was not read; None: it says nothing."""
 
     def __post_init__(self) -> None:
         """Let go of what the error was raised in: its frames hold the message and its whole tree,
@@ -74,15 +73,13 @@ def decide(raw: bytes, parse: Parse, rules: Rules, now: datetime) -> RoutedMessa
         return Refusal(error, envelope, verified)
 
 
-def refuse_revoked(
-    verified: VerifiedEnvelope, status: Status, rules: Rules, now: datetime
-) -> Refusal | None:
-    """The refusal of a message whose certificate is revoked, or not known to be good.
+def revocation_error(status: Status, rules: Rules, now: datetime) -> BusError | None:
+    """Why a message may not pass whose certificate is revoked, or not known to be good.
 
-    It goes before any other: a sender whose key may be in other hands is told nothing else.
+    It goes before any other reason: a sender whose key may be in other hands is told nothing else.
     """
     try:
         require_not_revoked(status, rules.revocation, now)
     except BusError as error:
-        return Refusal(error, verified.envelope, verified)
+        return error
     return None

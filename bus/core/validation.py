@@ -132,28 +132,30 @@ def validate(
 
 
 def validate_answer(
-    answer: etree._Element, valid: ValidMessage, attachments: tuple[Attachment, ...] = ()
+    answer: etree._Element,
+    service: Service,
+    schema: PayloadSchema,
+    attachments: tuple[Attachment, ...] = (),
 ) -> CanonicalElement:
     """Check the answer element, in the form in which it is to be signed; give this form.
 
     Raises AnswerInvalid with line, path and expectation.
     """
-    service = valid.authorised.service
     try:
-        form = canonical_element(answer, all_values=valid.schema.has_qnames)
+        form = canonical_element(answer, all_values=schema.has_qnames)
     except errors.NoCanonicalForm as error:
         raise errors.AnswerInvalid(public_detail=str(error)) from error
     if form.prefixes:
         answer = parse_again(form.canonical)
-    _require_name(answer, valid.schema, f"{service.id.service_code}Response", errors.AnswerInvalid)
+    _require_name(answer, schema, f"{service.id.service_code}Response", errors.AnswerInvalid)
     if attachments or service.answer_attachments is not None:
         try:
             require_allowed(service.answer_attachments, attachments, included_ids(answer))
-            check_references(answer, attachments, valid.schema.kinds)
+            check_references(answer, attachments, schema.kinds)
         except errors.BusError as error:
             raise errors.AnswerInvalid(public_detail=str(error)) from error
         answer = for_schema(answer)
-    mistake = valid.schema.mistake(answer)
+    mistake = schema.mistake(answer)
     if mistake is not None:
         raise errors.AnswerInvalid(public_detail=str(mistake))
     return form

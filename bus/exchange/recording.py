@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from bus.core.envelope import Envelope
-from bus.core.errors import BusError, Recovery
+from bus.core.decision import Accepted, MessageFacts, Refused
+from bus.core.errors import Recovery
 from bus.core.exchange_leaves import (
     Entry,
     SealedFacts,
@@ -25,7 +25,6 @@ from bus.core.exchange_leaves import (
 )
 from bus.core.log.leaf import Leaf, read_leaf
 from bus.core.log.pseudonyms import Pseudonyms
-from bus.core.pipeline import Refusal
 from bus.core.ports.message_log import (
     AlreadyTaken,
     Appended,
@@ -38,24 +37,12 @@ from bus.core.ports.message_log import (
     PayloadSealer,
     Settlement,
 )
-from bus.core.routing import RoutedMessage
+from bus.exchange.messages import IncomingRequest, Outcome
 from bus.runtime.off_loop import off_loop
 from signing.attachments import Attachment
 
 REFUSED_PAYLOAD_BYTES_MAX = 64 * 1024
 """Of a sender that was not proved, at most this much is kept as evidence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a message, as it is told to its sender."""
-
-    body: bytes = field(repr=False)
-    """The signed answer or fault, without receipt."""
-    attachments: tuple[Attachment, ...] = ()
-    error: BusError | None = None
-    """None: it was delivered."""
-    fault_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,53 +75,46 @@ class Recorder:
     rules_digest: bytes
     """Names the rules that messages are judged by."""
 
-    def claim_of(self, envelope: Envelope) -> Claim:
+    def claim_of(self, facts: MessageFacts) -> Claim:
         """What takes the id of a message, for this very message."""
-        key = self.pseudonyms.claim_key(str(envelope.client), envelope.message_id)
-        return Claim(key, envelope.digest)
+        key = self.pseudonyms.claim_key(str(facts.client), facts.message_id)
+        return Claim(key, facts.digest)
 
     async def received(
-        self, message: RoutedMessage, claim: Claim, now: datetime
+        self, accepted: Accepted, request: IncomingRequest, claim: Claim
     ) -> Entry | AlreadyTaken:
         """A message passed every check; nothing of it has left the hub."""
-        envelope = message.valid.authorised.verified.envelope
-        payload = await self._seal(envelope.raw)
+        payload = await self._seal(request.raw)
 
         def make_write(kept: KeptAttachments | None) -> LogWrite:
-            leaf = received_leaf(message, payload, self.pseudonyms, self.rules_digest, now, kept)
+            leaf = received_leaf(accepted, payload, self.pseudonyms, request.time, kept)
             return LogWrite(leaf, payload.sealed, claim=claim)
 
-        return await self._append(make_write, envelope.attachments)
+        return await self._append(make_write, request.attachments)
 
-    async def refused(
-        self,
-        refusal: Refusal,
-        raw: bytes,
-        attachments: tuple[Attachment, ...],
-        fault_id: str,
-        now: datetime,
-    ) -> Entry:
+    async def refused(self, refused: Refused, request: IncomingRequest, fault_id: str) -> Entry:
         """A message may not pass. Of its attachments only what they are is kept."""
-        is_kept = refusal.verified is not None or len(raw) <= REFUSED_PAYLOAD_BYTES_MAX
+        raw = request.raw
+        is_kept = refused.proof is not None or len(raw) <= REFUSED_PAYLOAD_BYTES_MAX
         payload = await self._seal(raw) if raw and is_kept else None
 
         def make_write(kept: KeptAttachments | None) -> LogWrite:
             leaf = refused_leaf(
-                refusal,
+                refused,
                 len(raw),
                 payload,
                 self.pseudonyms,
                 self.rules_digest,
                 fault_id,
-                now,
+                request.time,
                 kept,
             )
             return LogWrite(leaf, payload.sealed if payload else None)
 
-        return _new(await self._append(make_write, attachments, is_content_kept=False))
+        return _new(await self._append(make_write, request.attachments, is_content_kept=False))
 
     async def outcome(
-        self, message: RoutedMessage, received: Entry, claim: Claim, result: Outcome, now: datetime
+        self, accepted: Accepted, received: Entry, claim: Claim, result: Outcome
     ) -> Entry:
         """What came of a received message."""
         is_final = result.error is None or result.error.recovery is Recovery.NEVER
@@ -144,7 +124,13 @@ class Recorder:
 
         def make_write(kept: KeptAttachments | None) -> LogWrite:
             leaf = outcome_leaf(
-                message, received.index, payload, result.error, result.fault_id, now, kept
+                accepted,
+                received.index,
+                payload,
+                result.error,
+                result.fault_id,
+                result.time,
+                kept,
             )
             return LogWrite(leaf, payload.sealed, settlement=settlement)
 
@@ -157,14 +143,14 @@ class Recorder:
         await self.log.append(LogWrite(leaf, settlement=settlement))
 
     async def answered_again(
-        self, message: RoutedMessage, taken: AlreadyTaken, now: datetime
+        self, accepted: Accepted, taken: AlreadyTaken, now: datetime
     ) -> FirstAnswer:
         """A copy of an answered message gets the first answer. Raises LogCorrupt, too."""
         assert taken.outcome_index is not None
         received = await self.log.read(taken.received_index)
         outcome = await self.log.read(taken.outcome_index)
         assert outcome.sealed is not None
-        leaf = answered_again_leaf(message, taken.received_index, self.rules_digest, now)
+        leaf = answered_again_leaf(accepted, taken.received_index, now)
         await self.log.append(LogWrite(leaf))
         sealed = outcome.sealed
         open_sealed = partial(self.sealer.open_sealed, sealed)

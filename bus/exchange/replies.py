@@ -1,106 +1,119 @@
-"""Tell senders what happened: signed faults, and the hub's receipt on everything."""
+"""Make the reply to whatever came of a request: signed faults, the hub's receipt, status, type.
+
+An exchange asks once for each reply: `refusal`, `outcome`, `again`, `unrecorded`. The one thing it
+asks for before is the signed fault of a delivery that failed, which is recorded as its outcome.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from bus.core.attachments import message_digest
-from bus.core.envelope import SoapVersion
-from bus.core.errors import Blame, BusError, Recovery, SenderBusy
+from bus.core.decision import Refused
+from bus.core.errors import (
+    Blame,
+    BusError,
+    LogUnavailable,
+    Recovery,
+    SenderBusy,
+    SigningUnavailable,
+)
 from bus.core.exchange_leaves import Entry
 from bus.core.faults import fault_of
 from bus.core.log.merkle import hash_leaf
 from bus.core.log.receipts import Receipt
-from bus.core.pipeline import Refusal
+from bus.core.ports.wire_protocol import WireProtocol
 from bus.core.registry import FaultStyle
-from bus.protocols.reply import HTTP_UNAVAILABLE, Reply
-from bus.protocols.soap_xroad.faults import fault_element, fault_header
-from bus.protocols.soap_xroad.names import CONTENT_TYPES, likely_version
-from bus.protocols.soap_xroad.write import SigningTime, with_receipt, write_fault_message
+from bus.exchange.messages import IncomingRequest, Outcome
+from bus.exchange.signing import signed_aside, signed_here
+from bus.protocols.reply import HTTP_OK, HTTP_UNAVAILABLE, Reply, reply_with_attachments
+from bus.runtime.off_loop import off_loop
 from signing.attachments import Attachment
 from signing.pki.keys import SignerInTime
 from signing.signed_note import SigningKey, sign_note
 
+ANSWERED_AGAIN = "answered-again"
+"""Outcome of a copy: the first answer again."""
 HTTP_TOO_MANY = 429
 _TEXT_CONTENT_TYPE = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Replies:
-    """The hub's voice: its keys and the style of its faults."""
+class ReplyFacts:
+    """What stands behind a reply: the entries, and the request."""
 
+    received: Entry
+    entry: Entry
+    """Of the outcome; of a refusal, the same."""
+    digest: bytes
+    """Names the request."""
+    version: str
+    """Of the request, and of what is replied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """The hub's voice: its keys, its wire and the style of its faults."""
+
+    wire: WireProtocol
     hub_signer: SignerInTime = field(repr=False)
     receipt_key: SigningKey = field(repr=False)
     style: FaultStyle
     show_precise_faults: bool
 
-    def fault(
-        self,
-        refusal: Refusal,
-        raw: bytes,
-        fault_id: str,
-        time: datetime,
-        *,
-        attachments: tuple[Attachment, ...] = (),
-    ) -> bytes:
-        """A signed fault message, without receipt yet."""
-        envelope = refusal.envelope
-        fault = fault_of(
-            refusal.error,
-            fault_id=fault_id,
-            message_id=envelope.message_id if envelope else "",
-            request_digest=envelope.digest if envelope else message_digest(raw, attachments),
-            show_precise_faults=self.show_precise_faults,
-        )
-        version = version_of(refusal, raw)
-        return write_fault_message(
-            fault_element(fault, self.style.spelling, version),
-            self.hub_signer.at(time),
-            SigningTime(time),
-            soap_version=version,
-            unsigned_block=fault_header(fault, version),
-            # In SOAP 1.2 the code is a value with a prefix, too.
-            holds_values=bool(fault.detail_content) or version is SoapVersion.SOAP_1_2,
-        )
+    async def refusal(
+        self, refused: Refused, request: IncomingRequest, entry: Entry, fault_id: str
+    ) -> Reply:
+        """The reply to a request that was refused, and recorded in `entry`."""
+        try:
+            outcome = await self.failure(refused, request, fault_id, request.time)
+        except SigningUnavailable as error:
+            return self.unsigned(error)
+        digest = await off_loop(len(request.raw), partial(request.digest, refused))
+        behind = ReplyFacts(entry, entry, digest, self.version_of(refused, request))
+        return await self.outcome(outcome, behind)
 
-    def receipted(
-        self,
-        body: bytes,
-        received: Entry,
-        outcome: Entry,
-        raw_digest: bytes,
-        time: datetime,
-        *,
-        attachments: tuple[Attachment, ...] = (),
-    ) -> bytes:
-        """The message with the hub's receipt: the same for the same entries, whenever made."""
-        receipt = Receipt(
-            origin=self.receipt_key.name,
-            time=time,
-            received_index=received.index,
-            received_hash=hash_leaf(received.leaf),
-            outcome_index=outcome.index,
-            outcome_hash=hash_leaf(outcome.leaf),
-            request_digest=raw_digest,
-            answer_digest=message_digest(body, attachments),
-        )
-        return with_receipt(body, sign_note(receipt.text(), [self.receipt_key]))
+    async def unrecorded(
+        self, error: LogUnavailable, refused: Refused, request: IncomingRequest, fault_id: str
+    ) -> Reply:
+        """The reply that no entry stands behind: the log itself cannot be written."""
+        unsaid = Refused(LogUnavailable(), refused.facts, refused.proof)
+        try:
+            outcome = await self.failure(unsaid, request, fault_id, request.time)
+        except SigningUnavailable as unavailable:
+            return self.unsigned(unavailable)
+        return self._fault_reply(error, outcome.body, self.version_of(refused, request))
 
-    def fault_reply(self, error: BusError, body: bytes) -> Reply:
-        """The reply that carries a fault; 503 where the hub itself asks for patience, 429 where
-        its sender asks for too much at once."""
-        content_type = CONTENT_TYPES[likely_version(body)]
-        is_later = error.recovery is Recovery.LATER
-        is_unavailable = is_later and error.blame is Blame.HUB
-        status = HTTP_UNAVAILABLE if is_unavailable else self.style.http_status
-        if isinstance(error, SenderBusy):
-            status = HTTP_TOO_MANY
-        return Reply(
-            status, body, is_retryable=is_later, content_type=content_type, outcome=error.code
-        )
+    async def outcome(self, outcome: Outcome, facts: ReplyFacts) -> Reply:
+        """The reply that tells what came of a request."""
+        body = await self._receipted(outcome, facts)
+        if outcome.error is not None:
+            return self._fault_reply(outcome.error, body, facts.version)
+        reply = Reply(HTTP_OK, body, content_type=self.wire.content_type(facts.version))
+        return await _with_attachments(reply, outcome.attachments)
 
-    def unsigned_reply(self, error: BusError) -> Reply:
+    async def again(self, outcome: Outcome, facts: ReplyFacts, *, is_delivered: bool) -> Reply:
+        """The reply to a copy: what the first one was told, under the first receipt."""
+        body = await self._receipted(outcome, facts)
+        status = HTTP_OK if is_delivered else self.style.http_status
+        content_type = self.wire.content_type(facts.version)
+        reply = Reply(status, body, content_type=content_type, outcome=ANSWERED_AGAIN)
+        return await _with_attachments(reply, outcome.attachments)
+
+    async def failure(
+        self, refused: Refused, request: IncomingRequest, fault_id: str, time: datetime
+    ) -> Outcome:
+        """The signed fault that tells why a message failed. Raises SigningUnavailable."""
+        write = partial(self.fault, refused, request, fault_id, time)
+        if self.hub_signer.at(time).waits:
+            body = await signed_aside(write)
+        else:
+            body = await off_loop(len(request.raw), partial(signed_here, write))
+        return Outcome(body, time, error=refused.error, fault_id=fault_id)
+
+    def unsigned(self, error: SigningUnavailable) -> Reply:
         """The one reply without a signature: what signs faults cannot be reached."""
         body = f"{error.public_reason}\n".encode()
         return Reply(
@@ -111,9 +124,68 @@ class Replies:
             outcome=error.code,
         )
 
+    def fault(
+        self, refused: Refused, request: IncomingRequest, fault_id: str, time: datetime
+    ) -> bytes:
+        """A signed fault message, without receipt yet."""
+        fault = fault_of(
+            refused.error,
+            fault_id=fault_id,
+            message_id=refused.facts.message_id if refused.facts else "",
+            request_digest=request.digest(refused),
+            show_precise_faults=self.show_precise_faults,
+        )
+        version, signer = self.version_of(refused, request), self.hub_signer.at(time)
+        return self.wire.fault(fault, version, self.style.spelling, signer, time)
 
-def version_of(refusal: Refusal, raw: bytes) -> SoapVersion:
-    """The SOAP version of the fault: that of the request, as far as it shows."""
-    if refusal.envelope is not None:
-        return refusal.envelope.soap_version
-    return refusal.soap_version or likely_version(raw)
+    def receipted(
+        self,
+        body: bytes,
+        facts: ReplyFacts,
+        time: datetime,
+        *,
+        attachments: tuple[Attachment, ...] = (),
+    ) -> bytes:
+        """The message with the hub's receipt: the same for the same entries, whenever made."""
+        receipt = Receipt(
+            origin=self.receipt_key.name,
+            time=time,
+            received_index=facts.received.index,
+            received_hash=hash_leaf(facts.received.leaf),
+            outcome_index=facts.entry.index,
+            outcome_hash=hash_leaf(facts.entry.leaf),
+            request_digest=facts.digest,
+            answer_digest=message_digest(body, attachments),
+        )
+        return self.wire.with_receipt(body, sign_note(receipt.text(), [self.receipt_key]))
+
+    def version_of(self, refused: Refused, request: IncomingRequest) -> str:
+        """The version of a fault: that of the request, as far as it shows."""
+        if refused.facts is not None:
+            return refused.facts.version
+        return request.version or self.wire.likely_version(request.raw)
+
+    async def _receipted(self, outcome: Outcome, facts: ReplyFacts) -> bytes:
+        body, beside = outcome.body, outcome.attachments
+        make = partial(self.receipted, body, facts, outcome.time, attachments=beside)
+        return await off_loop(len(body), make)
+
+    def _fault_reply(self, error: BusError, body: bytes, version: str) -> Reply:
+        """The reply that carries a fault; 503 where the hub itself asks for patience, 429 where
+        its sender asks for too much at once."""
+        is_later = error.recovery is Recovery.LATER
+        is_unavailable = is_later and error.blame is Blame.HUB
+        status = HTTP_UNAVAILABLE if is_unavailable else self.style.http_status
+        if isinstance(error, SenderBusy):
+            status = HTTP_TOO_MANY
+        return Reply(
+            status,
+            body,
+            is_retryable=is_later,
+            content_type=self.wire.content_type(version),
+            outcome=error.code,
+        )
+
+
+async def _with_attachments(reply: Reply, attachments: tuple[Attachment, ...]) -> Reply:
+    return await off_loop(len(reply.body), partial(reply_with_attachments, reply, attachments))

@@ -25,11 +25,11 @@ from typing import Any
 
 import structlog
 
-from bus.core.decision import Decision
+from bus.core.decision import Decision, Refused
 from bus.core.errors import BusError, HubInternal, JudgingUnavailable, TooCostly
-from bus.core.pipeline import Refusal, Rules
+from bus.core.pipeline import Rules
+from bus.judging.frame_content import decision_of, decisions_from_bytes, task_of, tasks_to_bytes
 from bus.judging.frames import Board, FrameProtocol, framed, make_board
-from bus.judging.plain_values import decision_of, decisions_from_bytes, task_of, tasks_to_bytes
 from bus.judging.serving import rules_to_bytes
 from bus.runtime.daemon_threads import run_aside
 
@@ -309,7 +309,7 @@ class Lane:
             self._lose(process, Loss.OTHER_RULES)
             return
         process.is_awaited_no_more.set()
-        for number, plain in decided:
+        for number, encoded in decided:
             waiting = self._sent.pop(number, None)
             if waiting is None:
                 continue
@@ -317,18 +317,18 @@ class Lane:
             self._bytes -= len(waiting.raw)
             self.judged += 1
             if not waiting.decision.done():
-                waiting.decision.set_result(self._decision(plain, waiting.raw))
+                waiting.decision.set_result(self._decision(encoded))
         if not self._sent:
             self._has_suspect = False
         if self._queue:
             self._hand_over()
 
-    def _decision(self, plain: Any, raw: bytes) -> Decision:
+    def _decision(self, encoded: bytes) -> Decision:
         try:
-            return decision_of(plain, raw, self._rules)
+            return decision_of(encoded, self._rules)
         except Exception as error:  # a mistake of ours: nobody waits for ever because of it
             self._report(error)
-            return Refusal(HubInternal(type(error).__name__), None, None)
+            return Refused(HubInternal(type(error).__name__))
 
     def _look(self) -> None:
         """See whether the process goes on, as long as it has work."""
@@ -491,7 +491,7 @@ class Lane:
     def _refuse(self, waiting: _Waiting, error: BusError) -> None:
         self._bytes -= len(waiting.raw)
         if not waiting.decision.done():
-            waiting.decision.set_result(Refusal(error, None, None))
+            waiting.decision.set_result(Refused(error))
 
     # --- a process that is not needed all the time ---------------------------------------------
 
@@ -549,7 +549,7 @@ def _hand_on(decision: asyncio.Future[Decision], judged: asyncio.Future[Decision
     if decision.done():
         return
     if judged.cancelled() or judged.exception() is not None:
-        decision.set_result(Refusal(JudgingUnavailable("the hub is closing"), None, None))
+        decision.set_result(Refused(JudgingUnavailable("the hub is closing")))
     else:
         decision.set_result(judged.result())
 

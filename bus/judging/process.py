@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from bus.core.decision import Decision
+from bus.core.decision import Decision, Refused
 from bus.core.errors import HubInternal, JudgingUnavailable, TooCostly
-from bus.core.pipeline import Refusal, Rules
+from bus.core.pipeline import Rules
 from bus.judging.lane import Lane, LaneBounds, LaneState
 from bus.judging.threads import DecisionThread
 from signing.attachments import Attachment
@@ -186,7 +186,7 @@ class _Way:
 
 def _harms_a_judge(decision: Decision) -> bool:
     """Whether a decision is what judging came to, and not what the message leads to."""
-    return isinstance(decision, Refusal) and isinstance(
+    return isinstance(decision, Refused) and isinstance(
         decision.error, TooCostly | JudgingUnavailable
     )
 
@@ -194,9 +194,9 @@ def _harms_a_judge(decision: Decision) -> bool:
 def _is_judged(probe: asyncio.Future[Decision]) -> bool:
     """Whether a probe was refused for what it is."""
     decision = probe.result()
-    is_refused = isinstance(decision, Refusal) and not isinstance(decision.error, HubInternal)
+    is_refused = isinstance(decision, Refused) and not isinstance(decision.error, HubInternal)
     return is_refused and not _harms_a_judge(decision)
 
 
-def _unavailable(why: str) -> Refusal:
-    return Refusal(JudgingUnavailable(why), None, None)
+def _unavailable(why: str) -> Refused:
+    return Refused(JudgingUnavailable(why))

@@ -12,12 +12,11 @@ from functools import partial
 
 import structlog
 
-from bus.core.decision import Accepted, Decide, Decision
+from bus.core.decision import Decide, Decision, Refused, SenderProof
 from bus.core.errors import LogUnavailable
 from bus.core.exchange_leaves import SealedFacts, evidence_leaf
-from bus.core.pipeline import Refusal, Rules, refuse_revoked
+from bus.core.pipeline import Rules, revocation_error
 from bus.core.ports.message_log import LogWrite, MessageLog, PayloadSealer
-from bus.core.verification import VerifiedEnvelope
 from bus.runtime.daemon_threads import run_aside
 from bus.runtime.off_loop import off_loop
 from bus.settings.revocation import RevocationSettings
@@ -55,20 +54,21 @@ class RevocationStage:
     ) -> Decision:
         """The decision about a request. For any bytes: a decision."""
         decision = await self._decide(raw, now, attachments)
-        verified = _verified_in(decision)
-        if verified is None:
+        proof = decision.proof
+        if proof is None:
             return decision
-        status = self.watch.known(verified.certificate_digest, now)
+        status = self.watch.known(proof.certificate_digest, now)
         if status is None:
             try:
-                status = await self._find(verified, now)
+                status = await self._find(proof, now)
             except LogUnavailable as error:
-                return Refusal(error, verified.envelope, verified)
-        return refuse_revoked(verified, status, self._rules, now) or decision
+                return Refused(error, decision.facts, proof)
+        reason = revocation_error(status, self._rules, now)
+        return decision if reason is None else Refused(reason, decision.facts, proof)
 
-    async def _find(self, verified: VerifiedEnvelope, now: datetime) -> Status:
+    async def _find(self, proof: SenderProof, now: datetime) -> Status:
         try:
-            return await self.watch.find(verified.certificate_digest, verified.certificate, now)
+            return await self.watch.find(proof.certificate_digest, proof.certificate, now)
         except LogUnavailable:
             raise
         except Exception as error:  # a mistake of ours must not let anybody pass
@@ -81,12 +81,6 @@ class RevocationStage:
             await self.watch.close()
         finally:
             await run_aside(self._inquiry.close, "revocation-close")  # it waits for its thread
-
-
-def _verified_in(decision: Decision) -> VerifiedEnvelope | None:
-    if isinstance(decision, Accepted):
-        return decision.message.valid.authorised.verified
-    return decision.verified
 
 
 def recorder(log: MessageLog, sealer: PayloadSealer, clock: Callable[[], datetime]) -> Record:

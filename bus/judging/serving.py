@@ -20,8 +20,8 @@ from io import BufferedReader
 from bus.core.decision import Decision
 from bus.core.errors import LogCorrupt
 from bus.core.pipeline import Rules
+from bus.judging.frame_content import decisions_to_bytes, tasks_from_bytes
 from bus.judging.frames import LENGTH, Board, framed
-from bus.judging.plain_values import decisions_to_bytes, tasks_from_bytes
 from bus.judging.rules_manifest import restore_rules
 from bus.runtime.memory import give_back_memory, settle_memory
 from bus.runtime.recycled_threads import READ_BYTES_MAX

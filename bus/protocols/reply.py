@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from bus.core.envelope import SoapVersion
 from bus.core.exchange_leaves import DELIVERED
 from bus.protocols.mime.write import XOP_NAMESPACE, RelatedMessage, write_related
-from bus.protocols.soap_xroad.names import CONTENT_TYPES
 from signing.attachments import Attachment
 
 HTTP_OK = 200
 HTTP_UNAVAILABLE = 503
-XML_CONTENT_TYPE = CONTENT_TYPES[SoapVersion.SOAP_1_1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +18,10 @@ class Reply:
 
     status: int
     body: bytes = field(repr=False)
+    content_type: str
     is_retryable: bool = False
-    content_type: str = XML_CONTENT_TYPE
     outcome: str = DELIVERED
-    """`delivered`, `answered-again`, or the code of an error: for the operator's figures."""
+    """`delivered`, `answered-again`, or the code of an error: for the operator's metrics."""
     related: RelatedMessage | None = field(default=None, repr=False)
     """Body and attachments, to be sent in place of the body; None: there are no attachments."""
 
@@ -33,7 +30,7 @@ def reply_with_attachments(reply: Reply, attachments: tuple[Attachment, ...]) ->
     """The reply with attachments beside its body; the very reply if there are none."""
     if not attachments:
         return reply
-    soap_type = reply.content_type.partition(";")[0]
+    root_type = reply.content_type.partition(";")[0]
     is_xop = XOP_NAMESPACE in reply.body
-    related = write_related(reply.body, attachments, soap_type=soap_type, is_xop=is_xop)
+    related = write_related(reply.body, attachments, soap_type=root_type, is_xop=is_xop)
     return replace(reply, content_type=related.content_type, related=related)

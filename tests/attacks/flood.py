@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from bus.core.pipeline import Refusal
+from bus.core.decision import Refused
 from bus.hub import DECIDER_MODULE
 from bus.judging.process import Decider
 from bus.judging.rules import read_rules
@@ -75,7 +75,7 @@ async def judged(judges: Decider, flood: Flood, size: int, total: int, *, is_sig
     while sent < total:
         raw = flood.message(size, is_signed=is_signed)
         decision = await judges.decide(raw, NOW)
-        assert isinstance(decision, Refusal) is not is_signed, decision
+        assert isinstance(decision, Refused) is not is_signed, decision
         sent += len(raw)
 
 

@@ -13,15 +13,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus.client.hub_client import HubClient
 from bus.core import errors
+from bus.core.decision import Refused, facts_of
 from bus.core.exchange_leaves import Entry
 from bus.core.identifiers import SubsystemId
 from bus.core.limits import Limits
 from bus.core.log.receipts import RECEIPT_NAME
-from bus.core.pipeline import Refusal
 from bus.core.registry import FaultStyle
-from bus.exchange.replies import Replies
+from bus.exchange.messages import IncomingRequest
+from bus.exchange.replies import Replies, ReplyFacts
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.verify_answer import KnownHub
+from bus.protocols.soap_xroad.wire import SOAP_XROAD
 from bus.protocols.soap_xroad.write import SigningTime, write_answer
 from signing.pki.certificates import TrustStore
 from signing.pki.keys import Signer
@@ -51,8 +53,9 @@ class StandIn:
     fault_signer: SubsystemId = HUB
     receipt_key: SigningKey = RECEIPT_KEY
 
-    def telling(self) -> Replies:
-        return Replies(self.nation.signers[self.fault_signer], self.receipt_key, FaultStyle(), True)
+    def replies(self) -> Replies:
+        signer = self.nation.signers[self.fault_signer]
+        return Replies(SOAP_XROAD, signer, self.receipt_key, FaultStyle(), True)
 
     def answer(self, request: bytes, *, about: bytes | None = None) -> bytes:
         """The signed answer with its receipt; `about`: whose headers and hash it has."""
@@ -63,14 +66,14 @@ class StandIn:
         return self.receipted(body, request)
 
     def receipted(self, body: bytes, request: bytes) -> bytes:
-        digest = parse(request, Limits()).digest
-        entries = Entry(b"{}", 7), Entry(b"[]", 8)
-        return self.telling().receipted(body, *entries, digest, NOW.astimezone(UTC))
+        asked = facts_of(parse(request, Limits()))
+        behind = ReplyFacts(Entry(b"{}", 7), Entry(b"[]", 8), asked.digest, asked.version)
+        return self.replies().receipted(body, behind, NOW.astimezone(UTC))
 
     def fault(self, request: bytes, error: errors.BusError) -> bytes:
         """The signed fault, without receipt."""
-        refusal = Refusal(error, parse(request, Limits()), None)
-        return self.telling().fault(refusal, request, "fault-1", NOW)
+        refused = Refused(error, facts_of(parse(request, Limits())))
+        return self.replies().fault(refused, IncomingRequest(request, (), NOW), "fault-1", NOW)
 
     def but(self, **changes: object) -> StandIn:
         return replace(self, **changes)  # type: ignore[arg-type]

@@ -265,9 +265,9 @@ def test_a_request_and_an_answer_are_held_to_the_rule(
     valid = validate(authorised, ruled.rules.schemas)
     if error is not None:
         with pytest.raises(AnswerInvalid):
-            validate_answer(payload(ANSWER), valid, sent)
+            validate_answer(payload(ANSWER), valid.authorised.service, valid.schema, sent)
     else:
-        validate_answer(payload(ANSWER), valid, sent)
+        validate_answer(payload(ANSWER), valid.authorised.service, valid.schema, sent)
 
 
 def test_a_payload_that_breaks_its_schema_is_refused_beside_attachments_too(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from bus.core import errors
+from bus.core.decision import Accepted, Refused
 from bus.core.exchange_leaves import (
     SealedFacts,
     answered_again_leaf,
@@ -15,10 +16,8 @@ from bus.core.exchange_leaves import (
 )
 from bus.core.log.leaf import Event, read_leaf
 from bus.core.log.pseudonyms import Pseudonyms
-from bus.core.pipeline import Refusal, decide
 from bus.core.ports.message_log import SealedPayload
-from bus.core.routing import RoutedMessage
-from bus.protocols.soap_xroad.parse import parse
+from bus.protocols.soap_xroad.judging import decide_request
 from tests.nation import CLIENT, CLIENT_WITHOUT_GRANT, LOOKUP, NOW, SmallNation, request
 
 NAMES = Pseudonyms(bytes(32))
@@ -26,33 +25,37 @@ RULES = hashlib.sha256(b"rules").digest()
 PAYLOAD = SealedFacts(SealedPayload(b"c", b"k"), b"p" * 32, b"s" * 32, raw_bytes=17)
 
 
-def routed(nation: SmallNation, **changes: str) -> RoutedMessage:
-    result = decide(request(nation, **changes), parse, nation.rules, NOW)  # type: ignore[arg-type]
-    assert isinstance(result, RoutedMessage)
+def unreported(error: Exception) -> None:
+    raise AssertionError("nothing was to go wrong") from error
+
+
+def accepted(nation: SmallNation, **changes: str) -> Accepted:
+    raw = request(nation, **changes)  # type: ignore[arg-type]
+    result = decide_request(raw, nation.rules, NOW, unreported)
+    assert isinstance(result, Accepted)
     return result
 
 
-def refused(raw: bytes, nation: SmallNation) -> Refusal:
-    result = decide(raw, parse, nation.rules, NOW)
-    assert isinstance(result, Refusal)
+def refused(raw: bytes, nation: SmallNation) -> Refused:
+    result = decide_request(raw, nation.rules, NOW, unreported)
+    assert isinstance(result, Refused)
     return result
 
 
 def test_a_received_message_is_told_by_who_what_and_digests(nation: SmallNation) -> None:
-    message = routed(nation)
-    verified = message.valid.authorised.verified
+    message = accepted(nation)
 
-    leaf = read_leaf(received_leaf(message, PAYLOAD, NAMES, RULES, NOW))
+    leaf = read_leaf(received_leaf(message, PAYLOAD, NAMES, NOW))
 
     assert (leaf.event, leaf.verdict, leaf.time) == (Event.RECEIVED, "accepted", NOW)
     assert (leaf.client, leaf.service) == (str(CLIENT), str(LOOKUP))
     assert (leaf.message, leaf.case) == (NAMES.of("m-1", NOW), NAMES.of("H41-2026-1", NOW))
     assert (leaf.signer, leaf.signature) == (
-        verified.certificate_digest,
-        verified.signature_digest,
+        message.proof.certificate_digest,
+        message.proof.signature_digest,
     )
     assert (leaf.config, leaf.payload, leaf.sealed, leaf.raw_bytes) == (
-        RULES,
+        nation.rules.digest,
         b"p" * 32,
         b"s" * 32,
         17,
@@ -60,17 +63,17 @@ def test_a_received_message_is_told_by_who_what_and_digests(nation: SmallNation)
 
 
 def test_a_message_of_no_case_names_none(nation: SmallNation) -> None:
-    message = routed(nation, issue="")
+    message = accepted(nation, issue="")
 
-    assert read_leaf(received_leaf(message, PAYLOAD, NAMES, RULES, NOW)).case is None
+    assert read_leaf(received_leaf(message, PAYLOAD, NAMES, NOW)).case is None
 
 
 def test_no_leaf_holds_what_people_sent(nation: SmallNation) -> None:
-    message = routed(nation)
+    message = accepted(nation)
     refusal = refused(request(nation, client=CLIENT_WITHOUT_GRANT), nation)
 
     leaves = (
-        received_leaf(message, PAYLOAD, NAMES, RULES, NOW)
+        received_leaf(message, PAYLOAD, NAMES, NOW)
         + outcome_leaf(message, 1, PAYLOAD, errors.AdapterBroken("x"), "f-1", NOW)
         + refused_leaf(refusal, 9, PAYLOAD, NAMES, RULES, "f-1", NOW)
     )
@@ -117,11 +120,11 @@ def test_a_refusal_tells_how_far_the_message_came(nation: SmallNation) -> None:
 
 
 def test_an_outcome_continues_its_message(nation: SmallNation) -> None:
-    message = routed(nation)
+    message = accepted(nation)
 
     delivered = read_leaf(outcome_leaf(message, 7, PAYLOAD, None, None, NOW))
     failed = read_leaf(outcome_leaf(message, 7, PAYLOAD, errors.RecipientTimeout(), "f-1", NOW))
-    again = read_leaf(answered_again_leaf(message, 7, RULES, NOW))
+    again = read_leaf(answered_again_leaf(message, 7, NOW))
     interrupted = read_leaf(interrupted_leaf(7, NOW))
 
     assert {leaf.continues for leaf in (delivered, failed, again, interrupted)} == {7}
@@ -131,7 +134,7 @@ def test_an_outcome_continues_its_message(nation: SmallNation) -> None:
         None,
     )
     assert (failed.verdict, failed.fault) == (errors.RecipientTimeout.code, "f-1")
-    assert (again.event, again.config) == (Event.ANSWERED, RULES)
+    assert (again.event, again.config) == (Event.ANSWERED, nation.rules.digest)
     assert (interrupted.event, interrupted.verdict) == (
         Event.OUTCOME,
         errors.DeliveryInterrupted.code,

@@ -149,14 +149,15 @@ def test_what_is_told_of_a_payload_never_repeats_its_values(nation: SmallNation)
 def test_an_answer_is_held_to_the_same_schema(nation: SmallNation) -> None:
     valid = routed(request(nation), nation).valid
 
-    validate_answer(payload(ANSWER), valid)
+    rule = valid.authorised.service, valid.schema
+    validate_answer(payload(ANSWER), *rule)
     for wrong in (
         SAMPLE,
         ANSWER.replace(b"SoCongDan", b"SoNguoi"),
         ANSWER.replace(b"dancuquocgia", b"other"),
     ):
         with pytest.raises(errors.AnswerInvalid, match="line 1"):
-            validate_answer(payload(wrong), valid)
+            validate_answer(payload(wrong), *rule)
 
 
 def test_validation_takes_the_schema_of_the_service(nation: SmallNation) -> None:
@@ -180,7 +181,8 @@ def test_a_metaservice_is_routed_to_the_hub_itself_whatever_its_element_holds(
 
         assert message.adapter == METASERVICE_ADAPTER
         answer = f'<x:listMethodsResponse xmlns:x="{NAMESPACE}"/>'.encode()
-        assert b"listMethodsResponse" in validate_answer(payload(answer), message.valid).canonical
+        rule = message.valid.authorised.service, message.valid.schema
+        assert b"listMethodsResponse" in validate_answer(payload(answer), *rule).canonical
 
 
 def test_what_a_client_may_use_is_a_part_of_what_is_offered(nation: SmallNation) -> None:

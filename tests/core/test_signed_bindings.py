@@ -7,16 +7,23 @@ from dataclasses import replace
 
 import pytest
 
-from bus.core.decision import Accepted
+from bus.audit.audit import decide_outcome
+from bus.core.audit.replay import Replay
+from bus.core.decision import Accepted, Refused
 from bus.core.errors import NoCanonicalForm, PayloadInvalid
+from bus.core.exchange_leaves import SealedFacts, refused_leaf
 from bus.core.identifiers import ServiceId
+from bus.core.log.leaf import read_leaf
+from bus.core.log.pseudonyms import Pseudonyms
 from bus.core.pipeline import Refusal, Rules, decide
+from bus.core.ports.message_log import SealedPayload, StoredEntry
 from bus.core.routing import RoutedMessage
 from bus.core.validation import PayloadSchema
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.judging import decide_request
 from bus.protocols.soap_xroad.names import XROAD
 from bus.protocols.soap_xroad.parse import parse
+from bus.protocols.soap_xroad.wire import SOAP_XROAD
 from bus.settings.payload_schemas import CompiledSchema
 from signing.names import WSU
 from signing.wss.canonical import canonicalise
@@ -133,7 +140,7 @@ def test_what_a_prefix_list_covers_passes_and_goes_on_whole(
     carried = parse_xml(decision.payload, bytes_max=len(decision.payload))
     assert carried[0].nsmap["q"] == LOOKUP_NAMESPACE
     changed = raw.replace(f'xmlns:q="{LOOKUP_NAMESPACE}"'.encode(), b'xmlns:q="urn:x"')
-    assert isinstance(decide_request(changed, rules, NOW, _fail), Refusal)
+    assert isinstance(decide_request(changed, rules, NOW, _fail), Refused)
 
 
 def test_more_prefixes_than_an_answer_can_repeat_are_refused(
@@ -151,9 +158,19 @@ def test_more_prefixes_than_an_answer_can_repeat_are_refused(
 
     decision = decide_request(raw, rules, NOW, _fail)
 
-    assert isinstance(decision, Refusal)
+    assert isinstance(decision, Refused)
     assert type(decision.error) is NoCanonicalForm
-    assert decision.verified is not None
+    assert decision.proof is not None
+    assert found_again(decision, raw, rules) == []
+
+
+def found_again(refused: Refused, raw: bytes, rules: Rules) -> list[str]:
+    """What an audit finds wrong with the entry of a refusal."""
+    replay = Replay(SOAP_XROAD, {rules.digest: rules}.get, decide_outcome)
+    payload = SealedFacts(SealedPayload(b"", b""), bytes(32), bytes(32), len(raw))
+    leaf = refused_leaf(refused, len(raw), payload, Pseudonyms(bytes(32)), rules.digest, "f-1", NOW)
+    findings = replay.examine(StoredEntry(1, leaf, None), read_leaf(leaf), raw)
+    return [finding.what for finding in findings]
 
 
 def _fail(error: Exception) -> None:

@@ -17,11 +17,11 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from bus.core.decision import Decision
+from bus.core.decision import Decision, Refused
 from bus.core.errors import BusError, NotWellFormed
-from bus.core.pipeline import Refusal, Rules
+from bus.core.pipeline import Rules
+from bus.judging.frame_content import decisions_to_bytes
 from bus.judging.frames import LENGTH, framed
-from bus.judging.plain_values import decisions_to_bytes
 from bus.judging.program import decide_by
 from bus.judging.serving import Decide, serve_decisions
 
@@ -76,7 +76,7 @@ def judge_by_others(rules: Rules) -> None:
     other = bytes(byte ^ 1 for byte in rules.digest)
     numbers = range(1, 2000)
     made: list[tuple[int, Decision]] = [
-        (number, Refusal(NotWellFormed("by other rules"), None, None)) for number in numbers
+        (number, Refused(NotWellFormed("by other rules"))) for number in numbers
     ]
     os.write(CONNECTION, framed(decisions_to_bytes(other, made)))
 
@@ -116,7 +116,7 @@ def obeying(rules: Rules) -> Decide:
         name = what.removesuffix("-once")
         if name == "decide-nonsense":
             OfNoTable.code = "no.such-code"
-            return Refusal(OfNoTable(), None, None)
+            return Refused(OfNoTable())
         if name != what and Path(where).exists():
             return usual(raw, now)
         if name != what:

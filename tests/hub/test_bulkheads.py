@@ -115,8 +115,8 @@ def test_a_member_that_asks_too_much_at_once_is_asked_for_patience(
         # Copies of one message are one query for the agency, and each a request in work.
         raw = request(nation, "copied")
         waiting = [asyncio.create_task(running.post(raw)) for _ in range(PER_MEMBER)]
-        senders = running.hub._exchanges._dependencies.senders
-        await until(lambda: senders.of(CLIENT.member).in_work == PER_MEMBER)
+        all_of_them = SenderStatus(str(CLIENT.member), in_work=PER_MEMBER, refused=0)
+        await until(lambda: all_of_them in running.hub.status().senders)
 
         asked = request(nation, "one more")
         busy = await running.post(asked)
@@ -146,7 +146,6 @@ def test_a_stranger_uses_up_the_room_of_no_member(nation: SmallNation, hub: Open
         replies: list[Any] = await asyncio.gather(*(running.post(forged) for _ in range(50)))
 
         assert {reply.status for reply in replies} == {500}
-        senders = running.hub._exchanges._dependencies.senders
-        assert senders.of(CLIENT.member).refused == 0
+        assert [one for one in running.hub.status().senders if one.refused] == []
 
     hub.tell(story)

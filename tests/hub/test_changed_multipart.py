@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bus.core.decision import Refused
 from bus.core.errors import BusError
 from bus.core.limits import Limits
-from bus.core.pipeline import Refusal
 from bus.core.xml import parse_xml
 from bus.http.multipart import MultipartIntake, WholeMessage
 from bus.http.spool import Spool
@@ -66,7 +66,7 @@ def passes(nation: SmallNation, whole: WholeMessage) -> bool:
         raise AssertionError(f"not a decision, but {error!r}")
 
     decision = decide_request(whole.soap, nation.rules, NOW, never, whole.attachments)
-    return not isinstance(decision, Refusal)
+    return not isinstance(decision, Refused)
 
 
 def meaning(attachments: tuple[Attachment, ...]) -> list[tuple[str, bytes]]:

@@ -12,6 +12,7 @@ import structlog
 
 from bus.core import errors
 from bus.core.log.leaf import Event
+from bus.exchange.recording import Recorder
 from bus.kit.contract import Answer, Query
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from tests.hang_limits import HANG_SECONDS_MAX
@@ -236,7 +237,7 @@ def test_a_mistake_of_ours_is_told_by_its_id_only(
     def broken(*_: object) -> object:
         raise RuntimeError("số 040185766517")
 
-    monkeypatch.setattr("bus.protocols.soap_xroad.judging.decide", broken)
+    monkeypatch.setattr("bus.core.request_decision.decide", broken)
 
     async def story(running: RunningHub) -> None:
         raw = request(nation)
@@ -252,18 +253,16 @@ def test_a_mistake_of_ours_is_told_by_its_id_only(
 
 
 def test_a_mistake_of_ours_within_an_exchange_is_told_to_every_copy(
-    nation: SmallNation, hub: OpenHub
+    nation: SmallNation, hub: OpenHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story(running: RunningHub) -> None:
-        exchanges = running.hub._exchanges
-        deliver = exchanges._deliver
         gate = asyncio.Event()
 
         async def broken(*_: object) -> object:
             await gate.wait()
             raise RuntimeError("số 040185766517")
 
-        exchanges._deliver = broken  # type: ignore[method-assign,assignment]
+        monkeypatch.setattr(Recorder, "outcome", broken)
         raw = request(nation)
         copies = [asyncio.create_task(running.post(raw)) for _ in range(3)]
         await _until(lambda: running.leaves()[-1].event is Event.RECEIVED)
@@ -275,7 +274,7 @@ def test_a_mistake_of_ours_within_an_exchange_is_told_to_every_copy(
             assert told.fault.code == errors.HubInternal.code
             assert b"040185766517" not in reply.body
 
-        exchanges._deliver = deliver  # type: ignore[method-assign]
+        monkeypatch.undo()
         assert isinstance(running.proved(await running.post(raw), raw), VerifiedAnswer)
 
     hub.tell(story)

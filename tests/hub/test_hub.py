@@ -14,6 +14,7 @@ from bus.audit.folder import open_log_reader
 from bus.core import errors
 from bus.core.canonical_json import canonical_json
 from bus.core.log.leaf import Event
+from bus.exchange.answering import Answering
 from bus.hub import open_hub
 from bus.judging.rules import read_rules
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer
@@ -79,20 +80,19 @@ def test_a_hub_describes_its_services(nation: SmallNation, tmp_path: Path) -> No
 
 
 def test_a_message_that_a_crash_left_open_is_told_and_may_come_again(
-    nation: SmallNation, tmp_path: Path
+    nation: SmallNation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw = request(nation)
 
     async def crash(running: RunningHub) -> None:
         # The process ends between the received entry and its outcome: nothing is settled.
-        exchanges = running.hub._exchanges
-
         async def gone(*_: object, **__: object) -> object:
             raise asyncio.CancelledError
 
-        exchanges._deliver = gone  # type: ignore[method-assign]
+        monkeypatch.setattr(Answering, "ask", gone)
         with pytest.raises(asyncio.CancelledError):
             await running.post(raw)
+        monkeypatch.undo()
         assert events(running)[-1] is Event.RECEIVED
 
     async def again(running: RunningHub) -> None:

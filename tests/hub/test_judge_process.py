@@ -15,8 +15,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from bus.core import errors
-from bus.core.decision import Accepted, Decision
-from bus.core.pipeline import Refusal
+from bus.core.decision import Accepted, Decision, Refused
+from bus.core.decision_encoding import DecisionUnreadable
 from bus.hub import DECIDER_MODULE
 from bus.judging import lane as judge_lane
 from bus.judging import process
@@ -56,15 +56,11 @@ async def decide_many(decider: Decider, nation: SmallNation, count: int) -> list
     raws = [request(nation, f"m-{number}") for number in range(count)]
     decisions = await asyncio.gather(*(decider.decide(raw, NOW) for raw in raws))
     assert all(isinstance(decision, Accepted) for decision in decisions)
-    return [
-        decision.message.valid.authorised.verified.envelope.message_id
-        for decision in decisions
-        if isinstance(decision, Accepted)
-    ]
+    return [decision.facts.message_id for decision in decisions if isinstance(decision, Accepted)]
 
 
 def code(decision: Decision) -> str:
-    assert isinstance(decision, Refusal)
+    assert isinstance(decision, Refused)
     return decision.error.code
 
 
@@ -503,7 +499,7 @@ def test_a_decision_that_cannot_be_read_is_a_refusal_and_is_reported(nation: Sma
         async with deciding(nation, hostile_judge.MODULE, reported.append) as decider:
             decision = await decider.decide(order("decide-nonsense"), NOW)
             assert code(decision) == "hub.internal"
-            assert [type(error) for error in reported] == [KeyError]
+            assert [type(error) for error in reported] == [DecisionUnreadable]
             assert decider.lanes[0].lost == 0
             assert len(await decide_many(decider, nation, 1)) == 1
 
@@ -516,7 +512,7 @@ def test_a_decision_by_other_rules_is_never_used(nation: SmallNation) -> None:
         async with deciding(nation, hostile_judge.MODULE) as decider:
             with capture_logs() as logs:
                 decision = await decider.decide(order("judge-by-others"), NOW)
-            assert isinstance(decision, Refusal)
+            assert isinstance(decision, Refused)
             assert decision.error.detail != "by other rules"
             [lost] = [one for one in logs if one["event"] == "judge.lost"]
             assert lost["reason"] == "it judges by other rules"

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bus.core import errors
+from bus.core.attachments import message_digest
+from bus.core.envelope import SoapVersion
 from bus.core.ports.message_log import LogWrite
+from bus.log.message_log import HubLog
+from bus.protocols.soap_xroad.names import CONTENT_TYPES
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
+from tests.attachments import attachment
 from tests.hub.running_hub import OpenHub, RunningHub, opened
 from tests.log.small_database import SmallDisk
 from tests.nation import SAMPLE, SmallNation, request
@@ -26,32 +31,35 @@ def hub(nation: SmallNation, tmp_path: Path) -> Iterator[OpenHub]:
 class UnwilledLog:
     """Stands before the real log and refuses what a test says, as a full disk does."""
 
-    def __init__(self, hub: OpenHub, refuses: Callable[[LogWrite], bool]) -> None:
-        self._exchanges = hub.running.hub._exchanges
-        self._log = self._exchanges._dependencies.recorder.log
-        self.refuses = refuses
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.refuses: Callable[[LogWrite], bool] = lambda write: False
+        self.unreadable: errors.BusError | None = None
+        append, read = HubLog.append, HubLog.read
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._log, name)
+        async def append_or_refuse(log: HubLog, write: LogWrite) -> object:
+            if self.refuses(write):
+                raise errors.LogUnavailable("database or disk is full")
+            return await append(log, write)
 
-    async def append(self, write: LogWrite) -> object:
-        if self.refuses(write):
-            raise errors.LogUnavailable("database or disk is full")
-        return await self._log.append(write)
+        async def read_or_refuse(log: HubLog, index: int) -> object:
+            if self.unreadable is not None:
+                raise self.unreadable
+            return await read(log, index)
+
+        monkeypatch.setattr(HubLog, "append", append_or_refuse)
+        monkeypatch.setattr(HubLog, "read", read_or_refuse)
 
 
-def with_unwilled_log(hub: OpenHub, refuses: Callable[[LogWrite], bool]) -> UnwilledLog:
-    log = UnwilledLog(hub, refuses)
-    exchanges = hub.running.hub._exchanges
-    recorder = replace(exchanges._dependencies.recorder, log=log)  # type: ignore[arg-type]
-    exchanges._dependencies = replace(exchanges._dependencies, recorder=recorder)
-    return log
+@pytest.fixture
+def log(hub: OpenHub, monkeypatch: pytest.MonkeyPatch) -> UnwilledLog:
+    """The log of a hub that is open."""
+    return UnwilledLog(monkeypatch)
 
 
 def test_without_a_log_nothing_leaves_and_the_hub_goes_on_when_it_is_back(
-    nation: SmallNation, hub: OpenHub
+    nation: SmallNation, hub: OpenHub, log: UnwilledLog
 ) -> None:
-    log = with_unwilled_log(hub, lambda write: True)
+    log.refuses = lambda write: True
 
     async def story(running: RunningHub) -> None:
         raw = request(nation)
@@ -95,8 +103,10 @@ def test_on_a_full_disk_nothing_leaves_and_the_hub_goes_on_when_there_is_room(
         hub.tell(story)
 
 
-def test_a_refusal_that_cannot_be_recorded_is_not_told(nation: SmallNation, hub: OpenHub) -> None:
-    with_unwilled_log(hub, lambda write: True)
+def test_a_refusal_that_cannot_be_recorded_is_not_told(
+    nation: SmallNation, hub: OpenHub, log: UnwilledLog
+) -> None:
+    log.refuses = lambda write: True
 
     async def story(running: RunningHub) -> None:
         reply = await running.post(b"no message")
@@ -108,8 +118,40 @@ def test_a_refusal_that_cannot_be_recorded_is_not_told(nation: SmallNation, hub:
     hub.tell(story)
 
 
-def test_an_answer_that_cannot_be_recorded_is_not_told(nation: SmallNation, hub: OpenHub) -> None:
-    log = with_unwilled_log(hub, lambda write: write.settlement is not None)
+@pytest.mark.parametrize("version", SoapVersion)
+def test_without_a_log_what_cannot_be_read_is_refused_in_the_version_of_its_head(
+    version: SoapVersion, hub: OpenHub, log: UnwilledLog
+) -> None:
+    log.refuses = lambda write: True
+
+    async def story(running: RunningHub) -> None:
+        reply = await running.post(b"no message", content_type=CONTENT_TYPES[version].encode())
+
+        assert reply.status == 503
+        assert reply.headers[b"content-type"] == CONTENT_TYPES[version].encode()
+        assert f'<soap:Envelope xmlns:soap="{version}">'.encode() in reply.body
+
+    hub.tell(story)
+
+
+def test_without_a_log_a_fault_names_what_came_beside_the_message_too(
+    hub: OpenHub, log: UnwilledLog
+) -> None:
+    log.refuses = lambda write: True
+    raw, beside = b"no message", (attachment(),)
+
+    async def story(running: RunningHub) -> None:
+        reply = await running.hub.answer(raw, beside)
+
+        assert base64.b64encode(message_digest(raw, beside)) in reply.body
+
+    hub.tell(story)
+
+
+def test_an_answer_that_cannot_be_recorded_is_not_told(
+    nation: SmallNation, hub: OpenHub, log: UnwilledLog
+) -> None:
+    log.refuses = lambda write: write.settlement is not None
 
     async def story(running: RunningHub) -> None:
         raw = request(nation)
@@ -135,38 +177,20 @@ def test_an_answer_that_cannot_be_recorded_is_not_told(nation: SmallNation, hub:
     hub.tell(story)
 
 
-def test_a_damaged_log_is_told(nation: SmallNation, hub: OpenHub) -> None:
-    async def story(running: RunningHub) -> None:
-        raw = request(nation)
-        await running.post(raw)
-        recorder = running.hub._exchanges._dependencies.recorder
-
-        async def read(index: int) -> object:
-            raise errors.LogCorrupt(f"there is no entry {index}")
-
-        log = with_unwilled_log(hub, lambda write: False)
-        log.read = read  # type: ignore[attr-defined]
-        told = running.proved(await running.post(raw), raw)
-
-        assert isinstance(told, VerifiedFault)
-        assert told.fault.code == errors.LogCorrupt.code
-        assert recorder.log is not log
-
-    hub.tell(story)
-
-
-def test_a_log_that_cannot_be_read_is_unavailable(nation: SmallNation, hub: OpenHub) -> None:
+@pytest.mark.parametrize("error", [errors.LogCorrupt, errors.LogUnavailable])
+def test_a_log_that_cannot_be_read_is_told(
+    error: type[errors.BusError], nation: SmallNation, hub: OpenHub, log: UnwilledLog
+) -> None:
     async def story(running: RunningHub) -> None:
         raw = request(nation)
         await running.post(raw)
 
-        async def read(index: int) -> object:
-            raise errors.LogUnavailable("no")
-
-        with_unwilled_log(hub, lambda write: False).read = read  # type: ignore[attr-defined]
+        log.unreadable = error("there is no entry")
         told = running.proved(await running.post(raw), raw)
 
         assert isinstance(told, VerifiedFault)
-        assert told.fault.code == errors.LogUnavailable.code
+        assert told.fault.code == error.code
+        log.unreadable = None
+        assert isinstance(running.proved(await running.post(raw), raw), VerifiedAnswer)
 
     hub.tell(story)

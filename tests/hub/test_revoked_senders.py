@@ -655,7 +655,7 @@ def test_an_auditor_finds_a_message_that_was_taken_against_the_evidence(
     authority.revoked[revoked.certificate] = NOW - HOUR
 
     async def story(running: RunningHub) -> None:
-        monkeypatch.setattr("bus.judging.revocation_stage.refuse_revoked", lambda *_: None)
+        monkeypatch.setattr("bus.judging.revocation_stage.revocation_error", lambda *_: None)
         assert await verdict(running, revoked.request("m-1")) == SOUND
         authority.answer, authority.serves_lists = breaking_off, False
         assert await verdict(running, unknown.request("m-2")) == SOUND

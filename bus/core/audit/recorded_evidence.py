@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bus.core.decision import Decision, Refused, SenderProof
 from bus.core.log.leaf import Leaf
-from bus.core.pipeline import Refusal, Rules, refuse_revoked
-from bus.core.routing import RoutedMessage
-from bus.core.verification import VerifiedEnvelope
+from bus.core.pipeline import Rules, revocation_error
 from signing.pki.certificate_paths import path_links
 from signing.pki.revocation import Evidence, Status, Unknown, revocation_status
 
@@ -23,8 +22,6 @@ PIECES_KEPT_MAX = 3
 EVIDENCE_BYTES_MAX = 64 * 1024 * 1024
 """Of all evidence, this much is kept; decisions by what had to be let go are not made again."""
 _STATUSES_KEPT_MAX = 4096
-
-Result = RoutedMessage | Refusal
 
 
 class EvidenceMissing(Exception):
@@ -78,45 +75,44 @@ class RecordedEvidence:
         self._bytes -= sum(len(one.evidence.der) for one in self._pieces.pop(about))
         self._missing.add(about)
 
-    def outcomes(self, result: Result, rules: Rules, time: datetime) -> Iterator[Result]:
-        """What a message leads to whose result without this stage is `result`; the first counts.
+    def outcomes(self, decision: Decision, rules: Rules, time: datetime) -> Iterator[Decision]:
+        """What a message leads to that was decided without this stage; the first one counts.
 
         Raises EvidenceMissing instead of a further outcome.
         """
-        verified = _verified_in(result)
-        if verified is None or rules.revocation.is_off:
-            yield result
+        proof = decision.proof
+        if proof is None or rules.revocation.is_off:
+            yield decision
             return
-        subjects = self._subjects_of(verified, rules, time)
+        subjects = self._subjects_of(proof, rules, time)
         pieces = [one for about in sorted(subjects) for one in self._pieces.get(about, [])]
         by_then = [one for one in pieces if one.recorded <= time]
         for candidates in (pieces, by_then):
-            status = self._status(verified, candidates, rules, time)
-            yield refuse_revoked(verified, status, rules, time) or result
+            status = self._status(proof, candidates, rules, time)
+            error = revocation_error(status, rules, time)
+            yield decision if error is None else Refused(error, decision.facts, proof)
         if subjects & self._missing:
             raise EvidenceMissing
 
-    def _subjects_of(
-        self, verified: VerifiedEnvelope, rules: Rules, time: datetime
-    ) -> frozenset[bytes]:
-        key = (verified.certificate_digest, rules.trust.digest)
+    def _subjects_of(self, proof: SenderProof, rules: Rules, time: datetime) -> frozenset[bytes]:
+        key = (proof.certificate_digest, rules.trust.digest)
         if key not in self._subjects:
-            links = path_links(rules.trust.path(verified.certificate, time))
+            links = path_links(rules.trust.path(proof.certificate, time))
             self._subjects[key] = frozenset(
                 digest for link in links for digest in (link.digest, link.issuer_digest)
             )
         return self._subjects[key]
 
     def _status(
-        self, verified: VerifiedEnvelope, pieces: list[_Piece], rules: Rules, time: datetime
+        self, proof: SenderProof, pieces: list[_Piece], rules: Rules, time: datetime
     ) -> Status:
-        key = (verified.certificate_digest, rules.digest, *(one.digest for one in pieces))
+        key = (proof.certificate_digest, rules.digest, *(one.digest for one in pieces))
         known = self._statuses.get(key)
         if known is not None:
             return known
         status = revocation_status(
             rules.trust,
-            verified.certificate,
+            proof.certificate,
             [one.evidence for one in pieces],
             time,
             where_named_only=rules.revocation.where_named_only,
@@ -126,9 +122,3 @@ class RecordedEvidence:
         if not isinstance(status, Unknown):  # later, the same evidence may tell
             self._statuses[key] = status
         return status
-
-
-def _verified_in(result: Result) -> VerifiedEnvelope | None:
-    if isinstance(result, Refusal):
-        return result.verified
-    return result.valid.authorised.verified

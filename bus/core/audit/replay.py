@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bus.core import errors
-from bus.core.attachments import parsing_with_attachments
 from bus.core.audit.recorded_evidence import EvidenceMissing, RecordedEvidence
+from bus.core.decision import Decision, Refused
 from bus.core.exchange_leaves import ACCEPTED
 from bus.core.log.findings import Finding
 from bus.core.log.leaf import Event, Leaf
-from bus.core.pipeline import Parse, Refusal, Rules, decide
+from bus.core.pipeline import Rules
 from bus.core.ports.message_log import StoredEntry
-from bus.core.routing import RoutedMessage
+from bus.core.ports.wire_protocol import WireProtocol
+from bus.core.request_decision import decide_whole
 from signing.attachments import Attachment
 
 RulesOf = Callable[[bytes], Rules | None]
@@ -78,8 +79,8 @@ _NOT_FROM_CONTENT = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What an entry says about a message, or what judging it again says."""
+class DecisionFacts:
+    """What an entry says about a message, or what deciding about it again says."""
 
     verdict: str | None
     client: str | None
@@ -122,7 +123,7 @@ class OpenRequests:
 class Replay:
     """Judges entries again; give `examine` to `verify_log`. Counts what it could and could not."""
 
-    parse: Parse
+    wire: WireProtocol
     rules_of: RulesOf
     decide_outcome: DecideOutcome
     attachments_of: AttachmentsOf = no_attachments
@@ -162,12 +163,12 @@ class Replay:
         attachments = self._attachments_of(leaf)
         if attachments is None:
             return
-        again = decide(raw, parsing_with_attachments(self.parse, attachments), rules, leaf.time)
-        found = _decision_of(again)
+        again = decide_whole(self.wire, raw, rules, leaf.time, attachments)
+        found = _facts_of(again)
         if found.verdict == errors.LogCorrupt.code:
             self.skipped["the content of its attachments was not kept"] += 1
             return
-        recorded = _decision_in(leaf)
+        recorded = _facts_in(leaf)
         try:
             found = self._by_evidence(recorded, again, rules, leaf.time)
         except EvidenceMissing:
@@ -181,12 +182,12 @@ class Replay:
         yield from _differences(entry.index, self.place, recorded, found)
 
     def _by_evidence(
-        self, recorded: Decision, again: RoutedMessage | Refusal, rules: Rules, time: datetime
-    ) -> Decision:
+        self, recorded: DecisionFacts, again: Decision, rules: Rules, time: datetime
+    ) -> DecisionFacts:
         """What the message leads to by the evidence before it. Raises EvidenceMissing."""
         found = []
         for outcome in self._evidence.outcomes(again, rules, time):
-            found.append(_decision_of(outcome))
+            found.append(_facts_of(outcome))
             if found[-1] == recorded:
                 return recorded
         return found[0]
@@ -219,31 +220,28 @@ class Replay:
             yield Finding(index, self.place, what, _text(leaf.verdict), recorded)
 
 
-def _decision_in(leaf: Leaf) -> Decision:
-    return Decision(leaf.verdict, leaf.client, leaf.service, leaf.signer, leaf.signature)
+def _facts_in(leaf: Leaf) -> DecisionFacts:
+    return DecisionFacts(leaf.verdict, leaf.client, leaf.service, leaf.signer, leaf.signature)
 
 
-def _decision_of(result: RoutedMessage | Refusal) -> Decision:
-    if isinstance(result, Refusal):
-        envelope, verified = result.envelope, result.verified
-        return Decision(
-            result.error.code,
-            str(envelope.client) if envelope else None,
-            str(envelope.service) if envelope else None,
-            verified.certificate_digest if verified else None,
-            verified.signature_digest if verified else None,
-        )
-    authorised = result.valid.authorised
-    return Decision(
-        ACCEPTED,
-        str(authorised.verified.envelope.client),
-        str(authorised.service.id),
-        authorised.verified.certificate_digest,
-        authorised.verified.signature_digest,
+def _facts_of(decision: Decision) -> DecisionFacts:
+    facts, proof = decision.facts, decision.proof
+    if isinstance(decision, Refused):
+        verdict, service = decision.error.code, facts.service if facts else None
+    else:
+        verdict, service = ACCEPTED, decision.service
+    return DecisionFacts(
+        verdict,
+        str(facts.client) if facts else None,
+        str(service) if service else None,
+        proof.certificate_digest if proof else None,
+        proof.signature_digest if proof else None,
     )
 
 
-def _differences(index: int, place: str, recorded: Decision, found: Decision) -> Iterator[Finding]:
+def _differences(
+    index: int, place: str, recorded: DecisionFacts, found: DecisionFacts
+) -> Iterator[Finding]:
     for name, what in (
         ("verdict", "judged again, the message leads to another verdict"),
         ("client", "the message names another client"),

@@ -10,16 +10,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bus.audit.audit import decide_outcome
-from bus.core.audit.recorded_evidence import EvidenceMissing, RecordedEvidence, Result
+from bus.core.audit.recorded_evidence import EvidenceMissing, RecordedEvidence
 from bus.core.audit.replay import Replay
+from bus.core.decision import Accepted, Decision, Refused
 from bus.core.errors import AccessDenied, CertificateRevoked, RevocationUnknown
 from bus.core.exchange_leaves import SealedFacts, received_leaf
 from bus.core.log.leaf import Event, Leaf, read_leaf
 from bus.core.log.pseudonyms import Pseudonyms
-from bus.core.pipeline import Refusal, Rules, decide
+from bus.core.pipeline import Rules
 from bus.core.ports.message_log import SealedPayload, StoredEntry
+from bus.core.request_decision import decide_whole
 from bus.core.revocation import RevocationCheck, RevocationPolicy
-from bus.protocols.soap_xroad.parse import parse
+from bus.protocols.soap_xroad.wire import SOAP_XROAD
 from signing.pki.keys import Signer, make_signer
 from signing.pki.revocation import Evidence
 from tests.certificates import make_certificate
@@ -56,20 +58,25 @@ def certificate(sender: Signer) -> x509.Certificate:
 
 
 @pytest.fixture
-def result(nation: SmallNation, sender: Signer, rules: Rules) -> Result:
+def message(nation: SmallNation, sender: Signer) -> bytes:
+    return request(nation, signer=sender)
+
+
+@pytest.fixture
+def result(message: bytes, rules: Rules) -> Decision:
     """What a message of the sender leads to without this stage."""
-    return decide(request(nation, signer=sender), parse, rules, NOW)
+    return decide_whole(SOAP_XROAD, message, rules, NOW)
 
 
 def _leaf(evidence: Evidence, time: datetime) -> Leaf:
     return Leaf(Event.EVIDENCE, time, signer=evidence.about)
 
 
-def _verdict(result: Result) -> str:
-    return result.error.code if isinstance(result, Refusal) else ACCEPTED
+def _verdict(result: Decision) -> str:
+    return result.error.code if isinstance(result, Refused) else ACCEPTED
 
 
-def _verdicts(recorded: RecordedEvidence, result: Result, rules: Rules) -> list[str]:
+def _verdicts(recorded: RecordedEvidence, result: Decision, rules: Rules) -> list[str]:
     return [_verdict(one) for one in recorded.outcomes(result, rules, NOW)]
 
 
@@ -81,7 +88,7 @@ def _response(
 
 
 def test_a_message_is_good_by_the_evidence_before_it(
-    nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Result
+    nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Decision
 ) -> None:
     recorded = RecordedEvidence()
     good = _response(nation, certificate, NOW - MINUTE)
@@ -95,7 +102,7 @@ def test_a_message_is_good_by_the_evidence_before_it(
 
 @pytest.mark.parametrize("kind", ["ocsp", "crl"])
 def test_a_message_is_refused_by_the_evidence_before_it(
-    kind: str, nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Result
+    kind: str, nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Decision
 ) -> None:
     recorded = RecordedEvidence()
     if kind == "ocsp":
@@ -110,7 +117,7 @@ def test_a_message_is_refused_by_the_evidence_before_it(
 
 
 def test_evidence_recorded_while_a_message_was_on_its_way_may_have_counted_or_not(
-    nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Result
+    nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Decision
 ) -> None:
     recorded = RecordedEvidence()
     good = _response(nation, certificate, NOW - MINUTE)
@@ -124,8 +131,8 @@ def test_evidence_recorded_while_a_message_was_on_its_way_may_have_counted_or_no
 def test_what_was_refused_otherwise_is_refused_for_revocation_first(
     nation: SmallNation, certificate: x509.Certificate, rules: Rules
 ) -> None:
-    denied = decide(request(nation, client=CLIENT_WITHOUT_GRANT), parse, rules, NOW)
-    unread = decide(b"<soap", parse, rules, NOW)
+    denied = decide_whole(SOAP_XROAD, request(nation, client=CLIENT_WITHOUT_GRANT), rules, NOW)
+    unread = decide_whole(SOAP_XROAD, b"<soap", rules, NOW)
     assert _verdict(denied) == AccessDenied.code
 
     recorded = RecordedEvidence()
@@ -135,13 +142,13 @@ def test_what_was_refused_otherwise_is_refused_for_revocation_first(
 
 
 def test_where_nothing_was_asked_no_evidence_is_needed(
-    nation: SmallNation, certificate: x509.Certificate, result: Result
+    nation: SmallNation, certificate: x509.Certificate, result: Decision
 ) -> None:
     assert list(RecordedEvidence().outcomes(result, nation.rules, NOW)) == [result]
 
 
 def test_evidence_that_cannot_be_read_makes_no_decision_again(
-    nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Result
+    nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Decision
 ) -> None:
     recorded = RecordedEvidence()
     good = _response(nation, certificate, NOW - MINUTE)
@@ -154,7 +161,7 @@ def test_evidence_that_cannot_be_read_makes_no_decision_again(
 
 
 def test_only_so_much_evidence_is_kept(
-    nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Result
+    nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Decision
 ) -> None:
     good = _response(nation, certificate, NOW - MINUTE)
     other = about(nation.issuer.certificate, make_crl(nation.issuer, NOW))
@@ -169,7 +176,7 @@ def test_only_so_much_evidence_is_kept(
 
 
 def test_of_one_kind_the_newest_pieces_are_kept(
-    nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Result
+    nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Decision
 ) -> None:
     recorded = RecordedEvidence()
     pieces = [_response(nation, certificate, NOW - hours * HOUR) for hours in range(9, 0, -1)]
@@ -186,7 +193,7 @@ def test_what_is_remembered_is_bounded(
     certificate: x509.Certificate,
     rules: Rules,
     monkeypatch: pytest.MonkeyPatch,
-    result: Result,
+    result: Decision,
 ) -> None:
     monkeypatch.setattr("bus.core.audit.recorded_evidence._STATUSES_KEPT_MAX", 1)
     recorded = RecordedEvidence()
@@ -202,14 +209,13 @@ def test_what_is_remembered_is_bounded(
 
 
 def _examined(
-    rules: Rules, result: Result, evidence: Evidence, raw: bytes | None
+    rules: Rules, message: bytes, result: Decision, evidence: Evidence, raw: bytes | None
 ) -> tuple[Replay, list[str]]:
     """What a replay finds in an accepted message behind an entry of evidence."""
-    assert not isinstance(result, Refusal)
+    assert isinstance(result, Accepted)
     payload = SealedFacts(SealedPayload(b"", b""), bytes(32), bytes(32), 0)
-    leaf = read_leaf(received_leaf(result, payload, Pseudonyms(bytes(32)), rules.digest, NOW))
-    message = result.valid.authorised.verified.envelope.raw
-    replay = Replay(parse, {rules.digest: rules}.get, decide_outcome)
+    leaf = read_leaf(received_leaf(result, payload, Pseudonyms(bytes(32)), NOW))
+    replay = Replay(SOAP_XROAD, {rules.digest: rules}.get, decide_outcome)
     entries = [(_leaf(evidence, NOW), raw), (leaf, message)]
     findings = [
         finding.what + finding.found
@@ -220,31 +226,43 @@ def _examined(
 
 
 def test_a_message_that_was_rightly_taken_is_no_finding(
-    nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Result
+    nation: SmallNation,
+    certificate: x509.Certificate,
+    rules: Rules,
+    message: bytes,
+    result: Decision,
 ) -> None:
     good = _response(nation, certificate, NOW - MINUTE)
 
-    replay, findings = _examined(rules, result, good, good.der)
+    replay, findings = _examined(rules, message, result, good, good.der)
 
     assert (replay.repeated, replay.by_evidence, findings) == (1, 1, [])
 
 
 def test_a_message_that_was_taken_against_the_evidence_is_a_finding(
-    nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Result
+    nation: SmallNation,
+    certificate: x509.Certificate,
+    rules: Rules,
+    message: bytes,
+    result: Decision,
 ) -> None:
     revoked = _response(nation, certificate, NOW - MINUTE, revoked_at=NOW - HOUR)
 
-    _, findings = _examined(rules, result, revoked, revoked.der)
+    _, findings = _examined(rules, message, result, revoked, revoked.der)
 
     assert findings == [f"judged again, the message leads to another verdict{REVOKED}"]
 
 
 def test_a_message_whose_evidence_was_erased_is_counted(
-    nation: SmallNation, certificate: x509.Certificate, rules: Rules, result: Result
+    nation: SmallNation,
+    certificate: x509.Certificate,
+    rules: Rules,
+    message: bytes,
+    result: Decision,
 ) -> None:
     good = _response(nation, certificate, NOW - MINUTE)
 
-    replay, findings = _examined(rules, result, good, None)
+    replay, findings = _examined(rules, message, result, good, None)
 
     assert findings == []
     assert (replay.repeated, list(replay.skipped)) == (

@@ -9,20 +9,20 @@ from datetime import UTC, timedelta
 import pytest
 
 from bus.audit.audit import decide_outcome
-from bus.core.attachments import parsing_with_attachments
 from bus.core.audit.replay import OpenRequests, Replay, no_attachments
+from bus.core.decision import Accepted, Refused
 from bus.core.errors import LogCorrupt, RecipientTimeout
 from bus.core.exchange_leaves import SealedFacts, outcome_leaf, received_leaf, refused_leaf
 from bus.core.identifiers import SubsystemId
 from bus.core.limits import Limits
 from bus.core.log.leaf import Event, Leaf, build_leaf, read_leaf
 from bus.core.log.pseudonyms import Pseudonyms
-from bus.core.pipeline import Refusal, decide
 from bus.core.ports.message_log import KeptAttachments, SealedPayload, StoredEntry
 from bus.core.registry import AttachmentRule
-from bus.core.routing import RoutedMessage
+from bus.core.request_decision import decide_whole
 from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.soap_xroad.parse import parse
+from bus.protocols.soap_xroad.wire import SOAP_XROAD
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_answer, write_request
 from signing.attachments import Attachment
 from tests.attachments import attachment
@@ -49,16 +49,16 @@ TIME = NOW.astimezone(UTC)
 def _leaf(nation: SmallNation, raw: bytes) -> Leaf:
     """The entry that a hub writes about a message."""
     rules = nation.rules
-    decision = decide(raw, parse, rules, TIME)
-    if isinstance(decision, Refusal):
+    decision = decide_whole(SOAP_XROAD, raw, rules, TIME)
+    if isinstance(decision, Refused):
         leaf = refused_leaf(decision, len(raw), PAYLOAD, PSEUDONYMS, rules.digest, "f-1", TIME)
     else:
-        leaf = received_leaf(decision, PAYLOAD, PSEUDONYMS, rules.digest, TIME)
+        leaf = received_leaf(decision, PAYLOAD, PSEUDONYMS, TIME)
     return read_leaf(leaf)
 
 
 def _replay(nation: SmallNation) -> Replay:
-    return Replay(parse, {nation.rules.digest: nation.rules}.get, decide_outcome)
+    return Replay(SOAP_XROAD, {nation.rules.digest: nation.rules}.get, decide_outcome)
 
 
 def _examine(replay: Replay, leaf: Leaf, raw: bytes | None) -> list[str]:
@@ -253,12 +253,12 @@ def test_a_message_is_judged_again_with_what_came_beside_it(nation: SmallNation)
     ruled = replace(nation, rules=rules)
     beside_it = (attachment(),)
     raw = _signed_beside(ruled, beside_it)
-    decision = decide(raw, parsing_with_attachments(parse, beside_it), rules, TIME)
-    assert isinstance(decision, RoutedMessage)
+    decision = decide_whole(SOAP_XROAD, raw, rules, TIME, beside_it)
+    assert isinstance(decision, Accepted)
     kept = KeptAttachments(bytes(32), bytes(32))
-    leaf = read_leaf(received_leaf(decision, PAYLOAD, PSEUDONYMS, rules.digest, TIME, kept))
+    leaf = read_leaf(received_leaf(decision, PAYLOAD, PSEUDONYMS, TIME, kept))
     answer = write_answer(
-        decision.valid.authorised.verified.envelope,
+        SOAP_XROAD.parse(raw, Limits(), beside_it),
         payload(ANSWER),
         nation.signers[PROVIDER],
         SigningTime(NOW),
@@ -275,7 +275,7 @@ def test_a_message_is_judged_again_with_what_came_beside_it(nation: SmallNation)
                 raise LogCorrupt
             return held[one.stored]
 
-        replay = Replay(parse, {rules.digest: rules}.get, decide_outcome, attachments_of)
+        replay = Replay(SOAP_XROAD, {rules.digest: rules}.get, decide_outcome, attachments_of)
         return replay, [*_examine(replay, leaf, raw), *_examine(replay, outcome, answer)]
 
     # When it is judged again with them, nothing is found, and the answer is proved
