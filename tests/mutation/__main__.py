@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.mutation.argued import Argued, read_argued
+from tests.mutation.argued import read_argued
 from tests.mutation.mutants import Mutant, modules, mutants_of
 from tests.mutation.passing import Tried, try_all
 
@@ -51,11 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for mutant in mutants
             if known[mutant.key][0] not in _ALIVE
         }
+    argued = read_argued()
+    for mutant in mutants:
+        if any(entry.covers(mutant) for entry in argued):
+            decided[mutant.key] = Tried(mutant, "argued", "")
     waiting = [mutant for mutant in mutants if mutant.key not in decided]
     for one in try_all(waiting, options.tests or TESTS, options.seconds) if waiting else ():
         decided[one.mutant.key] = one
-    argued = read_argued()
-    states = [_argued(decided[mutant.key], argued) for mutant in mutants]
+    states = [decided[mutant.key] for mutant in mutants]
     _report(states, options.sample)
     target = options.again or options.json
     if target:
@@ -73,12 +76,6 @@ def _read(path: Path) -> dict[Key, tuple[str, str]]:
         (one["path"], one["text"], one["change"], one["place"]): (one["state"], one["by"])
         for one in json.loads(path.read_text())
     }
-
-
-def _argued(one: Tried, argued: Sequence[Argued]) -> Tried:
-    if one.state == "survived" and any(entry.covers(one.mutant) for entry in argued):
-        return Tried(one.mutant, "argued", one.by)
-    return one
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -21,19 +21,28 @@ class Argued:
     changes: frozenset[str]
     """As the report tells them."""
     why: str
+    places: frozenset[int] | None = None
+    """Which of those that are told in the same words, from 0; None: each."""
 
     def covers(self, mutant: Mutant) -> bool:
         """It speaks of this mutant."""
-        return (self.path, self.text) == (mutant.path, mutant.text) and (
-            mutant.change in self.changes
-        )
+        is_here = (self.path, self.text) == (mutant.path, mutant.text)
+        is_this = self.places is None or mutant.place in self.places
+        return is_here and is_this and mutant.change in self.changes
 
 
 def read_argued(path: Path = FILE) -> list[Argued]:
     """Every entry; raises KeyError, TypeError: one lacks something."""
     entries = tomllib.loads(path.read_text(encoding="utf-8"))["argued"]
     read = [
-        Argued(one["path"], one["line"], frozenset(one["changes"]), one["why"]) for one in entries
+        Argued(
+            one["path"],
+            one["line"],
+            frozenset(one["changes"]),
+            one["why"],
+            frozenset(one["places"]) if "places" in one else None,
+        )
+        for one in entries
     ]
     if not all(one.why.strip() and one.changes for one in read):
         raise KeyError("an entry without changes, or without a reason")

@@ -330,7 +330,14 @@ class _Maker(ast.NodeVisitor):
             for bound in (node.slice.lower, node.slice.upper):
                 if bound is not None:
                     self._add(self._span(bound), "", f"{self._text(bound)} -> no bound")
-        self.generic_visit(node)
+            self.generic_visit(node)
+            return
+        self.visit(node.value)
+        if isinstance(node.slice, ast.Constant) and node.slice.value == 0:
+            # The one before the first is the last, which the first often is.
+            self._add(self._span(node.slice), "1")
+        else:
+            self.visit(node.slice)
 
     def _visit_elements(self, node: ast.Tuple | ast.List | ast.Set) -> None:
         for index, element in enumerate(node.elts):

@@ -41,7 +41,6 @@ CHANGES = {
     'raise ValueError("never changed") -> left out',
     "kinds[0] -> None",
     "0 -> 1",
-    "0 -> -1",
     "(KeyError, IndexError) -> ()",
     "KeyError -> lost",
     "IndexError -> lost",

@@ -223,3 +223,14 @@ def test_digests_are_those_of_their_identifiers() -> None:
     assert hashlib.sha256(DATA).digest() == digest(DATA, uri.DIGEST_SHA256)
     assert hashlib.sha384(DATA).digest() == digest(DATA, uri.DIGEST_SHA384)
     assert hashlib.sha512(DATA).digest() == digest(DATA, uri.DIGEST_SHA512)
+
+
+def test_a_value_on_the_widest_curve_is_as_wide_as_its_order() -> None:
+    key = ec.generate_private_key(ec.SECP521R1())
+    policy = SignaturePolicy(curves=frozenset({uri.CURVE_P521}))
+
+    value = sign_bytes(key, uri.ECDSA_SHA512, b"data")
+
+    assert len(value) == 2 * 66
+    require_allowed(key.public_key(), uri.ECDSA_SHA512, policy)
+    verify_bytes(key.public_key(), uri.ECDSA_SHA512, value, b"data")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from signing.elements import base64_bytes, base64_of
+from signing.elements import base64_bytes, base64_of, children_of, only_child
 from signing.errors import SignatureMalformedError
 
 
@@ -87,3 +87,53 @@ def test_what_is_read_is_written_again_in_the_same_letters(
 @given(st.binary(max_size=100))
 def test_whatever_is_written_is_read(value: bytes) -> None:
     assert base64_bytes(base64.b64encode(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("aGVsbG9=", "bits are loose behind the last byte"),
+        ("aGV=", "bits are loose"),
+        ("aR==", "bits are loose"),
+        ("aGVs=", "padding stands behind the last group"),
+        ("aGVsaGVs=", "padding stands behind the last group"),
+    ],
+)
+def test_in_what_another_spelling_differs_is_told(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        base64_bytes(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("inside", "found"),
+    [
+        ("<a/><b/>", [0, 1]),
+        ("<b/><a/>", [1, 0]),
+        ("<c/><b/><a/>", [2, 1]),
+        ("<a/><c/><b/>", [0, 2]),
+        ("<a/><b/><c/>", [0, 1]),
+    ],
+)
+def test_children_are_found_by_their_names_in_any_order(inside: str, found: list[int]) -> None:
+    parent = etree.fromstring(f"<p>{inside}</p>")
+
+    assert children_of(parent, ["a", "b"]) == [parent[index] for index in found]
+
+
+@pytest.mark.parametrize(
+    ("inside", "reason"),
+    [
+        ("<a/>", "b is missing"),
+        ("<a/><c/>", "b is missing"),
+        ("<a/><b/><b/>", "b stands 2 times"),
+        ("<a/><a/><b/><b/>", "a stands 2 times"),
+    ],
+)
+def test_a_child_that_is_missing_or_doubled_is_told(inside: str, reason: str) -> None:
+    with pytest.raises(SignatureMalformedError, match=reason):
+        children_of(etree.fromstring(f"<p>{inside}</p>"), ["a", "b"])
+
+
+def test_what_is_missing_may_have_an_error_of_its_own() -> None:
+    with pytest.raises(LookupError, match="a is missing"):
+        only_child(etree.fromstring("<p/>"), "a", LookupError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from signing.pki import certificates
 from signing.pki.certificates import CERTIFICATE_BYTES_MAX, TrustStore
 from signing.pki.keys import load_private_key
 from tests.certificates import AUTHORITY, DAY, ENCIPHERING, Issuer, make_certificate, make_root
-from tests.nation import NOW, SmallNation, der
+from tests.nation import NOW, der
 
 ROOT = make_root("root", NOW)
 OTHER_ROOT = make_root("other root", NOW)
@@ -251,6 +252,16 @@ def test_the_validity_kept_is_that_of_the_whole_path() -> None:
     assert (validated.path_valid_from, validated.path_valid_until) == (NOW - DAY / 2, NOW + DAY)
 
 
+def test_a_certificate_is_not_kept_longer_than_its_anchor_is_valid() -> None:
+    long = leaf(valid_from=-1000 * DAY, valid_until=1000 * DAY)
+    anchor = ROOT.certificate
+
+    validated = store().validate(long, NOW)
+
+    assert validated.path_valid_from == anchor.not_valid_before_utc
+    assert validated.path_valid_until == anchor.not_valid_after_utc
+
+
 def test_only_so_many_certificates_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certificates, "CERTIFICATES_KEPT_MAX", 2)
     trust = store()
@@ -285,11 +296,35 @@ def test_a_store_is_named_by_its_anchors_and_intermediates_in_any_order() -> Non
     assert TrustStore([one, other]).digest == TrustStore([other, one]).digest
     assert TrustStore([one, other]).digest == TrustStore([one], [other]).digest
     assert TrustStore([one]).digest != TrustStore([other]).digest
+    both = sorted(hashlib.sha256(each).digest() for each in (one, other))
+    assert TrustStore([one, other]).digest == hashlib.sha256(b"".join(both)).digest()
 
 
 def test_an_anchor_that_cannot_be_read_is_refused() -> None:
-    with pytest.raises(CertificateRejectedError):
-        TrustStore([b"no certificate"])
+    version = der(ROOT.certificate).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", 1)
+    for unreadable in (b"no certificate", version, der(ROOT.certificate) + b"\x05\x00"):
+        with pytest.raises(CertificateRejectedError, match="not an X"):
+            TrustStore([unreadable])
+
+
+def test_what_is_longer_than_a_certificate_is_not_looked_at() -> None:
+    with pytest.raises(CertificateRejectedError, match="16385 bytes is not looked at"):
+        store().validate(bytes(CERTIFICATE_BYTES_MAX + 1), NOW)
+    with pytest.raises(CertificateRejectedError, match="not an X"):
+        store().validate(bytes(CERTIFICATE_BYTES_MAX), NOW)
+
+
+@pytest.mark.parametrize("usage", ["digital_signature", "content_commitment"])
+def test_each_key_usage_for_signatures_is_enough(usage: str) -> None:
+    others = ("key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign")
+    none = dict.fromkeys(
+        (*others, "digital_signature", "content_commitment", "crl_sign", "encipher_only"), False
+    )
+    extension = x509.KeyUsage(**{**none, "decipher_only": False, usage: True})
+
+    raw = leaf(usage=None, extensions=[extension])
+
+    assert store().validate(raw, NOW).public_key == KEY.public_key()
 
 
 SOUND = leaf()
@@ -315,18 +350,26 @@ def test_a_certificate_with_another_byte_is_rejected_or_says_the_same(
 
 
 def test_path_validation_waits_for_nothing() -> None:
+    ended = []
+
     async def fetch() -> Any:
-        await asyncio.sleep(0)
+        try:
+            await asyncio.sleep(0)
+        finally:
+            ended.append("closed")
 
     with pytest.raises(CertificateRejectedError, match="not given"):
-        certificates.run_without_waiting(fetch())
+        certificates.run_without_waiting(waiting := fetch())
+    assert ended == ["closed"], waiting
 
 
-def test_a_store_for_another_thread_holds_the_same(nation: SmallNation) -> None:
-    store = nation.rules.trust
+def test_a_store_for_another_thread_holds_the_same() -> None:
+    anchor, between, known = der(ROOT.certificate), der(BETWEEN.certificate), leaf()
+    first = TrustStore([anchor], [between], [known])
 
-    other = store.for_another_thread()
+    other = first.for_another_thread()
 
-    assert other is not store
-    assert (other.digest, other.anchors) == (store.digest, store.anchors)
-    assert other.known.__class__ is store.known.__class__
+    assert other is not first
+    assert (other.digest, other.anchors) == (first.digest, (anchor,))
+    assert other.intermediates == (between,)
+    assert other.known.certificates == (known,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -64,6 +65,7 @@ CONTENTS: dict[str, tuple[str, bytes, bytes]] = {
     "binary": ("application/pdf", b"a\nb\r\n", b"a\nb\r\n"),
     "nothing": ("application/pdf", b"", b""),
     "text": ("text/plain; charset=utf-8", b"a\nb\r\nc\rd\n\ne\r", b"a\r\nb\r\nc\r\nd\r\n\r\ne\r\n"),
+    "text that begins with a line end": ("text/plain", b"\na", b"\r\na"),
     "text of another kind": ("TEXT/csv", b"a;b\n", b"a;b\r\n"),
     "XML": ("text/xml", b"<a  b='1'><c/>\n</a>", b'<a b="1"><c></c>\n</a>'),
     "XML of an application": ("application/xml;charset=utf-8", b"<a/>", b"<a></a>"),
@@ -327,3 +329,28 @@ def test_a_digest_of_the_very_bytes_is_taken_before_any_other(
     assert complete[0] == digest_pieces([headers, b"<a>\n</a>"], algorithm)
     assert content[-1] == content_digest(one, algorithm, read_xml)
     assert complete[-1] == complete_digest(one, algorithm, read_xml)
+
+
+def test_an_empty_piece_does_not_part_a_line_end() -> None:
+    whole = attachment(b"a\r\nb", media_type="text/plain")
+    parted = replace(whole, chunks=lambda: iter([b"a\r", b"", b"\nb"]))
+
+    digests = {content_digest(one, uri.DIGEST_SHA256, read_xml) for one in (whole, parted)}
+
+    assert digests == {hashlib.sha256(b"a\r\nb").digest()}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_headers_that_are_signed_once_are_signed(
+    order: int, plain: Handmade, nation: SmallNation
+) -> None:
+    beside = attachment(b"%PDF")
+    headers = canonical_headers(beside.headers)
+    both = [
+        attached("a1@example.vn", b"%PDF"),
+        attached("a1@example.vn", headers + b"%PDF", names.ATTACHMENT_COMPLETE),
+    ]
+    message = replace(plain, references=both[::order])
+    strict = replace(POLICY, are_attachment_headers_required=True)
+
+    assert verify(message.raw(), nation, strict, attachments=[beside]).attachments == (beside,)

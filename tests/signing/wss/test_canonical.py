@@ -14,7 +14,7 @@ from xmlsec import constants as consts
 from bus.core.xml import parse_xml
 from signing import names
 from signing.errors import SignatureMalformedError
-from signing.wss.canonical import Canonicalisation, canonicalise
+from signing.wss.canonical import EXCLUSIVE, Canonicalisation, canonicalise
 
 
 def canonical(xml: str, path: str = ".", prefixes: tuple[str, ...] = ()) -> str:
@@ -41,6 +41,32 @@ def canonical(xml: str, path: str = ".", prefixes: tuple[str, ...] = ()) -> str:
 )
 def test_elements_have_one_form(xml: str, expected: str) -> None:
     assert expected == canonical(xml)
+
+
+@pytest.mark.parametrize(
+    "by",
+    [
+        EXCLUSIVE,
+        Canonicalisation(names.EXCLUSIVE_C14N),
+        Canonicalisation(names.EXCLUSIVE_C14N, ("p",)),
+        Canonicalisation(names.EXCLUSIVE_C14N, ("#default",)),
+        Canonicalisation(names.INCLUSIVE_C14N),
+    ],
+)
+def test_what_follows_an_element_and_comments_have_no_part_in_it(by: Canonicalisation) -> None:
+    # Ours drops comments; whoever parses otherwise must find the same form.
+    root = etree.fromstring("<a><b>1<!-- c --></b>tail<b/></a>")
+
+    assert canonicalise(root[0], by) == b"<b>1</b>"
+    assert canonicalise(root, by) == b"<a><b>1</b>tail<b></b></a>"
+
+
+@pytest.mark.parametrize(
+    "by", [EXCLUSIVE, Canonicalisation(), Canonicalisation(names.INCLUSIVE_C14N)]
+)
+def test_a_relative_namespace_has_no_form_by_any_method(by: Canonicalisation) -> None:
+    with pytest.raises(SignatureMalformedError, match="no canonical form"):
+        canonicalise(etree.fromstring('<a xmlns="relative"/>'), by)
 
 
 def test_a_namespace_is_declared_where_it_is_first_used() -> None:

@@ -27,7 +27,7 @@ from tests.signing.wss.handmade import (
     part,
     token_reference,
 )
-from tests.signing.wss.signed_parts import verify
+from tests.signing.wss.signed_parts import POLICY, verify
 
 PDF = b"%PDF-1.7 1234567890"
 
@@ -84,6 +84,26 @@ def test_a_part_as_it_stands_does_not_cover_what_it_includes(
 ) -> None:
     with pytest.raises(CoverageInsufficientError, match="an attachment is not signed"):
         verify(optimised(plain).raw(), nation, attachments=[attachment(PDF)])
+
+
+def test_an_attachment_in_its_place_is_signed_without_its_headers(
+    plain: Handmade, nation: SmallNation
+) -> None:
+    beside = attachment(PDF)
+    message = replace(optimised(plain), parts=[as_before(plain, PDF), part("route")])
+    strict = replace(POLICY, are_attachment_headers_required=True)
+
+    with pytest.raises(CoverageInsufficientError, match="not signed with its headers"):
+        verify(message.raw(), nation, strict, attachments=[beside])
+
+
+def test_a_part_that_includes_what_is_not_there_is_a_changed_part(
+    plain: Handmade, nation: SmallNation
+) -> None:
+    message = replace(optimised(plain), parts=[as_before(plain, PDF), part("route")])
+
+    with pytest.raises(DigestMismatchError, match=r"b .line 1. was changed"):
+        verify(message.raw(), nation)
 
 
 def test_another_content_than_the_signed_one_is_seen(plain: Handmade, nation: SmallNation) -> None:

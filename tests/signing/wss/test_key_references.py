@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -15,12 +15,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certificates
+from lxml import etree
 
 from signing import names
 from signing.errors import CertificateRejectedError, SignatureError, SignatureMalformedError
 from signing.pki.keys import Signer, make_signer
 from signing.pki.known_certificates import CERTIFICATE_BYTES_MAX, KnownCertificates
 from signing.policy import ECDSA_SHA256
+from signing.wss.key_references import id_referred_to
 from signing.wss.verify import VerifiedSignature
 from signing.wss.x509_tokens import CERTIFICATES_MAX, TOKEN_BYTES_MAX
 from tests.certificates import make_certificate
@@ -391,6 +393,37 @@ REFUSED: dict[str, tuple[Callable[[Facts], tuple[str, str]], type[SignatureError
         SignatureMalformedError,
         "not a decimal number",
     ),
+    "a serial number in other digits": (
+        lambda known: (x509_data(issuer_serial(known.issuer, "\u0661\u0662")), ""),
+        SignatureMalformedError,
+        "not a decimal number",
+    ),
+    "no serial number": (
+        lambda known: (x509_data(issuer_serial(known.issuer, "")), ""),
+        SignatureMalformedError,
+        "not a decimal number",
+    ),
+    "no issuer": (
+        lambda known: (x509_data(issuer_serial("", known.serial)), ""),
+        SignatureMalformedError,
+        "RFC 4514",
+    ),
+    "a token under another name": (
+        lambda known: (
+            token_reference(TO_TOKEN),
+            binary_token(known.der).replace("BinarySecurityToken", "BinaryToken"),
+        ),
+        SignatureMalformedError,
+        "must refer to a BinarySecurityToken",
+    ),
+    "an Id in the place of a fragment": (
+        lambda known: (
+            token_reference(TO_TOKEN.replace("#token", "xtoken")),
+            binary_token(known.der),
+        ),
+        SignatureMalformedError,
+        "must refer to a BinarySecurityToken",
+    ),
     "an issuer that is no name": (
         lambda known: (x509_data(issuer_serial("somebody", known.serial)), ""),
         SignatureMalformedError,
@@ -413,6 +446,22 @@ REFUSED: dict[str, tuple[Callable[[Facts], tuple[str, str]], type[SignatureError
         ),
         CertificateRejectedError,
         "must hold 1 to 10 certificates",
+    ),
+    "a path with something behind it": (
+        lambda known: (
+            token_reference(TO_TOKEN),
+            binary_token(path_token(known.der) + b"\x05\x00", names.X509_PKI_PATH),
+        ),
+        CertificateRejectedError,
+        "no PkiPath",
+    ),
+    "a path of something else": (
+        lambda known: (
+            token_reference(TO_TOKEN),
+            binary_token(path_token(b"\x02\x01\x01"), names.X509_PKI_PATH),
+        ),
+        CertificateRejectedError,
+        "no PkiPath",
     ),
     "a bag that is none": (
         lambda known: (token_reference(TO_TOKEN), binary_token(known.der, names.X509_PKCS7)),
@@ -437,6 +486,62 @@ def test_nothing_else_leads_to_a_key(what: str, nation: SmallNation, facts: Fact
 
     with pytest.raises(error, match=reason):
         told(nation, key_info, tokens, known=[facts.der])
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        lambda mine: [x509_certificate(mine), *["<ds:X509CRL/>"] * 15],
+        lambda mine: [x509_certificate(mine)] * CERTIFICATES_MAX,
+    ],
+)
+def test_x509_data_may_be_as_long_as_its_bounds(
+    inside: Callable[[bytes], list[str]], nation: SmallNation, facts: Facts
+) -> None:
+    assert facts.der == told(nation, x509_data(*inside(facts.der))).certificate.der
+
+
+def test_a_path_may_be_as_long_as_its_bound(nation: SmallNation, facts: Facts) -> None:
+    path = path_token(*[facts.der] * CERTIFICATES_MAX)
+
+    verified = told(nation, token_reference(TO_TOKEN), binary_token(path, names.X509_PKI_PATH))
+
+    assert facts.der == verified.certificate.der
+
+
+def test_the_largest_token_is_read(nation: SmallNation) -> None:
+    token = binary_token(bytes(TOKEN_BYTES_MAX), names.X509_PKCS7)
+
+    with pytest.raises(CertificateRejectedError, match="as PKCS #7 writes them"):
+        told(nation, token_reference(TO_TOKEN), token)
+
+
+@pytest.mark.parametrize(
+    ("key_info", "identifier"),
+    [
+        (token_reference(TO_TOKEN), "token"),
+        (token_reference('<wsse:Reference URI="#t"/>'), "t"),
+        (token_reference('<wsse:Reference URI="token"/>'), ""),
+        (token_reference('<wsse:Reference URI="token#"/>'), ""),
+        (token_reference("<wsse:Reference/>"), ""),
+        (token_reference('<wsse:KeyIdentifier URI="#token"/>'), ""),
+        ('<wsse:Embedded><wsse:Reference URI="#token"/></wsse:Embedded>', ""),
+        (token_reference(TO_TOKEN + "<a/>"), ""),
+        (token_reference("<a/>" + TO_TOKEN), ""),
+        (token_reference(TO_TOKEN) + "<ds:KeyName>me</ds:KeyName>", ""),
+        ("<ds:KeyName>me</ds:KeyName>" + token_reference(TO_TOKEN), ""),
+        (token_reference(""), ""),
+        ("", ""),
+    ],
+)
+def test_an_id_is_remembered_where_key_info_says_nothing_else(
+    key_info: str, identifier: str
+) -> None:
+    declared = f'xmlns:ds="{names.DS}" xmlns:wsse="{names.WSSE}"'
+
+    assert identifier == id_referred_to(
+        etree.fromstring(f"<ds:KeyInfo {declared}>{key_info}</ds:KeyInfo>")
+    )
 
 
 def test_a_bag_of_two_signers_says_not_who_signed(nation: SmallNation, facts: Facts) -> None:
@@ -514,9 +619,19 @@ def test_a_token_includes_one_attachment_and_nothing_else(
 
 
 def test_a_large_attachment_is_not_read_as_a_token(nation: SmallNation) -> None:
-    large = attachment(bytes(TOKEN_BYTES_MAX + 1), "t@example.vn", piece_bytes=4096)
+    def unread() -> Iterator[bytes]:
+        raise AssertionError("it was read")
+
+    large = replace(attachment(bytes(TOKEN_BYTES_MAX + 1), "t@example.vn"), chunks=unread)
 
     with pytest.raises(CertificateRejectedError, match="65537 bytes is not looked at"):
+        told(nation, token_reference(TO_TOKEN), included("cid:t@example.vn"), attachments=[large])
+
+
+def test_the_largest_token_in_an_attachment_is_read(nation: SmallNation) -> None:
+    large = attachment(bytes(TOKEN_BYTES_MAX), "t@example.vn", piece_bytes=4096)
+
+    with pytest.raises(CertificateRejectedError, match="a certificate of 65536 bytes"):
         told(nation, token_reference(TO_TOKEN), included("cid:t@example.vn"), attachments=[large])
 
 

@@ -267,7 +267,12 @@ def test_a_namespace_name_that_could_be_markup_is_not_remembered(
 def test_canonical_xml_1_0_is_not_remembered(nation: SmallNation) -> None:
     inclusive = replace(EXCLUSIVE, method=names.INCLUSIVE_C14N)
 
+    def of_a_part(one: SignedInfo) -> SignedInfo:
+        last = replace(one.references[-1], canonicalisation=inclusive)
+        return one._replace(references=(*one.references[:-1], last))
+
     assert not is_remembered(message(nation), lambda one: one._replace(canonicalisation=inclusive))
+    assert not is_remembered(message(nation), of_a_part)
 
 
 def test_a_signature_that_is_very_long_is_not_remembered(nation: SmallNation) -> None:
@@ -324,6 +329,25 @@ def test_the_oldest_is_forgotten_first(
 
     known = [cache.lookup(reading(raw, cache)._around) is not None for raw in raws]
     assert known == [False, True, True]
+
+
+def test_what_cannot_be_recalled_crowds_nobody_out(
+    nation: SmallNation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("signing.signature_cache.SIGNATURES_KEPT_MAX", 1)
+    cache = SignatureCache()
+    for identifier in ("body", "aValue>b"):
+        for _ in range(2):
+            one = reading(message(nation, identifier=identifier), cache)
+            one.remember(one.signed_info(POLICY), one.value(), POLICY)
+
+    assert cache.lookup(reading(message(nation), cache)._around) is not None
+
+
+def test_senders_that_take_turns_are_seen_again() -> None:
+    cache: SignatureCache[str] = SignatureCache()
+
+    assert [cache.has_seen((text,)) for text in "abcabc"] == [False] * 3 + [True] * 3
 
 
 def test_what_came_once_is_forgotten_some_day(monkeypatch: pytest.MonkeyPatch) -> None:

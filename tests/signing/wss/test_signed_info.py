@@ -10,6 +10,9 @@ from signing.errors import AlgorithmForbiddenError, SignatureMalformedError
 from signing.policy import SignaturePolicy
 from signing.wss import signed_info
 from signing.wss.canonical import canonicalise
+from tests.nation import SmallNation
+from tests.signing.wss.handmade import EXCLUSIVE, TO_TOKEN, Handmade, binary_token, token_reference
+from tests.signing.wss.signed_parts import verify
 
 POLICY = SignaturePolicy()
 RSA = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
@@ -124,10 +127,19 @@ def test_what_common_clients_add_is_still_the_plain_shape(
         info(reference().replace("URI=", 'Type="x" URI=')),
         info(reference().replace('URI="#body"', 'URI="#body" Type="x"')),
         info(reference(uri="#b&amp;c")),
+        info(reference().replace('URI="#body"', 'URI="#body" with="x"')),
         info(with_prefixes("a&#9;b")),
         info(with_prefixes("a", ' Id="x"')),
     ],
-    ids=["other prefix", "an Id", "a Type", "an escaped Id", "an escaped prefix", "another list"],
+    ids=[
+        "other prefix",
+        "an Id",
+        "a Type",
+        "an escaped Id",
+        "an attribute behind the URI",
+        "an escaped prefix",
+        "another list",
+    ],
 )
 def test_any_other_sound_shape_is_read_from_the_tree(text: str) -> None:
     assert plain(text) is None
@@ -160,6 +172,18 @@ def test_any_other_sound_shape_is_read_from_the_tree(text: str) -> None:
             info(reference()).replace("<ds:SignatureMethod", f"{METHOD}<ds:SignatureMethod"),
             SignatureMalformedError,
         ),
+        (
+            info(reference()).replace(
+                "<ds:SignatureMethod", "<ds:CanonicalizationMethod/><ds:SignatureMethod"
+            ),
+            SignatureMalformedError,
+        ),
+        (
+            info(reference()).replace(
+                "<ds:SignatureMethod", '<ds:CanonicalizationMethod A="x"/><ds:SignatureMethod'
+            ),
+            SignatureMalformedError,
+        ),
         (f'<ds:SignedInfo xmlns:ds="{names.DS}"/>', SignatureMalformedError),
     ],
 )
@@ -176,6 +200,45 @@ def test_another_canonicalisation_is_refused_before_anything_is_read() -> None:
 
     with pytest.raises(AlgorithmForbiddenError, match="SignedInfo must be canonicalised"):
         signed_info.read_signed_info(etree.fromstring(text), POLICY)
+
+
+MANY = " ".join(f"p{number}" for number in range(32))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        info(reference() * 32),
+        info(reference() * 31 + reference(uri="#b&amp;c")),
+        info(with_prefixes(MANY)),
+        info(with_prefixes(MANY, ' Id="x"')),
+        info(reference(uri="#a")),
+        info(reference(uri="#a") + reference(uri="#b&amp;c")),
+    ],
+    ids=[
+        "references",
+        "references of a tree",
+        "prefixes",
+        "prefixes of a tree",
+        "a short Id",
+        "a short Id of a tree",
+    ],
+)
+def test_what_just_keeps_within_the_bounds_is_read(text: str) -> None:
+    element = etree.fromstring(text)
+
+    assert signed_info.read_signed_info(element, POLICY) == tree(text)
+
+
+def test_the_second_canonicalisation_is_told(nation: SmallNation) -> None:
+    signer = nation.client_signers["rsa-2048"]
+    second = f"<ds:CanonicalizationMethod {EXCLUSIVE}<ds:CanonicalizationMethod/>"
+    raw = Handmade(
+        signer, token_reference(TO_TOKEN), binary_token(signer.certificate_der), method=second
+    ).raw()
+
+    with pytest.raises(SignatureMalformedError, match="CanonicalizationMethod stands 2 times"):
+        verify(raw, nation)
 
 
 def test_text_between_the_elements_is_not_the_plain_shape() -> None:

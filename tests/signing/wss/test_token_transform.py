@@ -17,6 +17,9 @@ from signing.errors import (
     SignatureError,
     SignatureMalformedError,
 )
+from signing.wss.canonical import EXCLUSIVE
+from signing.wss.key_references import Token
+from signing.wss.token_transform import token_forms
 from tests.nation import SmallNation
 from tests.signing.wss.handmade import (
     TO_TOKEN,
@@ -198,3 +201,33 @@ def test_a_reference_outside_the_security_header_is_not_followed(
 
     with pytest.raises(SignatureMalformedError, match="of this header"):
         verify(replace(plain, body=body, references=[reference]).raw(), nation)
+
+
+def test_what_is_no_reference_to_a_token_is_not_dereferenced(
+    plain: Handmade, nation: SmallNation
+) -> None:
+    stranger = f'<wsse:Stranger wsu:Id="other">{TO_TOKEN}</wsse:Stranger>'
+    reference = Ref("#other", lambda root: canonical(by_id(root, "token")), token_transform())
+    message = replace(plain, tokens=plain.tokens + stranger, references=[reference])
+
+    with pytest.raises(SignatureMalformedError, match="SecurityTokenReference of this header"):
+        verify(message.raw(), nation)
+
+
+def test_a_token_that_is_carried_is_not_signed_as_an_implied_one(
+    plain: Handmade, nation: SmallNation
+) -> None:
+    der = plain.signer.certificate_der
+    reference = dereferenced(lambda root: implied(der, VALUE_TYPE))
+
+    with pytest.raises(DigestMismatchError, match="the token behind"):
+        verify(replace(plain, references=[reference]).raw(), nation)
+
+
+def test_only_the_tag_of_a_token_says_that_it_has_a_default_namespace() -> None:
+    token = etree.fromstring('<w:T xmlns:w="urn:w" b="2">xmlns=</w:T>')
+
+    forms = list(token_forms(token, Token(b"", token), EXCLUSIVE))
+
+    whole = canonical(token)
+    assert forms == [whole, with_default_namespace(whole)]
