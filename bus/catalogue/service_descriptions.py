@@ -48,7 +48,7 @@ class ServiceDescriptions:
         """The WSDL of a service that is called at `location`."""
         schema = self._rules.schemas[service.id]
         assert isinstance(schema, CompiledSchema)
-        return write_wsdl(service, location, schema.root, self._header_schemas, version)
+        return write_wsdl(service, location, schema.files.parts, self._header_schemas, version)
 
     def clients(self, instance: str, *, is_json: bool) -> bytes | None:
         """Every member and subsystem; None: the instance is another one."""

@@ -6,7 +6,8 @@ Attachments Profile 1.0 §4.4), and not by its look: "CID: 12/2026" is a number 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from lxml import etree
@@ -36,60 +37,80 @@ _KINDS: Mapping[str, Kind] = {
 }
 
 
-def kinds_of(schema: etree._Element) -> Mapping[str, frozenset[Kind]]:
+@dataclass(frozen=True, slots=True)
+class SchemaPart:
+    """One document of a schema."""
+
+    root: etree._Element
+    namespace: str
+    """Of what it declares: its own, or that of the document that includes it."""
+
+
+def alone(root: etree._Element) -> tuple[SchemaPart, ...]:
+    """A schema that is one document."""
+    return (SchemaPart(root, root.get("targetNamespace", "")),)
+
+
+def kinds_of(schema: Sequence[SchemaPart]) -> Mapping[str, frozenset[Kind]]:
     """What each element that a schema declares may hold, by tag; of most it is neither.
 
     Where two elements of one name hold different things, both are said. Of an element that is not
     here, which a wildcard lets in, the schema says nothing.
     """
-    namespace = schema.get("targetNamespace", "")
     found: dict[str, set[Kind]] = {}
-    for element in schema.iter(_tag("element")):
-        kind = kind_of(element, schema)
-        name = element.get("name")
-        if name is None:
-            continue
-        is_qualified = (
-            element.getparent() is schema
-            or element.get("form", schema.get("elementFormDefault", "unqualified")) == "qualified"
-        )
-        tag = f"{{{namespace}}}{name}" if is_qualified and namespace else name
-        found.setdefault(tag, set()).update(() if kind is None else (kind,))
+    for part in schema:
+        default = part.root.get("elementFormDefault", "unqualified")
+        for element in part.root.iter(_tag("element")):
+            kind = kind_of(element, part, schema)
+            name = element.get("name")
+            if name is None:
+                continue
+            is_global = element.getparent() is part.root
+            is_qualified = is_global or element.get("form", default) == "qualified"
+            tag = f"{{{part.namespace}}}{name}" if is_qualified and part.namespace else name
+            found.setdefault(tag, set()).update(() if kind is None else (kind,))
     return {tag: frozenset(kinds) for tag, kinds in found.items()}
 
 
-def declared_below(name: str, schema: etree._Element) -> Iterator[etree._Element]:
+def declared_below(
+    name: str, schema: Sequence[SchemaPart]
+) -> Iterator[tuple[etree._Element, SchemaPart]]:
     """Every declaration of an element that a message may hold whose root is called `name`."""
-    waiting: list[etree._Element] = _components(schema, name, _tag("element"))
-    seen = set(waiting)
+    waiting = list(_components(schema, name, _tag("element")))
+    seen = {one for one, _ in waiting}
     while waiting:
-        for one in waiting.pop().iter():
+        holder, part = waiting.pop()
+        for one in holder.iter():
             if one.tag == _tag("element"):
-                yield one
+                yield one, part
             for said in (one.get("type"), one.get("ref"), one.get("base")):
                 local_name = (said or "").rpartition(":")[2]
-                new = (
-                    [found for found in _components(schema, local_name) if found not in seen]
-                    if said
-                    else []
-                )
-                seen.update(new)
+                found = _components(schema, local_name) if said else ()
+                new = [(component, where) for component, where in found if component not in seen]
+                seen.update(component for component, _ in new)
                 waiting += new
 
 
-def _components(schema: etree._Element, name: str, *tags: str) -> list[etree._Element]:
-    return [one for one in schema.iterchildren(*tags) if one.get("name") == name]
+def _components(
+    schema: Sequence[SchemaPart], name: str, *tags: str
+) -> Iterator[tuple[etree._Element, SchemaPart]]:
+    for part in schema:
+        for one in part.root.iterchildren(*tags):
+            if one.get("name") == name:
+                yield one, part
 
 
-def kind_of(declared: etree._Element, schema: etree._Element) -> Kind | None:
-    """What an element that is declared so holds; None: none of them."""
-    place: etree._Element | None = declared
+def kind_of(
+    declared: etree._Element, part: SchemaPart, schema: Sequence[SchemaPart]
+) -> Kind | None:
+    """What an element that `part` declares so holds; None: none of them."""
+    place: tuple[etree._Element, SchemaPart] | None = declared, part
     for _ in range(_DEPTH_MAX):
         if place is None:
             return None
-        if _lets_any_in(place):
+        if _lets_any_in(place[0]):
             return Kind.ANYTHING
-        base = next(_bases(place), None)
+        base = next(_bases(*place), None)
         if base is None:
             return None
         if base in _KINDS:
@@ -108,8 +129,10 @@ def _lets_any_in(place: etree._Element) -> bool:
     return False
 
 
-def _bases(place: etree._Element) -> Iterator[str]:
+def _bases(place: etree._Element, part: SchemaPart) -> Iterator[str]:
     """The type that an element or a type is of, or is made of: `{namespace}name`."""
+    # XML Schema Part 1 §4.2.1: what has no namespace gets that of who includes it.
+    default = part.namespace if part.root.get("targetNamespace") is None else ""
     for holder in place.iter(
         _tag("element"),
         _tag("simpleType"),
@@ -122,21 +145,17 @@ def _bases(place: etree._Element) -> Iterator[str]:
         name = holder.get("type") or holder.get("base")
         if name:
             prefix, _, local_name = name.rpartition(":")
-            yield f"{{{holder.nsmap.get(prefix or None, '')}}}{local_name}"
+            yield f"{{{holder.nsmap.get(prefix or None, default)}}}{local_name}"
 
 
-def _named_type(name: str, schema: etree._Element) -> etree._Element | None:
+def _named_type(
+    name: str, schema: Sequence[SchemaPart]
+) -> tuple[etree._Element, SchemaPart] | None:
     wanted = etree.QName(name)
-    if wanted.namespace != schema.get("targetNamespace", ""):
-        return None
-    return next(
-        (
-            one
-            for one in schema.iterchildren(_tag("simpleType"), _tag("complexType"))
-            if one.get("name") == wanted.localname
-        ),
-        None,
-    )
+    for one, part in _components(schema, wanted.localname, _tag("simpleType"), _tag("complexType")):
+        if (wanted.namespace or "") == part.namespace:
+            return one, part
+    return None
 
 
 def _tag(name: str) -> str:

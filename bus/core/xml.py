@@ -97,6 +97,16 @@ def parse_again(raw: bytes) -> etree._Element:
         raise NotWellFormed(public_detail=f"line {line}, column {column}: {reason}") from error
 
 
+def parse_with_base(raw: bytes, *, base_url: str, resolver: etree.Resolver) -> etree._Element:
+    """Parse bytes again that were read within their bounds, as a document at an address.
+
+    What libxml2 asks for while it compiles the document, it asks `resolver` and nobody else.
+    """
+    parser = _parser()
+    parser.resolvers.add(resolver)
+    return etree.fromstring(raw, parser, base_url=base_url)
+
+
 def _reason(error: etree.XMLSyntaxError) -> str:
     """What is wrong, by its kind: the parser's own words repeat what stands there, payload too."""
     kind = _KINDS.get(error.code, "not well-formed")  # type: ignore[attr-defined]

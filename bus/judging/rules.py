@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from bus.core.canonical_json import canonical_json
 from bus.core.pipeline import Rules
+from bus.judging.rules_manifest import MANIFEST_ALONE, MANIFEST_OF_SETS
 from bus.settings.hub import HubSettings
 from bus.settings.payload_schemas import CompiledSchema
 from bus.settings.routes import read_registry
@@ -28,9 +29,11 @@ def read_rules(settings: HubSettings) -> RulesText:
     registry = read_registry(settings.routes)
     trust = read_trust_store(settings.trust)
     compiled = {
-        path: CompiledSchema(settings.schemas / path)
+        path: CompiledSchema(settings.schemas / path, within=settings.schemas)
         for path in sorted({service.schema for service in registry.services.values()})
     }
+    texts = {name: text for one in compiled.values() for name, text in one.files.texts.items()}
+    is_alone = all(len(one.files.texts) == 1 for one in compiled.values())
     # This text names every other one: whoever has it can make a decision of the past again.
     manifest = canonical_json(
         {
@@ -42,8 +45,8 @@ def read_rules(settings: HubSettings) -> RulesText:
                 "grace_seconds": settings.revocation.policy.grace_seconds,
             },
             "routes": registry.digest.hex(),
-            "schemas": {path: schema.digest.hex() for path, schema in compiled.items()},
-            "v": 1,
+            "schemas": {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()},
+            "v": MANIFEST_ALONE if is_alone else MANIFEST_OF_SETS,
         }
     )
     rules = Rules(
@@ -53,8 +56,7 @@ def read_rules(settings: HubSettings) -> RulesText:
         digest=hashlib.sha256(manifest).digest(),
         revocation=settings.revocation.policy,
     )
-    schema_texts = (schema.text for schema in compiled.values())
-    return RulesText(rules, (manifest, registry.text, *schema_texts))
+    return RulesText(rules, (manifest, registry.text, *texts.values()))
 
 
 def _in_base64(certificates: Iterable[bytes]) -> list[str]:

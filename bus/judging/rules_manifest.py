@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bus.core.errors import LogCorrupt
 from bus.core.pipeline import Rules
+from bus.core.registry import MemberRegistry
 from bus.core.revocation import RevocationCheck, RevocationPolicy
 from bus.settings.payload_schemas import CompiledSchema
 from bus.settings.routes import parse_registry
 from signing.pki.certificates import TrustStore
 
+MANIFEST_ALONE = 1
+"""The form of a manifest whose schemas are one file each."""
+MANIFEST_OF_SETS = 2
+"""The form of one whose schemas include or import further files, all of them under `schemas`."""
 ReadText = Callable[[bytes], bytes]
 
 
@@ -30,11 +35,7 @@ def restore_rules(digest: bytes, read_text: ReadText) -> Rules:
     registry = parse_registry(
         _text(bytes.fromhex(manifest["routes"]), read_text), file="routes.yaml"
     )
-    with tempfile.TemporaryDirectory() as folder:
-        compiled = {
-            path: _compile(Path(folder), place, _text(bytes.fromhex(named), read_text))
-            for place, (path, named) in enumerate(sorted(manifest["schemas"].items()))
-        }
+    compiled = _compile(manifest, registry, read_text)
     # Logs from before certificates could be known beforehand name none.
     anchors, intermediates, certificates = (
         [base64.b64decode(one, validate=True) for one in named]
@@ -66,7 +67,22 @@ def _text(digest: bytes, read_text: ReadText) -> bytes:
     return text
 
 
-def _compile(folder: Path, place: int, text: bytes) -> CompiledSchema:
-    path = folder / f"{place}.xsd"
-    path.write_bytes(text)
-    return CompiledSchema(path)
+def _compile(
+    manifest: dict[str, Any], registry: MemberRegistry, read_text: ReadText
+) -> dict[str, CompiledSchema]:
+    """The schemas of all services, from texts alone: nothing is read from the disk."""
+    digests = manifest["schemas"]
+    if manifest["v"] not in (MANIFEST_ALONE, MANIFEST_OF_SETS):
+        raise LogCorrupt(f"rules of the form {manifest['v']} are not known")
+
+    def read(name: str) -> bytes:
+        if name not in digests:
+            raise FileNotFoundError(errno.ENOENT, "it is not among the texts of the rules", name)
+        return _text(bytes.fromhex(digests[name]), read_text)
+
+    # Programs that kept one file of each schema left out what could not be imported.
+    is_alone = manifest["v"] == MANIFEST_ALONE
+    return {
+        path: CompiledSchema(Path(path), within=Path(), read=read, is_alone=is_alone)
+        for path in sorted({service.schema for service in registry.services.values()})
+    }

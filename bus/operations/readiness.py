@@ -142,7 +142,7 @@ class _HubCheck:
     def _check_schemas(self, registry: MemberRegistry) -> None:
         routes = read_yaml(registry.text, file=str(self.settings.routes))
         schemas = {
-            path: self._made(lambda path=path: _compiled(self.settings.schemas / path))  # type: ignore[misc]
+            path: self._made(lambda path=path: _compiled(path, self.settings.schemas))  # type: ignore[misc]
             for path in sorted({service.schema for service in registry.services.values()})
         }
         for place, service in enumerate(registry.services.values()):
@@ -250,8 +250,8 @@ def _adapter_problems(
         yield routes.problem(path, f"the adapter {service.adapter} does not carry {named}")
 
 
-def _compiled(path: Path) -> CompiledSchema:
+def _compiled(path: str, folder: Path) -> CompiledSchema:
     """A schema that both validators understand. Raises ConfigurationError."""
-    schema = CompiledSchema(path)
+    schema = CompiledSchema(folder / path, within=folder)
     schema.compile_precise()
     return schema

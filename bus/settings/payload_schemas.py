@@ -1,10 +1,14 @@
-"""Compile the schemas of services: libxml2 decides, xmlschema says what was expected."""
+"""Compile the schemas of services: libxml2 decides, xmlschema says what was expected.
+
+Each is compiled from the texts of all its files, wherever the process runs and whatever lies there.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,18 +17,27 @@ from lxml import etree
 from bus.core.errors import BusError, ConfigurationError, Problem
 from bus.core.schema_kinds import kinds_of
 from bus.core.validation import SchemaMistake, line_of
-from bus.core.xml import parse_xml
+from bus.core.xml import parse_with_base, parse_xml
+from bus.settings.schema_set import (
+    IMPORT,
+    SCHEMA_BYTES_MAX,
+    ReadText,
+    SchemaSet,
+    folder_reader,
+    read_schema_set,
+    resolve_location,
+)
 
 if TYPE_CHECKING:
     from bus.settings.schema_mistakes import PreciseSchema
 
-SCHEMA_BYTES_MAX = 4 * 1024 * 1024
 PRECISE_ELEMENTS_MAX = 2000
 """Above this size the precise validator, which is slow, is not asked: libxml2's own words do."""
 _XSD = "http://www.w3.org/2001/XMLSchema"
 _ELEMENT = f"{{{_XSD}}}element"
 _NAMED_TYPES = (f"{{{_XSD}}}simpleType", f"{{{_XSD}}}complexType")
-_OTHER_DOCUMENTS = tuple(f"{{{_XSD}}}{name}" for name in ("import", "include", "redefine"))
+_BASE = "schema-set:///"
+"""Where the files of a schema lie for libxml2: no address that anything could be fetched from."""
 _QNAME = re.compile(rb"\b(?:QName|NOTATION)\b")
 _BUILT_IN = (
     "anyType anySimpleType string normalizedString token language NMTOKEN NMTOKENS Name NCName ID "
@@ -41,33 +54,48 @@ _XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
 
 class CompiledSchema:
-    """One XSD: compiled by libxml2 at once, and by xmlschema when a mistake must be told.
+    """One XSD and its files: compiled by libxml2 at once, by xmlschema when a mistake must be told.
 
     Safe to use from several threads, one after the other.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Compile the file; raises ConfigurationError with line and reason."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        within: Path | None = None,
+        read: ReadText | None = None,
+        is_alone: bool = False,
+    ) -> None:
+        """Compile a file and what it includes; raises ConfigurationError with line and reason.
+
+        `within` is the folder that its files may lie in, else the file's own. `read` gives texts by
+        their names below that folder, else they are read from the disk. `is_alone`: see
+        `read_schema_set`.
+        """
         self.path = path
-        self.text = _read(path)
+        folder = path.parent if within is None else within
+        self.files: SchemaSet = read_schema_set(
+            path.relative_to(folder).as_posix(),
+            read or folder_reader(folder),
+            place="" if folder == Path() else f"{folder}/",
+            is_alone=is_alone,
+        )
         """What was compiled, byte for byte."""
-        self.digest = hashlib.sha256(self.text).digest()
+        self.digest = _digest(self.files)
+        main = self.files.parts[0]
         try:
-            self.root = parse_xml(self.text, bytes_max=SCHEMA_BYTES_MAX)
-            self._fast = etree.XMLSchema(self.root)
-        except (BusError, etree.XMLSchemaParseError) as error:
-            raise self._refused(str(error)) from error
+            self._fast = etree.XMLSchema(_with_files(self.files))
+        except etree.XMLSchemaParseError as error:
+            raise self._refused(str(error).replace(_BASE, "")) from error
         self._precise: PreciseSchema | None = None
         self._lock = threading.Lock()
         """Guards both validators: each keeps the mistakes of its last run in itself."""
-        self.namespace = self.root.get("targetNamespace", "")
-        self.kinds = kinds_of(self.root)
-        self.has_qnames = _QNAME.search(self.text) is not None
+        self.namespace = main.namespace
+        self.kinds = kinds_of(self.files.parts)
+        self.has_qnames = any(_QNAME.search(text) for text in self.files.texts.values())
         """Also where a comment speaks of them: more is then looked at, and nothing taken amiss."""
-        self._types = frozenset(
-            one.get("name", "") for one in self.root.iterchildren(*_NAMED_TYPES)
-        )
-        self._is_whole = next(self.root.iterchildren(*_OTHER_DOCUMENTS), None) is None
+        self._types = _named_types(self.files)
 
     def compile_precise(self) -> PreciseSchema:
         """Compile what tells mistakes; raises ConfigurationError. A hub does so when it must."""
@@ -75,7 +103,7 @@ class CompiledSchema:
 
         if self._precise is None:
             try:
-                self._precise = PreciseSchema(self.text)
+                self._precise = PreciseSchema(self.files.name, self.files.texts)
             except NotPrecise as error:
                 raise self._refused(str(error)) from error
         return self._precise
@@ -87,15 +115,20 @@ class CompiledSchema:
     def has_element(self, local_name: str) -> bool:
         """Whether a message may start with this element."""
         return any(
-            element.get("name") == local_name for element in self.root.iterchildren(_ELEMENT)
+            element.get("name") == local_name
+            for part in self.files.parts
+            if part.namespace == self.namespace
+            for element in part.root.iterchildren(_ELEMENT)
         )
 
     def is_only_type(self, namespace: str, local_name: str) -> bool:
         """Whether this type is known, and no other namespace that is known has one of its name."""
-        is_own, is_built_in = local_name in self._types, local_name in _BUILT_IN_TYPES
-        if not self._is_whole or is_own == is_built_in:
+        if not self.files.is_whole:
             return False
-        return namespace == (self.namespace if is_own else _XSD)
+        known = set(self._types.get(local_name, ()))
+        if local_name in _BUILT_IN_TYPES:
+            known.add(_XSD)
+        return known == {namespace}
 
     def mistake(self, element: etree._Element) -> SchemaMistake | None:
         """The first mistake of `element`, without its values; None: it is valid."""
@@ -124,6 +157,51 @@ class CompiledSchema:
             if number > PRECISE_ELEMENTS_MAX:
                 return None
         return self.compile_precise().first_mistake(element)
+
+
+class _FilesOfSet(etree.Resolver):
+    """Gives libxml2 the files of one schema, and nothing else."""
+
+    def __init__(self, files: SchemaSet) -> None:
+        self._texts = files.texts
+
+    def resolve(  # type: ignore[override]
+        self, system_url: str, public_id: str, context: Any
+    ) -> Any:
+        """The text of a file. Raises LookupError: without it, libxml2 would look for one itself."""
+        text = self._texts.get(system_url.removeprefix(_BASE))
+        if text is None:
+            raise LookupError("no file of this schema is called so")
+        return self.resolve_string(text, context, base_url=system_url)
+
+
+def _with_files(files: SchemaSet) -> etree._Element:
+    """The document to start with, such that libxml2 finds the others."""
+    base_url, resolver = f"{_BASE}{files.name}", _FilesOfSet(files)
+    root = parse_with_base(files.texts[files.name], base_url=base_url, resolver=resolver)
+    for one in root.iterchildren(IMPORT):
+        location = one.get("schemaLocation")
+        if location is not None and resolve_location(location, files.name) not in files.texts:
+            del one.attrib["schemaLocation"]  # of a schema that is taken alone
+    return root
+
+
+def _digest(files: SchemaSet) -> bytes:
+    """Of one file, that of its text; of more, that of their names and digests."""
+    digests = {name: hashlib.sha256(text) for name, text in files.texts.items()}
+    if len(digests) == 1:
+        return digests[files.name].digest()
+    listed = "".join(f"{digests[name].hexdigest()} {name}\n" for name in digests)
+    return hashlib.sha256(listed.encode()).digest()
+
+
+def _named_types(files: SchemaSet) -> Mapping[str, set[str]]:
+    """The namespaces that have a type of this name."""
+    found: dict[str, set[str]] = {}
+    for part in files.parts:
+        for one in part.root.iterchildren(*_NAMED_TYPES):
+            found.setdefault(one.get("name", ""), set()).add(part.namespace)
+    return found
 
 
 def _fast_mistake(element: etree._Element, entry: Any) -> SchemaMistake:

@@ -31,6 +31,7 @@ from bus.core.ports.log_source import (
 )
 from bus.core.ports.message_log import KeptAttachments, LogWrite
 from bus.kit.made_attachments import attachment_of_bytes
+from signing.attachments import Attachment
 from tests.log.log_stories import (
     CONFIGURATION,
     CONFIGURATION_DIGEST,
@@ -386,8 +387,5 @@ class LogSourceContract:
         assert [one.what for one in found_in(place).findings] == ["a file that no entry names"]
 
 
-DOCUMENT = {"content_id": "document", "media_type": "application/pdf"}
-
-
-def document(content: bytes) -> list[object]:
-    return [attachment_of_bytes(content, **DOCUMENT)]
+def document(content: bytes) -> list[Attachment]:
+    return [attachment_of_bytes(content, content_id="document", media_type="application/pdf")]

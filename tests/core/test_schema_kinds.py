@@ -8,7 +8,7 @@ import pytest
 from lxml import etree
 
 import schemas
-from bus.core.schema_kinds import Kind, declared_below, kind_of, kinds_of
+from bus.core.schema_kinds import Kind, alone, declared_below, kind_of, kinds_of
 from bus.core.xml import parse_xml
 from bus.settings.payload_schemas import read_schema
 from tests.nation import SmallNation
@@ -53,7 +53,7 @@ def schema(form: str = 'elementFormDefault="qualified"') -> etree._Element:
 def test_bytes_and_references_are_known_by_their_types() -> None:
     bytes_, reference = frozenset({Kind.BYTES}), frozenset({Kind.REFERENCE})
 
-    assert {tag: kinds for tag, kinds in kinds_of(schema()).items() if kinds} == {
+    assert {tag: kinds for tag, kinds in kinds_of(alone(schema())).items() if kinds} == {
         "{urn:t}Bytes": bytes_,
         "{urn:t}Short": bytes_,
         "{urn:t}WithName": bytes_,
@@ -67,8 +67,8 @@ def test_bytes_and_references_are_known_by_their_types() -> None:
 
 
 def test_an_element_that_holds_neither_is_known_as_such() -> None:
-    assert kinds_of(schema())["{urn:t}Ask"] == frozenset()
-    assert "{urn:t}Unheard" not in kinds_of(schema())
+    assert kinds_of(alone(schema()))["{urn:t}Ask"] == frozenset()
+    assert "{urn:t}Unheard" not in kinds_of(alone(schema()))
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,12 @@ def test_a_wildcard_lets_anything_in(declared: str, kind: Kind | None) -> None:
     ).encode()
     whole = parse_xml(raw, bytes_max=len(raw))
 
-    assert kind_of(whole[0], whole) is kind
+    parts = alone(whole)
+    assert kind_of(whole[0], parts[0], parts) is kind
 
 
 def test_elements_that_are_not_qualified_are_known_without_namespace() -> None:
-    found = kinds_of(schema(""))
+    found = kinds_of(alone(schema("")))
 
     assert "Bytes" in found
     assert "{urn:t}Both" in found
@@ -117,7 +118,7 @@ def test_elements_that_are_not_qualified_are_known_without_namespace() -> None:
 
 def test_what_a_message_may_hold_is_found_through_types_and_references() -> None:
     whole = schema()
-    names = [one.get("name") for one in declared_below("Ask", whole)]
+    names = [one.get("name") for one, _ in declared_below("Ask", alone(whole))]
 
     assert {"Ask", "Bytes", "Box", "Unqualified", "Both"} <= set(names)
     assert "Unused" not in names
@@ -151,11 +152,11 @@ def test_no_name_has_two_types_in_a_question_and_its_answer(path: str, nation: S
 
 
 def test_the_documents_of_a_dossier_are_bytes_or_references() -> None:
-    whole = read_schema(schemas.FOLDER / "dkdn/1.0/dkdn.xsd")
+    schema = alone(read_schema(schemas.FOLDER / "dkdn/1.0/dkdn.xsd"))
     kinds = {
-        one.get("name"): kind_of(one, whole)
-        for one in declared_below("nopTaiLieu", whole)
-        if kind_of(one, whole)
+        one.get("name"): kind_of(one, part, schema)
+        for one, part in declared_below("nopTaiLieu", schema)
+        if kind_of(one, part, schema)
     }
 
     assert kinds == {"NoiDung": Kind.BYTES, "TepDinhKem": Kind.REFERENCE}

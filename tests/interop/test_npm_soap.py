@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import schemas
+from bus.core.schema_kinds import alone
 from bus.protocols.soap_xroad.wsdl import write_wsdl
 from bus.sandbox.description import SandboxDescription
 from bus.settings.payload_schemas import read_schema
@@ -72,7 +73,7 @@ def test_npm_soap_lists_every_operation_with_its_fields(
         code = service.id.service_code
         wsdl = tmp_path / f"{code}.wsdl"
         schema = read_schema(schemas.FOLDER / service.schema)
-        wsdl.write_bytes(write_wsdl(service, LOCATION, schema, header))
+        wsdl.write_bytes(write_wsdl(service, LOCATION, alone(schema), header))
 
         describe = Path(__file__).with_name("describe_with_npm_soap.js")
         done = run("node", describe, wsdl, code, environment=node)

@@ -204,6 +204,24 @@ def test_a_schema_that_does_not_compile_is_told(prepared: PreparedNation) -> Non
     assert problem.startswith("xsd/thu/1.0/thu.xsd: ")
 
 
+def test_a_file_that_a_schema_lacks_is_told_with_the_line_that_names_it(
+    prepared: PreparedNation,
+) -> None:
+    schema = prepared.folder / "xsd" / "thu" / "1.0" / "thu.xsd"
+    first = '  <xs:element name="hoi" '
+    edit(schema, first, f'  <xs:include schemaLocation="chung/ten.xsd"/>\n{first}')
+    line = (
+        schema.read_text().splitlines().index('  <xs:include schemaLocation="chung/ten.xsd"/>') + 1
+    )
+
+    assert told(prepared) == [
+        (
+            f"xsd/thu/1.0/thu.xsd:{line}: thu/1.0/chung/ten.xsd, which it needs, cannot be read: "
+            "No such file or directory"
+        )
+    ]
+
+
 def test_settings_of_adapters_must_be_complete_and_known(prepared: PreparedNation) -> None:
     edit(prepared.hub_settings, "    url: http://127.0.0.1:9001", "    uri: http://127.0.0.1:9001")
 

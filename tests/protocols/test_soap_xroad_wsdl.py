@@ -14,6 +14,7 @@ import schemas
 from bus.core.envelope import SoapVersion
 from bus.core.identifiers import ServiceId
 from bus.core.registry import AttachmentRule, Service
+from bus.core.schema_kinds import alone
 from bus.protocols.soap_xroad.read_identifiers import FREE_TEXT_CHARACTERS_MAX
 from bus.protocols.soap_xroad.wsdl import write_wsdl
 from bus.settings.payload_schemas import read_schema
@@ -29,7 +30,7 @@ def described(service: Service, version: SoapVersion = SoapVersion.SOAP_1_1) -> 
         for name in ("identifiers.xsd", "xroad.xsd")
     ]
     schema = read_schema(schemas.FOLDER / service.schema)
-    return write_wsdl(service, LOCATION, schema, header, version)
+    return write_wsdl(service, LOCATION, alone(schema), header, version)
 
 
 @pytest.fixture(scope="session")

@@ -9,15 +9,16 @@ would stumble over two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from html import escape
 
 from lxml import etree
 
 from bus.core.attachments import OCTETS
 from bus.core.envelope import SoapVersion
 from bus.core.registry import Service
-from bus.core.schema_kinds import Kind, declared_below, kind_of
+from bus.core.schema_kinds import Kind, SchemaPart, declared_below, kind_of
 from bus.protocols.soap_xroad import names
 
 _WSDL = "http://schemas.xmlsoap.org/wsdl/"
@@ -37,16 +38,16 @@ _HEADER_PARTS = ("client", "service", "userId", "id", "issue", "protocolVersion"
 def write_wsdl(
     service: Service,
     location: str,
-    schema: etree._Element,
+    schema: Sequence[SchemaPart],
     header_schemas: Sequence[etree._Element],
     version: SoapVersion = SoapVersion.SOAP_1_1,
 ) -> bytes:
     """The WSDL of one service, with a port of one SOAP version.
 
-    `schema` is the root of the XSD of its messages; `header_schemas` are those of the X-Road
-    identifiers and header blocks; `location` is the URL to post to.
+    `schema` is the XSD of its messages, the document to start with first; `header_schemas` are
+    those of the X-Road identifiers and header blocks; `location` is the URL to post to.
     """
-    namespace = schema.get("targetNamespace", "")
+    namespace = schema[0].namespace
     code = service.id.service_code
     root = etree.Element(
         _wsdl("definitions"),
@@ -61,24 +62,86 @@ def write_wsdl(
     etree.indent(root)
     # As text: a tree that takes in another drops prefixes that it thinks it has already, and the
     # schemas name their types by them.
-    types = b"\n".join(_text(one) for one in (*header_schemas, _with_media_types(schema, service)))
+    told = {one.get("targetNamespace", ""): _text(one) for one in header_schemas}
+    for known, parts in _by_namespace(_with_media_types(schema, service)).items():
+        told.setdefault(known, _one_document(parts))
+    types = b"\n".join(told.values())
     whole = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
     return whole.replace(_NO_TYPES, b"<wsdl:types>\n" + types + b"\n</wsdl:types>", 1)
 
 
-def _with_media_types(schema: etree._Element, service: Service) -> etree._Element:
+def _with_media_types(schema: Sequence[SchemaPart], service: Service) -> list[SchemaPart]:
     """The schema, with the types of attachments at the elements that take bytes."""
-    code, told = service.id.service_code, deepcopy(schema)
+    code = service.id.service_code
+    told = [SchemaPart(deepcopy(part.root), part.namespace) for part in schema]
     for name, rule in (
         (code, service.attachments),
         (f"{code}Response", service.answer_attachments),
     ):
-        for element in declared_below(name, told) if rule is not None else ():
-            if rule is not None and kind_of(element, told) is Kind.BYTES:
+        for element, part in declared_below(name, told) if rule is not None else ():
+            if rule is not None and kind_of(element, part, told) is Kind.BYTES:
                 types = {*rule.types, OCTETS} if rule.types else {"*/*"}
                 types |= set(filter(None, element.get(_EXPECTED, "").split(", ")))
                 element.set(_EXPECTED, ", ".join(sorted(types)))
     return told
+
+
+def _by_namespace(schema: Sequence[SchemaPart]) -> dict[str, list[SchemaPart]]:
+    found: dict[str, list[SchemaPart]] = {}
+    for part in schema:
+        found.setdefault(part.namespace, []).append(part)
+    return found
+
+
+# A description holds one schema of each namespace: a location would lead its reader to files that
+# he does not have, and not every client puts two schemas of one namespace together.
+
+
+def _one_document(parts: Sequence[SchemaPart]) -> bytes:
+    """All that is declared of one namespace, as one schema; imports name namespaces alone."""
+    first = parts[0].root
+    for part in parts:
+        for one in part.root.iterchildren(_xsd("import")):
+            one.attrib.pop("schemaLocation", "")
+    if len(parts) == 1:
+        return _text(first)
+    head = deepcopy(first)
+    del head[:]
+    head.text = None
+    imports = {
+        one.get("namespace", ""): _text(one)
+        for part in parts
+        for one in part.root.iterchildren(_xsd("import"))
+    }
+    declared = [text for part in parts for text in _declarations(part, like=first)]
+    start = _text(head).removesuffix(b"/>") + b">"
+    end = f"</{first.prefix}:schema>" if first.prefix else "</schema>"
+    return b"\n".join([start, *imports.values(), *declared, end.encode()])
+
+
+def _declarations(part: SchemaPart, *, like: etree._Element) -> Iterator[bytes]:
+    """What one document declares, to stand in the schema `like`."""
+    for kind in ("element", "attribute"):
+        default = part.root.get(f"{kind}FormDefault", "unqualified")
+        if default != like.get(f"{kind}FormDefault", "unqualified"):
+            for one in part.root.iter(_xsd(kind)):
+                if one.get("name") and one.getparent() is not part.root:
+                    one.set("form", one.get("form", default))
+    is_adopted = part.root.get("targetNamespace") is None
+    for child in part.root.iterchildren(etree.Element):
+        if child.tag in (_xsd("include"), _xsd("import")):
+            continue
+        text = _text(child)
+        if is_adopted and None not in child.nsmap:
+            # XML Schema Part 1 §4.2.1: its own names are of the namespace that includes them.
+            name_end = len(f"<{child.prefix}:{etree.QName(child).localname}".encode())
+            declared = f' xmlns="{escape(part.namespace)}"'.encode()
+            text = text[:name_end] + declared + text[name_end:]
+        yield text
+
+
+def _xsd(name: str) -> str:
+    return f"{{{_XSD}}}{name}"
 
 
 def _text(schema: etree._Element) -> bytes:

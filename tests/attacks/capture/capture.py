@@ -29,6 +29,7 @@ from lxml import etree
 from signxml import CanonicalizationMethod, SignatureConstructionMethod, SignatureReference
 
 import schemas
+from bus.core.schema_kinds import alone
 from bus.protocols.soap_xroad.wsdl import write_wsdl
 from bus.settings.payload_schemas import read_schema
 from signing import names
@@ -102,7 +103,7 @@ def _wsdl() -> Path:
     ]
     path = folder / "service.wsdl"
     schema = read_schema(schemas.FOLDER / service.schema)
-    path.write_bytes(write_wsdl(service, "http://127.0.0.1:9/", schema, header))
+    path.write_bytes(write_wsdl(service, "http://127.0.0.1:9/", alone(schema), header))
     return path
 
 
