@@ -73,8 +73,8 @@ def watching() -> Iterator[Watched]:
                 watched.waits.append(" < ".join(reversed(names[-8:])))
         return wait(condition, timeout)
 
-    asyncio.events.Handle._run = measured  # type: ignore[method-assign]
-    threading.Condition.wait = noted  # type: ignore[method-assign]
+    asyncio.events.Handle._run = measured  # type: ignore[method-assign, assignment]
+    threading.Condition.wait = noted  # type: ignore[method-assign, assignment]
     try:
         yield watched
     finally:

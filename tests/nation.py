@@ -24,7 +24,7 @@ from bus.sandbox.nation_files import prepare_nation, reference_routes
 from bus.settings.hub import HubSettings, packaged_folder, read_hub_settings
 from bus.settings.routes import read_registry
 from bus.trust.key_store import read_signer
-from signing.pki.keys import Signer, load_certificate, load_private_key, make_signer
+from signing.pki.keys import PrivateKey, Signer, load_certificate, load_private_key, make_signer
 from tests.certificates import Issuer, make_certificate
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -123,7 +123,7 @@ def _with_timeout(text: str, service: ServiceId, value: str) -> str:
 
 
 def _client_signers(issuer: Issuer, now: datetime) -> Mapping[str, Signer]:
-    keys = {
+    keys: dict[str, PrivateKey] = {
         "rsa-2048": rsa.generate_private_key(public_exponent=65537, key_size=2048),
         "p-256": ec.generate_private_key(ec.SECP256R1()),
         "p-384": ec.generate_private_key(ec.SECP384R1()),

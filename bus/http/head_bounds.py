@@ -86,7 +86,7 @@ class BoundedProtocol(StayingProtocol):
         idle = [one for one in self.connections if isinstance(one, BoundedProtocol) and one.is_idle]
         if not idle:
             return False
-        longest = min(idle, key=lambda one: one._heard_at)
+        longest = min(idle, key=lambda one: one._heard_at)  # noqa: SLF001 - of this class
         self.connections.discard(longest)
         longest.transport.close()
         return True

@@ -240,8 +240,8 @@ class Pkcs11Token:
     def _reload_driver(self) -> None:
         """Start the driver anew: some see a token that came back only then."""
         for token in _tokens_of(self._place.module):
-            token._session = None
-            token._keys.clear()
+            token._session = None  # noqa: SLF001 - of this class
+            token._keys.clear()  # noqa: SLF001
         self._library.lib(str(self._place.module)).reinitialize()
 
     def _param(self, way: _TokenKeysWay) -> Any:

@@ -22,11 +22,14 @@ def suite_of(manifest: Manifest) -> type[conformance.AdapterConformance]:
         (known, one) for known, one in REFERENCE.services.items() if one.adapter == manifest.id
     )
 
+    assert manifest.simulator is not None
+    simulator = manifest.simulator
+
     class Suite(conformance.AdapterConformance):
         folder = manifest.folder
         provider = str(known.provider)
         schema = service.schema
-        address_settings = manifest.simulator.address_settings
+        address_settings = simulator.address_settings
 
         @pytest.fixture
         def settings(self, running_agency: Callable[[str], RunningAgency]) -> AdapterSettings:

@@ -52,14 +52,14 @@ def _check(nation: PreparedNation, subject: str = "VN/GOV/G01") -> AnswerCheck:
     return AnswerCheck(TrustStore(anchors), subject, None)
 
 
-def test_the_fixed_answer_is_canonical_and_valid_as_it_stands():
+def test_the_fixed_answer_is_canonical_and_valid_as_it_stands() -> None:
     root = parse_xml(CITIZEN_ANSWER, bytes_max=len(CITIZEN_ANSWER))
 
     assert canonicalise(root) == CITIZEN_ANSWER
     assert CompiledSchema(FOLDER / "dancu/1.0/dancu.xsd").mistake(root) is None
 
 
-def test_an_answer_of_the_floor_is_believed(nation: PreparedNation, floor: FloorExchange):
+def test_an_answer_of_the_floor_is_believed(nation: PreparedNation, floor: FloorExchange) -> None:
     raw = _request(nation)
 
     answer = floor.answer(raw, NOW)
@@ -68,20 +68,22 @@ def test_an_answer_of_the_floor_is_believed(nation: PreparedNation, floor: Floor
     assert CITIZEN_ANSWER in answer
 
 
-def test_a_request_survives_its_way_through_http(nation: PreparedNation):
+def test_a_request_survives_its_way_through_http(nation: PreparedNation) -> None:
     raw = _request(nation)
 
     assert body_of(http_request(raw)) == raw
 
 
-def test_the_floor_refuses_a_changed_part(nation: PreparedNation, floor: FloorExchange):
+def test_the_floor_refuses_a_changed_part(nation: PreparedNation, floor: FloorExchange) -> None:
     raw = _request(nation)
 
     with pytest.raises(ValueError, match="changed"):
         floor.answer(raw.replace(b">CB-1<", b">CB-2<"), NOW)
 
 
-def test_the_floor_refuses_a_value_of_another_request(nation: PreparedNation, floor: FloorExchange):
+def test_the_floor_refuses_a_value_of_another_request(
+    nation: PreparedNation, floor: FloorExchange
+) -> None:
     raw, other = _request(nation), _request(nation, "m-2")
     value = raw.partition(b"<ds:SignatureValue>")[2].partition(b"<")[0]
     other_value = other.partition(b"<ds:SignatureValue>")[2].partition(b"<")[0]
@@ -90,7 +92,7 @@ def test_the_floor_refuses_a_value_of_another_request(nation: PreparedNation, fl
         floor.answer(raw.replace(value, other_value), NOW)
 
 
-def test_a_changed_answer_is_not_believed(nation: PreparedNation, floor: FloorExchange):
+def test_a_changed_answer_is_not_believed(nation: PreparedNation, floor: FloorExchange) -> None:
     raw = _request(nation)
     answer = floor.answer(raw, NOW).replace("Lê Thị Dung".encode(), "Lê Thị Giang".encode())
 
@@ -98,7 +100,9 @@ def test_a_changed_answer_is_not_believed(nation: PreparedNation, floor: FloorEx
         _check(nation).check(Exchange(http_request(raw), answer), NOW)
 
 
-def test_an_answer_to_another_request_is_not_believed(nation: PreparedNation, floor: FloorExchange):
+def test_an_answer_to_another_request_is_not_believed(
+    nation: PreparedNation, floor: FloorExchange
+) -> None:
     answer = floor.answer(_request(nation), NOW)
     other = http_request(_request(nation, "m-2"))
 
@@ -106,14 +110,18 @@ def test_an_answer_to_another_request_is_not_believed(nation: PreparedNation, fl
         _check(nation).check(Exchange(other, answer), NOW)
 
 
-def test_an_answer_of_another_agency_is_not_believed(nation: PreparedNation, floor: FloorExchange):
+def test_an_answer_of_another_agency_is_not_believed(
+    nation: PreparedNation, floor: FloorExchange
+) -> None:
     raw = _request(nation)
 
     with pytest.raises(AnswerWrong, match="somebody else"):
         _check(nation, "VN/GOV/G12").check(Exchange(http_request(raw), floor.answer(raw, NOW)), NOW)
 
 
-def test_a_hub_that_gives_no_receipt_is_found_out(nation: PreparedNation, floor: FloorExchange):
+def test_a_hub_that_gives_no_receipt_is_found_out(
+    nation: PreparedNation, floor: FloorExchange
+) -> None:
     raw = _request(nation)
     known = _check(nation)
     key = SigningKey("hub/receipt", Ed25519PrivateKey.generate()).verifying_key

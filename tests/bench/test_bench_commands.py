@@ -15,7 +15,7 @@ from bus.runtime.clock import now
 from bus.sandbox.nation_files import prepare_nation
 
 
-def test_a_short_run_compares_the_hub_with_the_floor():
+def test_a_short_run_compares_the_hub_with_the_floor() -> None:
     result = CliRunner().invoke(
         bench, ["exchange", "--seconds", "0.5", "--connections", "8", "--json"]
     )
@@ -35,7 +35,7 @@ def test_a_short_run_compares_the_hub_with_the_floor():
     assert messages_bytes * 0.4 < results["log_bytes_per_exchange"] < messages_bytes * 3
 
 
-def test_a_profile_of_the_hub_leaves_the_floor_out(tmp_path: Path):
+def test_a_profile_of_the_hub_leaves_the_floor_out(tmp_path: Path) -> None:
     profile = tmp_path / "hub.prof"
 
     result = CliRunner().invoke(
@@ -59,7 +59,7 @@ def test_a_profile_of_the_hub_leaves_the_floor_out(tmp_path: Path):
     assert "hub / floor" not in result.stdout
 
 
-def test_the_log_is_measured_tenth_by_tenth():
+def test_the_log_is_measured_tenth_by_tenth() -> None:
     result = CliRunner().invoke(
         bench, ["log", "--entries", "205", "--payload-bytes", "50", "--json"]
     )
@@ -71,12 +71,12 @@ def test_the_log_is_measured_tenth_by_tenth():
     assert 0 <= results["rate_spread"] < 1
 
 
-def test_a_program_that_does_not_start_is_told():
+def test_a_program_that_does_not_start_is_told() -> None:
     with pytest.raises(ProgramFailed, match="said nothing"), running("hub", "bus.bench.load", []):
         pass
 
 
-def test_a_program_ends_with_the_block_that_runs_it(tmp_path: Path):
+def test_a_program_ends_with_the_block_that_runs_it(tmp_path: Path) -> None:
     nation = prepare_nation(tmp_path, now=now(), hub_port=1)
     files = nation.signers[ServiceId.parse(SERVICE).provider]
     arguments = [str(files.key), str(files.certificate), str(tmp_path / "floor.sqlite")]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from bus.bench.load import SAMPLE_EVERY, LoadFailed, load
+from bus.bench.load import SAMPLE_EVERY, LoadFailed, Round, load
 from tests.hang_limits import HANG_SECONDS_MAX
 
 _REQUEST = b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi"
@@ -35,12 +35,12 @@ def server(*chunks: bytes) -> Iterator[int]:
         listening.close()
 
 
-def _load(port: int, count: int):
+def _load(port: int, count: int) -> Round:
     requests = itertools.repeat(_REQUEST, count)
     return load(port, requests, connections=1, seconds=20)
 
 
-def test_every_request_is_answered_once_and_some_answers_are_kept():
+def test_every_request_is_answered_once_and_some_answers_are_kept() -> None:
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nyes!"
     with server(answer) as port:
         found = _load(port, SAMPLE_EVERY * 2)
@@ -52,7 +52,7 @@ def test_every_request_is_answered_once_and_some_answers_are_kept():
     assert found.rate == pytest.approx(len(found.latencies) / found.seconds)
 
 
-def test_an_answer_in_pieces_is_one_answer():
+def test_an_answer_in_pieces_is_one_answer() -> None:
     with server(b"HTTP/1.1 200 OK\r\nContent-Le", b"ngth: 4\r\n\r", b"\nye", b"s!") as port:
         found = _load(port, 3)
 
@@ -67,12 +67,12 @@ def test_an_answer_in_pieces_is_one_answer():
         (b"HTTP/1.1 200 OK\r\n\r\n", "no Content-Length"),
     ],
 )
-def test_a_wrong_answer_fails_the_run(answer: bytes, reason: str):
+def test_a_wrong_answer_fails_the_run(answer: bytes, reason: str) -> None:
     with server(answer) as port, pytest.raises(LoadFailed, match=reason):
         _load(port, 5)
 
 
-def test_no_request_is_sent_after_the_time_is_over():
+def test_no_request_is_sent_after_the_time_is_over() -> None:
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
     with server(answer) as port:
         found = load(port, itertools.repeat(_REQUEST), connections=1, seconds=0.05)

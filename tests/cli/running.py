@@ -25,7 +25,7 @@ class Result:
     stderr: bytes
 
 
-def lienthong(*arguments: str | Path, stdin: bytes = b"", folder: Path | None = None) -> Result:
+def lienthong(*arguments: object, stdin: bytes = b"", folder: Path | None = None) -> Result:
     """Run `lienthong` here; `folder` is LIENTHONG_DIR."""
     environment = {"LIENTHONG_DIR": None if folder is None else str(folder), "COLUMNS": "100"}
     result = CliRunner().invoke(main, [*map(str, arguments)], input=stdin, env=environment)
@@ -34,7 +34,7 @@ def lienthong(*arguments: str | Path, stdin: bytes = b"", folder: Path | None = 
     return Result(result.exit_code, result.stdout_bytes, result.stderr_bytes)
 
 
-def lienthong_process(*arguments: str | Path) -> Result:
+def lienthong_process(*arguments: object) -> Result:
     """Run `lienthong` in a process of its own, to its end."""
     environment = {**os.environ, "COLUMNS": "100"}
     environment.pop("LIENTHONG_DIR", None)

@@ -141,7 +141,8 @@ def test_names_of_files_and_arguments_are_shown_tame(sandbox: Path, tmp_path: Pa
 def test_an_answer_of_a_stranger_s_status_door_is_shown_tame(sandbox: Path) -> None:
     from dataclasses import replace
 
-    from tests.cli.test_status import LOG, STATUS, answering
+    from tests.cli.test_status import answering
+    from tests.operations.known_status import LOG, STATUS
 
     status = replace(STATUS, version=HOSTILE, log=replace(LOG, trouble=f"{HOSTILE}\nnotice: fine"))
     with answering(json.dumps(status.as_json()).encode()) as url:

@@ -257,8 +257,13 @@ def test_what_no_hub_takes_is_not_signed(labels: Labels, nation: SmallNation) ->
 
 @pytest.mark.parametrize("request_", [b"", b"<a/>", b"\xff", b"<?x?><a/>", b"<!DOCTYPE a><a/>"])
 def test_bytes_that_are_no_request_are_not_sent(request_: bytes, nation: SmallNation) -> None:
-    sent = []
-    with listening(lambda raw: (sent.append(raw), (200, b"<a/>"))[1]) as url:
+    sent: list[bytes] = []
+
+    def take(raw: bytes) -> tuple[int, bytes]:
+        sent.append(raw)
+        return 200, b"<a/>"
+
+    with listening(take) as url:
         with pytest.raises(RequestUnfit):
             client_of(nation, url).exchange(request_)
         with pytest.raises(RequestUnfit):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,7 @@ class Hub:
         error: errors.BusError,
         *,
         raw: bytes = b"",
+        attachments: tuple[object, ...] = (),
         soap_version: SoapVersion | None = None,
     ) -> Answer:
         self.refused.append(error)
@@ -105,7 +107,7 @@ async def ask(
         "query_string": query,
         "headers": [(name.replace("_", "-").encode(), text) for name, text in given.items()],
     }
-    incoming = [
+    incoming: list[dict[str, object]] = [
         {"type": "http.disconnect"}
         if piece is None
         else {
@@ -241,7 +243,8 @@ def test_a_sender_that_says_no_more_is_not_waited_for() -> None:
 def test_above_its_bound_the_hub_asks_for_patience() -> None:
     async def story() -> tuple[Reply, Reply]:
         gate = asyncio.Event()
-        door = HttpDoor(Hub(gate=gate))
+        hub: Any = Hub(gate=gate)
+        door = HttpDoor(hub)
         first = asyncio.create_task(ask(door, b"<a/>"))
         await asyncio.sleep(0)
         second = await ask(door, b"<b/>")
@@ -263,7 +266,7 @@ def test_a_body_for_which_there_is_no_room_is_not_read_on() -> None:
     status, headers, _ = told(b"x" * 8, b"x" * 8, b"never read", hub=hub)
 
     assert (status, headers[b"retry-after"]) == (503, b"2")
-    assert hub.taken == hub.refused == []
+    assert (hub.taken, hub.refused) == ([], [])
     assert hub.body_room.bytes == hub.body_room.bytes_max - 10
     other.hold(0)
     assert told(b"x" * 8, b"x" * 8, hub=hub)[0] == 200
@@ -284,7 +287,8 @@ def test_a_body_that_says_that_it_will_not_fit_is_not_begun() -> None:
 
 def test_bodies_that_still_come_in_keep_nobody_who_is_done_from_being_answered() -> None:
     async def story() -> Reply:
-        door = HttpDoor(Hub())
+        hub: Any = Hub()
+        door = HttpDoor(hub)
         silent = [asyncio.create_task(ask(door, b"<a>", is_whole=False)) for _ in range(3)]
         await asyncio.sleep(0)
         reply = await ask(door, b"<a/>")
@@ -393,7 +397,7 @@ def test_what_is_not_http_is_left_alone() -> None:
     async def story() -> None:
         await HttpDoor(Hub())({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
 
-    assert asyncio.run(story()) is None  # type: ignore[func-returns-value]
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def spool(tmp_path: Path) -> Spool:
 def read(
     sender: Sender, spool: Spool, *, content_type: ContentType = RELATED, **limits: int
 ) -> WholeMessage:
-    bounds = replace(Limits(), **limits)  # type: ignore[arg-type]
+    bounds = replace(Limits(), **limits)
     with BodyRoom(bounds).open() as held:
         return asyncio.run(read_multipart(sender.receive, content_type, bounds, spool, held))
 
@@ -172,7 +172,7 @@ def test_a_reply_is_sent_piece_by_piece_with_its_length() -> None:
 
 
 def read_plain(sender: Sender, **limits: int) -> bytes:
-    bounds = replace(Limits(), **limits)  # type: ignore[arg-type]
+    bounds = replace(Limits(), **limits)
     with BodyRoom(bounds).open() as held:
         return asyncio.run(read_body(sender.receive, bounds, held))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import threading
 from collections.abc import Callable
@@ -222,12 +223,10 @@ def test_there_are_descriptors_left_for_everything_else(monkeypatch: pytest.Monk
     for descriptors, expected in [
         (1024, 1024 - 192),
         (10**6, head_bounds.CONNECTIONS_MAX),
-        (head_bounds.resource.RLIM_INFINITY, head_bounds.CONNECTIONS_MAX),
+        (resource.RLIM_INFINITY, head_bounds.CONNECTIONS_MAX),
         (64, 1),
     ]:
         head_bounds.connections_max.cache_clear()
-        monkeypatch.setattr(
-            head_bounds.resource, "getrlimit", lambda _, soft=descriptors: (soft, soft)
-        )
+        monkeypatch.setattr(resource, "getrlimit", lambda _, soft=descriptors: (soft, soft))
         assert head_bounds.connections_max() == expected
     head_bounds.connections_max.cache_clear()

@@ -166,7 +166,7 @@ FAILURES = {
         errors.AnswerInvalid,
     ),
     "of no answer": (lambda query: None, errors.AdapterBroken),
-    "of an answer without a tree": (lambda query: Answer(None), errors.HubInternal),
+    "of an answer without a tree": (lambda query: Answer(None), errors.HubInternal),  # type: ignore[arg-type]
 }
 
 

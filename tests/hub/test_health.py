@@ -18,7 +18,7 @@ from bus.doors.soap import HttpDoor
 from bus.hub import Hub, open_hub
 from bus.judging import lane as judge_lane
 from bus.judging import process as judge_process
-from bus.log.sqlite import store
+from bus.log.sqlite import batches, store
 from bus.operations import hub_health
 from bus.settings.hub import HubSettings
 from tests.hang_limits import HANG_SECONDS_MAX
@@ -92,7 +92,7 @@ def test_whoever_asks_often_costs_one_look(
 ) -> None:
     monkeypatch.setattr(hub_health, "FRESH_SECONDS", 60.0)
     proofs: list[int] = []
-    real = store.rewrite_epoch
+    real = batches.rewrite_epoch
 
     def counted(connection: sqlite3.Connection, epoch: int) -> None:
         proofs.append(epoch)
@@ -162,7 +162,7 @@ def test_a_log_that_hangs_is_told_until_it_goes_on(
     nation: SmallNation, settings: HubSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     goes_on = threading.Event()
-    real = store.rewrite_epoch
+    real = batches.rewrite_epoch
 
     def hang(connection: sqlite3.Connection, epoch: int) -> None:
         goes_on.wait(HANG_SECONDS_MAX)
@@ -188,7 +188,7 @@ def test_a_log_that_hangs_is_told_until_it_goes_on(
 def test_a_log_that_cannot_be_written_is_told_although_nobody_sent_anything(
     settings: HubSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = store.rewrite_epoch
+    real = batches.rewrite_epoch
 
     def fail(connection: sqlite3.Connection, epoch: int) -> None:
         raise sqlite3.OperationalError("database or disk is full")

@@ -306,7 +306,7 @@ def test_a_hub_signs_with_a_token_and_finds_it_again_after_it_was_away(
     )
 
     async def story(running: RunningHub) -> list[int]:
-        statuses = []
+        statuses: list[int] = []
         for trouble, relief in ((None, None), (token.lose_sessions, None), (unplug, token.plug_in)):
             if trouble is not None:
                 trouble()

@@ -371,9 +371,11 @@ def test_blocks_that_the_hub_does_not_read_are_carried_to_the_service() -> None:
     ]
     represented, token, server, _ = list(sent[0])[6:]
     assert [part.text for part in represented] == ["COM", '"0100&"']
-    assert dict(represented.attrib) == {}
-    assert dict(token.attrib) == {"{http://x-road.eu/xsd/security-token.xsd}tokenType": "urn:jwt"}
-    assert dict(server.attrib) == {f"{{{IDENTIFIERS}}}objectType": "SERVER"}
+    assert not represented.attrib
+    assert dict(token.attrib.items()) == {
+        "{http://x-road.eu/xsd/security-token.xsd}tokenType": "urn:jwt"
+    }
+    assert dict(server.attrib.items()) == {f"{{{IDENTIFIERS}}}objectType": "SERVER"}
     assert sent.findtext(f".//{{{XROAD}}}id") == "m-1"
 
 

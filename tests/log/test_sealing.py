@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -12,9 +13,14 @@ from bus.core.errors import LogCorrupt
 from bus.core.log.leaf import commit_payload
 from bus.core.ports.message_log import SealedPayload
 from bus.log import sealing
-from bus.log.sealing import Sealer, zstd
+from bus.log.sealing import Sealer
 
 READ_KEY = bytes(range(32))
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 SEALER = Sealer(READ_KEY)
 
 
@@ -30,7 +36,7 @@ PLAIN = b"lienthong.vn/payload-key/v1"
 
 
 @given(st.binary(max_size=5000))
-def test_a_sealed_payload_opens_to_what_was_sealed(raw):
+def test_a_sealed_payload_opens_to_what_was_sealed(raw: bytes) -> None:
     sealed, commitment, digest = SEALER.seal(raw)
     salt, opened = SEALER.open_sealed(sealed)
     assert raw == opened
@@ -38,21 +44,21 @@ def test_a_sealed_payload_opens_to_what_was_sealed(raw):
     assert hashlib.sha256(sealed.ciphertext).digest() == digest
 
 
-def test_the_same_payload_is_never_sealed_alike():
+def test_the_same_payload_is_never_sealed_alike() -> None:
     first, first_commitment, _ = SEALER.seal(b"<a/>")
     second, second_commitment, _ = SEALER.seal(b"<a/>")
     assert first != second
     assert first_commitment != second_commitment
 
 
-def test_another_read_key_opens_nothing():
+def test_another_read_key_opens_nothing() -> None:
     sealed, _, _ = SEALER.seal(b"<a/>")
     with pytest.raises(LogCorrupt):
         Sealer(bytes(32)).open_sealed(sealed)
 
 
 @given(st.data())
-def test_any_changed_byte_is_found(data):
+def test_any_changed_byte_is_found(data: st.DataObject) -> None:
     sealed, _, _ = SEALER.seal(b"<a>b</a>")
     ciphertext, wrapped = bytearray(sealed.ciphertext), bytearray(sealed.wrapped_key)
     changed = data.draw(st.sampled_from([ciphertext, wrapped]))
@@ -62,7 +68,7 @@ def test_any_changed_byte_is_found(data):
 
 
 @pytest.mark.parametrize("length", [0, 5, 12, 20])
-def test_a_payload_cut_short_is_found(length):
+def test_a_payload_cut_short_is_found(length: int) -> None:
     sealed, _, _ = SEALER.seal(b"<a/>")
     with pytest.raises(LogCorrupt):
         SEALER.open_sealed(SealedPayload(sealed.ciphertext[:length], sealed.wrapped_key))
@@ -70,18 +76,18 @@ def test_a_payload_cut_short_is_found(length):
         SEALER.open_sealed(SealedPayload(sealed.ciphertext, sealed.wrapped_key[:length]))
 
 
-def test_nothing_of_a_payload_shows_in_a_repr():
+def test_nothing_of_a_payload_shows_in_a_repr() -> None:
     sealed, _, _ = SEALER.seal(b"Nguyen Van A")
     assert repr(sealed) == "SealedPayload()"
 
 
-def test_an_envelope_takes_less_than_half_of_its_room():
+def test_an_envelope_takes_less_than_half_of_its_room() -> None:
     raw = b"".join(b"<xrd:memberCode>H%d</xrd:memberCode>" % number for number in range(200))
     sealed, _, _ = SEALER.seal(raw)
     assert len(sealed.ciphertext) < len(raw) / 2
 
 
-def test_a_payload_of_a_log_that_packed_nothing_is_opened_as_it_is():
+def test_a_payload_of_a_log_that_packed_nothing_is_opened_as_it_is() -> None:
     packed = zstd.compress(b"<a/>")
     assert SEALER.open_sealed(sealed_by_hand(b"<a/>", PLAIN)) == (bytes(32), b"<a/>")
     assert SEALER.open_sealed(sealed_by_hand(packed, PLAIN)) == (bytes(32), packed)
@@ -93,18 +99,18 @@ def test_a_payload_of_a_log_that_packed_nothing_is_opened_as_it_is():
     [b"", b"<a/>", zstd.compress(b"<a/>")[:-1], zstd.compress(b"<a/>") * 2],
     ids=["nothing", "not packed", "cut short", "two frames"],
 )
-def test_what_was_not_packed_as_it_must_be_is_found(content):
+def test_what_was_not_packed_as_it_must_be_is_found(content: bytes) -> None:
     with pytest.raises(LogCorrupt, match="packed"):
         SEALER.open_sealed(sealed_by_hand(content, PACKED))
 
 
-def test_a_payload_that_would_fill_memory_is_not_unpacked(monkeypatch):
+def test_a_payload_that_would_fill_memory_is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing, "UNPACKED_BYTES_MAX", 1000)
     assert SEALER.open_sealed(sealed_by_hand(zstd.compress(bytes(1000)), PACKED))[1] == bytes(1000)
     with pytest.raises(LogCorrupt, match="packed of too much"):
         SEALER.open_sealed(sealed_by_hand(zstd.compress(bytes(1001)), PACKED))
 
 
-def test_a_key_for_anything_else_opens_nothing():
+def test_a_key_for_anything_else_opens_nothing() -> None:
     with pytest.raises(LogCorrupt, match="does not open"):
         SEALER.open_sealed(sealed_by_hand(b"<a/>", b"lienthong.vn/attachments-key/v1"))

@@ -46,7 +46,7 @@ def test_every_service_is_understood_by_zeep(
         with open(path, "wb") as file:  # noqa: PTH123 - zeep takes names of files
             file.write(described(service))
 
-        client = zeep.Client(path)
+        client = zeep.Client(path)  # type: ignore[no-untyped-call]
 
         (one,) = client.wsdl.services.values()
         (port,) = one.ports.values()
@@ -116,7 +116,8 @@ def test_a_description_has_one_port_of_the_version_that_is_asked_for(
     with open(path, "wb") as file:  # noqa: PTH123 - zeep takes names of files
         file.write(described(services[LOOKUP], SoapVersion.SOAP_1_2))
 
-    (service,) = zeep.Client(path).wsdl.services.values()
+    client = zeep.Client(path)  # type: ignore[no-untyped-call]
+    (service,) = client.wsdl.services.values()
 
     (port,) = service.ports.values()
     assert type(port.binding).__name__ == "Soap12Binding"

@@ -48,7 +48,12 @@ def test_no_more_threads_are_started_than_there_may_be() -> None:
 def test_after_the_end_nothing_that_waits_is_begun_and_nothing_is_taken() -> None:
     gate, begun = threading.Event(), threading.Event()
     threads = DaemonThreads(1, "one")
-    at_work = threads.submit(lambda: (begun.set(), gate.wait(DEADLINE_SECONDS)))
+
+    def work() -> bool:
+        begun.set()
+        return gate.wait(DEADLINE_SECONDS)
+
+    at_work = threads.submit(work)
     waiting = threads.submit(lambda: 1)
     assert begun.wait(DEADLINE_SECONDS)
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, wait
+from functools import partial
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_one_thread_works_in_order_and_never_twice_at_a_time() -> None:
         seen.append(number)
         at_once.clear()
 
-    futures = [threads.read(1, lambda number=number: work(number)) for number in range(200)]
+    futures = [threads.read(1, partial(work, number)) for number in range(200)]
     wait(futures, HANG_SECONDS_MAX)
 
     assert [one.exception() for one in futures] == [None] * 200

@@ -9,6 +9,7 @@ import pytest
 from bus.core.errors import ConfigurationError
 from bus.core.identifiers import MemberId
 from bus.settings.hub import HubSettings, read_hub_settings
+from bus.settings.signer import SignerFiles
 
 HUB = """\
 listen: {host: 127.0.0.1, port: 8080}
@@ -47,9 +48,9 @@ def test_every_path_starts_from_the_folder_of_the_file(tmp_path: Path) -> None:
     assert read.routes == tmp_path / "routes.yaml"
     assert read.log.guard == tmp_path / "state" / "last-signed"
     assert read.trust.anchors == (tmp_path / "trust" / "ca.crt",)
-    assert read.signers[MemberId.parse("VN/GOV/G01")].passphrase_file == (
-        tmp_path / "keys" / "g01.secret"
-    )
+    signer = read.signers[MemberId.parse("VN/GOV/G01")]
+    assert isinstance(signer, SignerFiles)
+    assert signer.passphrase_file == tmp_path / "keys" / "g01.secret"
 
 
 def test_schemas_and_adapters_come_with_the_program_unless_told_otherwise(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,7 +14,7 @@ import yaml
 from bus.core.canonical_json import canonical_json
 from bus.core.errors import ConfigurationError
 from bus.core.revocation import RevocationCheck, RevocationPolicy
-from bus.hub import RulesText, read_rules
+from bus.judging.rules import RulesText, read_rules
 from bus.judging.rules_manifest import restore_rules
 from bus.settings.hub import read_hub_settings
 from bus.settings.revocation import RevocationSettings
@@ -34,7 +35,8 @@ def read(
 def test_without_a_word_everybody_must_be_known_to_be_good(
     nation: SmallNation, tmp_path: Path
 ) -> None:
-    for section in (None, {}):
+    sections: tuple[dict[str, Any] | None, ...] = (None, {})
+    for section in sections:
         assert read(nation, tmp_path, section) == RevocationSettings(
             policy=RevocationPolicy(RevocationCheck.REQUIRED, 3600),
             refresh_seconds=300,

@@ -196,7 +196,7 @@ def test_another_curve_is_refused_for_signing_and_for_checking() -> None:
 
 def test_each_kind_of_key_has_an_algorithm_of_its_own(nation: SmallNation) -> None:
     chosen = {
-        kind: default_algorithm(signer.private_key.public_key())
+        kind: default_algorithm(signer.certificate.public_key())  # type: ignore[arg-type]
         for kind, signer in nation.client_signers.items()
     }
 

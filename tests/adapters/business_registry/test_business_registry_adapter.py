@@ -67,7 +67,7 @@ def test_an_enterprise_is_told_with_its_representative_and_vietnamese_letters_in
 ) -> None:
     told = story(data_dir)
     answer = ask(registry, ENTERPRISE, sample_requests(data_dir)[ENTERPRISE])
-    assert "Công ty" in answer.findtext(f"{NS}MainInformation/{NS}NAME")
+    assert "Công ty" in answer.findtext(f"{NS}MainInformation/{NS}NAME", "")
     assert told.relative_name == answer.findtext(f"{NS}Representatives/{NS}FULL_NAME")
     assert answer.findtext(f"{NS}HOAdress/{NS}CityName") == "Tỉnh Nghệ An"
 

@@ -71,6 +71,7 @@ def test_a_look_up_tells_the_citizen_with_vietnamese_letters_intact(
     told = story(data_dir)
     answer = ask(population, LOOK_UP, sample_requests(data_dir)[LOOK_UP])
     name = answer.find(f".//{NS}CongDan/{NS}HoVaTen")
+    assert name is not None
     full_name = " ".join(part.text or "" for part in name)
     assert told.full_name == full_name
     assert unicodedata.is_normalized("NFC", full_name)

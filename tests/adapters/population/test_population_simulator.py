@@ -66,6 +66,7 @@ def test_the_wsdl_is_the_packaged_one_with_the_agencys_own_address(
     request = HttpRequest("GET", "/dancuquocgia", {"wsdl": ""}, {}, b"")
     served = etree.fromstring(agency.answer(request).body)
     address = served.find(".//{http://schemas.xmlsoap.org/wsdl/soap/}address")
+    assert address is not None
     assert address.get("location") == URL
     packaged = etree.parse(schemas.FOLDER / "dancu/agency/dancuquocgia.wsdl")
     operations = "//*[local-name()='portType']/*/@name"
@@ -76,6 +77,7 @@ def test_a_signed_request_is_answered(agency: PopulationAgency, data_dir: Path) 
     reply = agency.answer(signed(envelope(look_up(data_dir))))
     assert reply.status == 200
     found = etree.fromstring(reply.body).find(".//{*}CongdanCollection")
+    assert found is not None
     assert found.get("SoCongDan") == "1"
 
 

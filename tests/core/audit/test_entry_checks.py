@@ -1,21 +1,28 @@
 """Each rule between entries is checked, and a break of it is named with its entry."""
 
 import re
+from typing import Any
 
 import pytest
 
-from bus.core.audit.entry_checks import EntryChecks, IndexSet, LogReport
+from bus.core.audit.entry_checks import EntryChecks, Examine, IndexSet, LogReport
 from bus.core.log.findings import Finding
-from bus.core.log.leaf import Event, build_leaf
+from bus.core.log.leaf import Event, Leaf, build_leaf
 from bus.core.ports.message_log import SealedPayload, StoredEntry
+from bus.log.sealing import Sealer
 from tests.log.log_stories import SEALER, START
 
+Given = bytes | tuple[bytes, SealedPayload | None]
+"""A leaf, with what lies beside it."""
 
-def leaf(event, **facts):
+
+def leaf(event: Event, **facts: Any) -> bytes:
     return build_leaf(event, START, **facts)
 
 
-def check(*entries, sealer=None, examine=None):
+def check(
+    *entries: Given, sealer: Sealer | None = None, examine: Examine | None = None
+) -> LogReport:
     report = LogReport()
     checks = EntryChecks(report, sealer=sealer, examine=examine)
     for index, entry in enumerate(entries):
@@ -25,7 +32,7 @@ def check(*entries, sealer=None, examine=None):
     return report
 
 
-def sealed_entry(raw=b"<x/>", **changes):
+def sealed_entry(raw: bytes = b"<x/>", **changes: Any) -> tuple[bytes, SealedPayload]:
     sealed, commitment, digest = SEALER.seal(raw)
     facts = {"payload": commitment, "sealed": digest, "raw_bytes": len(raw)} | changes
     return leaf(Event.RECEIVED, **facts), sealed
@@ -34,7 +41,7 @@ def sealed_entry(raw=b"<x/>", **changes):
 RECEIVED = leaf(Event.RECEIVED)
 
 
-def test_a_sound_story_has_no_finding_and_is_counted():
+def test_a_sound_story_has_no_finding_and_is_counted() -> None:
     report = check(
         RECEIVED,
         leaf(Event.OUTCOME, continues=0),
@@ -72,20 +79,20 @@ def test_a_sound_story_has_no_finding_and_is_counted():
         ([(sealed_entry()[0], sealed_entry()[1])], 0, "was changed"),
     ],
 )
-def test_a_broken_rule_names_the_entry(entries, index, what):
+def test_a_broken_rule_names_the_entry(entries: list[Given], index: int, what: str) -> None:
     (finding,) = check(*entries).findings
     assert index == finding.index
     assert re.search(what, finding.what)
 
 
-def test_an_erased_payload_may_be_missing():
+def test_an_erased_payload_may_be_missing() -> None:
     raw, _ = sealed_entry()
     report = check(raw, leaf(Event.ERASED, continues=0))
     assert report.findings == []
     assert report.erased == 1
 
 
-def test_with_the_read_key_the_commitment_is_checked():
+def test_with_the_read_key_the_commitment_is_checked() -> None:
     assert check(sealed_entry(), sealer=SEALER).findings == []
     assert check(sealed_entry(), sealer=SEALER).payloads_opened == 1
     (finding,) = check(sealed_entry(payload=bytes(32)), sealer=SEALER).findings
@@ -94,17 +101,17 @@ def test_with_the_read_key_the_commitment_is_checked():
     assert (finding.expected, finding.found) == ("5", "4")
 
 
-def test_a_payload_under_another_key_is_named():
+def test_a_payload_under_another_key_is_named() -> None:
     raw, sealed = sealed_entry()
     other = SealedPayload(sealed.ciphertext, bytes(60))
     (finding,) = check((raw, other), sealer=SEALER).findings
     assert "does not open" in finding.what
 
 
-def test_a_further_check_sees_leaf_and_raw_bytes():
+def test_a_further_check_sees_leaf_and_raw_bytes() -> None:
     seen = []
 
-    def examine(entry, parsed, raw):
+    def examine(entry: StoredEntry, parsed: Leaf, raw: bytes | None) -> list[Finding]:
         seen.append((entry.index, parsed.event, raw))
         return [Finding(entry.index, "log.sqlite", "of our own")]
 
@@ -113,14 +120,14 @@ def test_a_further_check_sees_leaf_and_raw_bytes():
     assert [finding.what for finding in report.findings] == ["of our own"]
 
 
-def test_a_report_keeps_a_bounded_number_of_findings():
+def test_a_report_keeps_a_bounded_number_of_findings() -> None:
     report = LogReport()
     for index in range(1200):
         report.add(Finding(index, "log.sqlite", "x"))
     assert (len(report.findings), report.findings_left_off) == (1000, 200)
 
 
-def test_a_set_of_indexes_holds_what_was_added():
+def test_a_set_of_indexes_holds_what_was_added() -> None:
     some, others = IndexSet(), IndexSet()
     for index in (0, 7, 8, 100_000):
         some.add(index)
@@ -131,12 +138,12 @@ def test_a_set_of_indexes_holds_what_was_added():
     assert list(some.difference(others)) == [0, 7, 100_000]
 
 
-def test_a_finding_says_where_and_what():
+def test_a_finding_says_where_and_what() -> None:
     finding = Finding(3, "pages", "differs", "a", "b", (16, 32))
     assert str(finding) == "entry 3: pages bytes 16-31: differs (expected a, found b)"
 
 
-def test_a_time_that_no_calendar_knows_is_found_before_it_is_examined():
+def test_a_time_that_no_calendar_knows_is_found_before_it_is_examined() -> None:
     impossible = leaf(Event.HEARTBEAT).replace(b"2026-03-01T", b"2026-02-31T")
     report = check(impossible, examine=lambda entry, leaf, raw: [])
     assert [finding.index for finding in report.findings] == [0]

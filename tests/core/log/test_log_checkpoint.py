@@ -11,7 +11,7 @@ KEY = SigningKey("lienthong.vn/log", Ed25519PrivateKey.from_private_bytes(bytes(
 ROOT = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
 
 
-def test_a_checkpoint_reads_back_as_signed():
+def test_a_checkpoint_reads_back_as_signed() -> None:
     checkpoint = Checkpoint(KEY.name, 0, EMPTY_ROOT)
     signed = checkpoint.sign(KEY)
     assert signed.startswith(f"lienthong.vn/log\n0\n{ROOT}\n\n— lienthong.vn/log ".encode())
@@ -30,11 +30,11 @@ def test_a_checkpoint_reads_back_as_signed():
         f"lienthong.vn/log\n0\n{ROOT}\nmore\n",
     ],
 )
-def test_another_form_is_no_checkpoint_even_if_signed(text):
+def test_another_form_is_no_checkpoint_even_if_signed(text: str) -> None:
     with pytest.raises(CheckpointInvalid):
         read_checkpoint(sign_note(text, [KEY]), KEY.verifying_key)
 
 
-def test_a_checkpoint_that_nobody_signed_is_refused():
+def test_a_checkpoint_that_nobody_signed_is_refused() -> None:
     with pytest.raises(CheckpointInvalid):
         read_checkpoint(f"lienthong.vn/log\n0\n{ROOT}\n".encode(), KEY.verifying_key)

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 import rfc8785
@@ -22,7 +23,7 @@ from bus.core.log.leaf import (
 from bus.core.log.pseudonyms import Pseudonyms
 
 TIME = datetime(2026, 3, 31, 23, 59, 59, 7, tzinfo=UTC)
-FULL = {
+FULL: dict[str, Any] = {
     "client": "VN/GOV/H41/motcua",
     "service": "VN/GOV/G01/dancu/TraCuuThongTinCongDan/v1",
     "message": "AAAAAAAAAAAAAAAAAAAAAA",
@@ -56,7 +57,7 @@ facts = st.fixed_dictionaries(
 )
 
 
-def test_a_leaf_has_one_known_form():
+def test_a_leaf_has_one_known_form() -> None:
     leaf = build_leaf(Event.OUTCOME, TIME, continues=7, verdict="delivered")
     expected = (
         b'{"continues":7,"event":"outcome","time":"2026-03-31T23:59:59.000007Z",'
@@ -66,7 +67,9 @@ def test_a_leaf_has_one_known_form():
 
 
 @given(st.sampled_from(Event), st.datetimes(timezones=st.just(UTC)), facts)
-def test_a_leaf_is_canonical_and_reads_back(event, time, given_facts):
+def test_a_leaf_is_canonical_and_reads_back(
+    event: Event, time: datetime, given_facts: dict[str, Any]
+) -> None:
     raw = build_leaf(event, time, **given_facts)
     assert rfc8785.dumps(json.loads(raw)) == raw
     leaf = read_leaf(raw)
@@ -75,26 +78,26 @@ def test_a_leaf_is_canonical_and_reads_back(event, time, given_facts):
         assert fact == getattr(leaf, name)
 
 
-def test_a_full_leaf_stays_small():
+def test_a_full_leaf_stays_small() -> None:
     assert len(build_leaf(Event.RECEIVED, TIME, **FULL)) < 780
 
 
-def test_a_start_from_before_programs_were_named_is_read_as_it_stands():
+def test_a_start_from_before_programs_were_named_is_read_as_it_stands() -> None:
     raw = b'{"event":"started","time":"2026-03-31T23:59:59.000007Z","v":1}'
     assert read_leaf(raw).program is None
     assert build_leaf(Event.STARTED, TIME) == raw
 
 
-def test_absent_facts_are_absent_keys():
+def test_absent_facts_are_absent_keys() -> None:
     assert {"event", "time", "v"} == set(json.loads(build_leaf(Event.HEARTBEAT, TIME)))
 
 
-def test_a_time_outside_utc_is_refused():
+def test_a_time_outside_utc_is_refused() -> None:
     with pytest.raises(LeafInvalid):
         build_leaf(Event.HEARTBEAT, TIME.astimezone(timezone(timedelta(hours=7))))
 
 
-def test_a_leaf_that_is_too_large_is_refused():
+def test_a_leaf_that_is_too_large_is_refused() -> None:
     with pytest.raises(LeafInvalid):
         build_leaf(Event.REFUSED, TIME, verdict="x" * 5000)
 
@@ -117,18 +120,18 @@ GOOD = json.loads(build_leaf(Event.RECEIVED, TIME, **FULL))
         {"client": ["x"]},
     ],
 )
-def test_a_leaf_with_a_wrong_fact_is_refused(change):
+def test_a_leaf_with_a_wrong_fact_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(LeafInvalid):
         read_leaf(rfc8785.dumps(GOOD | change))
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_a_leaf_or_refused(raw):
+def test_any_bytes_are_a_leaf_or_refused(raw: bytes) -> None:
     with pytest.raises(LeafInvalid):
         read_leaf(raw)
 
 
-def test_a_pseudonym_holds_for_a_month_and_a_claim_key_for_ever():
+def test_a_pseudonym_holds_for_a_month_and_a_claim_key_for_ever() -> None:
     names = Pseudonyms(bytes(32))
     later = TIME + timedelta(days=1)
     assert names.of("id-1", TIME) == names.of("id-1", TIME.replace(day=1))
@@ -140,7 +143,7 @@ def test_a_pseudonym_holds_for_a_month_and_a_claim_key_for_ever():
     assert len(names.claim_key("A", "1")) == 16
 
 
-def test_a_search_tries_every_month():
+def test_a_search_tries_every_month() -> None:
     names = Pseudonyms(bytes(32))
     first = datetime(2025, 11, 30, tzinfo=UTC)
     found = list(names.over_months("id-1", first, TIME))
@@ -149,7 +152,7 @@ def test_a_search_tries_every_month():
     assert names.of("id-1", first) == found[0]
 
 
-def test_a_commitment_is_the_digest_that_anyone_can_make():
+def test_a_commitment_is_the_digest_that_anyone_can_make() -> None:
     import hashlib
 
     salt, raw = bytes(32), b"<x/>"
@@ -157,7 +160,9 @@ def test_a_commitment_is_the_digest_that_anyone_can_make():
 
 
 @given(st.integers(0, 600), st.integers(0, 255))
-def test_the_short_way_to_read_a_leaf_takes_nothing_that_the_long_way_refuses(place, byte):
+def test_the_short_way_to_read_a_leaf_takes_nothing_that_the_long_way_refuses(
+    place: int, byte: int
+) -> None:
     raw = bytearray(build_leaf(Event.RECEIVED, TIME, **FULL))
     raw[place % len(raw)] = byte
     try:
@@ -173,29 +178,29 @@ def test_the_short_way_to_read_a_leaf_takes_nothing_that_the_long_way_refuses(pl
     assert thorough == quick
 
 
-def test_a_text_without_utf8_form_and_a_leaf_too_large_are_refused():
+def test_a_text_without_utf8_form_and_a_leaf_too_large_are_refused() -> None:
     with pytest.raises(LeafInvalid, match="surrogate"):
         build_leaf(Event.REFUSED, datetime(2026, 3, 1, tzinfo=UTC), client="\ud800")
     with pytest.raises(LeafInvalid, match="at most"):
         build_leaf(Event.REFUSED, datetime(2026, 3, 1, tzinfo=UTC), client="x" * 5000)
 
 
-def test_the_same_facts_in_another_spelling_are_no_leaf():
+def test_the_same_facts_in_another_spelling_are_no_leaf() -> None:
     leaf = build_leaf(Event.HEARTBEAT, datetime(2026, 3, 1, tzinfo=UTC))
     with pytest.raises(LeafInvalid, match="canonical"):
         read_leaf(leaf.replace(b":", b": ", 1))
 
 
-def test_a_pseudonym_key_has_32_bytes():
+def test_a_pseudonym_key_has_32_bytes() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         Pseudonyms(b"short")
 
 
-def test_json_that_is_no_object_is_no_leaf():
+def test_json_that_is_no_object_is_no_leaf() -> None:
     with pytest.raises(LeafInvalid, match="no object"):
         read_leaf(b"[]")
 
 
-def test_a_commitment_to_attachments_is_none_to_a_payload():
+def test_a_commitment_to_attachments_is_none_to_a_payload() -> None:
     assert commit_attachments(b"s" * 32, b"[]") != commit_payload(b"s" * 32, b"[]")
     assert commit_attachments(b"s" * 32, b"[]") != commit_attachments(b"t" * 32, b"[]")

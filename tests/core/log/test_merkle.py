@@ -1,6 +1,7 @@
 """Roots and proofs are those of RFC 6962."""
 
 import hashlib
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -47,7 +48,7 @@ KNOWN_ROOTS = {
 }
 
 
-def naive_root(hashes):
+def naive_root(hashes: Sequence[bytes]) -> bytes:
     """RFC 6962 §2.1, word for word."""
     if not hashes:
         return hashlib.sha256(b"").digest()
@@ -59,22 +60,22 @@ def naive_root(hashes):
     return hash_node(naive_root(hashes[:split]), naive_root(hashes[split:]))
 
 
-def leaves(count):
+def leaves(count: int) -> list[bytes]:
     return [hash_leaf(b"%d" % number) for number in range(count)]
 
 
-def reader(hashes):
+def reader(hashes: Sequence[bytes]) -> Callable[[int, int], bytes]:
     return lambda level, index: naive_root(hashes[index << level : (index + 1) << level])
 
 
 @pytest.mark.parametrize("size", KNOWN_ROOTS)
-def test_known_trees_have_their_known_roots(size):
+def test_known_trees_have_their_known_roots(size: int) -> None:
     hashes = [hash_leaf(leaf) for leaf in KNOWN_LEAVES[:size]]
     assert root_of_hashes(hashes).hex() == KNOWN_ROOTS[size]
 
 
 @given(st.integers(0, 700))
-def test_every_way_to_the_root_gives_the_root_of_the_definition(size):
+def test_every_way_to_the_root_gives_the_root_of_the_definition(size: int) -> None:
     hashes = leaves(size)
     tree = TiledTree()
     tree.append(hashes)
@@ -82,7 +83,7 @@ def test_every_way_to_the_root_gives_the_root_of_the_definition(size):
 
 
 @given(st.integers(0, 3000), st.integers(0, 3000))
-def test_a_compact_range_covers_its_leaves_once(first, count):
+def test_a_compact_range_covers_its_leaves_once(first: int, count: int) -> None:
     covered = [
         leaf
         for level, index in compact_range(first, first + count)
@@ -92,7 +93,7 @@ def test_a_compact_range_covers_its_leaves_once(first, count):
 
 
 @given(st.data())
-def test_a_leaf_is_proved_at_its_place_and_at_no_other(data):
+def test_a_leaf_is_proved_at_its_place_and_at_no_other(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 130))
     index = data.draw(st.integers(0, size - 1))
     hashes = leaves(size)
@@ -109,7 +110,7 @@ def test_a_leaf_is_proved_at_its_place_and_at_no_other(data):
 
 
 @given(st.data())
-def test_growth_is_proved_and_a_rewritten_past_is_not(data):
+def test_growth_is_proved_and_a_rewritten_past_is_not(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 130))
     old_size = data.draw(st.integers(0, size))
     hashes = leaves(size)
@@ -125,14 +126,14 @@ def test_growth_is_proved_and_a_rewritten_past_is_not(data):
             verify_consistency(old_size, size, proof[:-1], old_root, root)
 
 
-def test_a_tile_lies_where_the_format_says():
+def test_a_tile_lies_where_the_format_says() -> None:
     assert Tile(0, 5, 17).path == "tile/0/005.p/17"
     assert Tile(0, 1234).path == "tile/0/x001/234"
     assert Tile(3, 1234067, 1).path == "tile/3/x001/x234/067.p/1"
 
 
 @given(st.integers(0, 7), st.integers(0, 10**10), st.integers(1, 256))
-def test_a_tile_path_reads_back(level, index, width):
+def test_a_tile_path_reads_back(level: int, index: int, width: int) -> None:
     assert Tile.parse(Tile(level, index, width).path) == Tile(level, index, width)
 
 
@@ -140,13 +141,13 @@ def test_a_tile_path_reads_back(level, index, width):
     "path",
     ["tile/0/5", "tile/0/x000/005", "tile/9/005", "tile/0/005.p/256", "tile/0/005.p/0", "x"],
 )
-def test_another_spelling_is_no_tile(path):
+def test_another_spelling_is_no_tile(path: str) -> None:
     assert Tile.parse(path) is None
 
 
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 257, 65535, 65536, 65537, 70000])
-def test_a_tree_loaded_from_its_tiles_grows_like_the_one_that_wrote_them(size):
-    stored = {}
+def test_a_tree_loaded_from_its_tiles_grows_like_the_one_that_wrote_them(size: int) -> None:
+    stored: dict[Tile, bytes] = {}
     tree = TiledTree()
     hashes = leaves(70300)
     for tile, raw in [*tree.append(hashes[:size]), *tree.partial_tiles()]:
@@ -158,7 +159,7 @@ def test_a_tree_loaded_from_its_tiles_grows_like_the_one_that_wrote_them(size):
     assert twin.root() == root_of_hashes(hashes)
 
 
-def test_proofs_can_be_made_from_tiles():
+def test_proofs_can_be_made_from_tiles() -> None:
     size = 66000
     hashes = leaves(size)
     tree = TiledTree()
@@ -172,11 +173,11 @@ def test_proofs_can_be_made_from_tiles():
         verify_consistency(old_size, size, proof, root_of_hashes(hashes[:old_size]), tree.root())
 
 
-def test_an_empty_range_has_the_root_of_the_empty_tree():
+def test_an_empty_range_has_the_root_of_the_empty_tree() -> None:
     assert fold_right([]) == root_of_hashes([])
 
 
-def test_a_place_outside_the_tree_has_no_proof():
+def test_a_place_outside_the_tree_has_no_proof() -> None:
     hashes = leaves(5)
     with pytest.raises(ValueError, match="does not lie"):
         prove_inclusion(5, 5, reader(hashes))
@@ -184,7 +185,7 @@ def test_a_place_outside_the_tree_has_no_proof():
         verify_inclusion(hashes[0], 5, 5, [], naive_root(hashes))
 
 
-def test_a_tree_does_not_come_before_a_smaller_one():
+def test_a_tree_does_not_come_before_a_smaller_one() -> None:
     hashes = leaves(5)
     root = naive_root(hashes)
     with pytest.raises(ValueError, match="cannot come before"):
@@ -195,5 +196,5 @@ def test_a_tree_does_not_come_before_a_smaller_one():
         verify_consistency(3, 5, [], root, root)
 
 
-def test_a_tree_of_the_largest_size_has_an_edge_on_every_level():
+def test_a_tree_of_the_largest_size_has_an_edge_on_every_level() -> None:
     assert [tile.level for tile in edge_tiles(2**64 - 1)] == list(range(8))

@@ -51,7 +51,7 @@ def test_the_standard_library_reads_it(is_xop: bool) -> None:
 
     found = email.message_from_bytes(head + b"".join(message), policy=policy.HTTP)
 
-    root, beside = found.iter_parts()  # type: ignore[attr-defined]
+    root, beside = found.iter_parts()
     expected = "application/xop+xml" if is_xop else "application/soap+xml"
     assert expected == root.get_content_type() == found.get_param("type")
     assert ("application/soap+xml" if is_xop else None) == found.get_param("start-info")

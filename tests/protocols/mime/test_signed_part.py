@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -48,10 +50,14 @@ def test_xml_without_canonical_form_is_signed_by_its_bytes(content: bytes, media
         assert part == AttachmentPart("i", hashlib.sha256(content).digest())
 
 
+def _one_by_one(content: bytes) -> Iterator[bytes]:
+    return (bytes([byte]) for byte in content)
+
+
 def test_a_comment_is_covered_where_nobody_else_checks_the_signature() -> None:
     for content in (b"<!-- made by X --><a/>", b"<a><!----></a>"):
         one = attachment(content, "i", "text/xml")
-        pieces = replace(one, chunks=lambda content=content: (bytes([b]) for b in content))
+        pieces = replace(one, chunks=partial(_one_by_one, content))
 
         assert hashlib.sha256(content).digest() == signed_part(pieces).digest
         canonical = signed_part(pieces, covers_comments=False).digest

@@ -24,6 +24,7 @@ from signing.algorithms import sign_bytes, verify_bytes
 from signing.errors import KeyUnusableError
 from signing.pki import keys
 from signing.pki.keys import (
+    PrivateKey,
     load_certificate,
     load_certificates,
     load_key_file,
@@ -37,9 +38,9 @@ P_521 = ec.generate_private_key(ec.SECP521R1())
 DSA_KEY = dsa.generate_private_key(key_size=2048)
 
 
-def pem(key: object, passphrase: bytes | None = None) -> bytes:
+def pem(key: PrivateKey | dsa.DSAPrivateKey, passphrase: bytes | None = None) -> bytes:
     protection = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection)  # type: ignore[attr-defined]
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, protection)
 
 
 def certificate_for(key: object) -> bytes:
@@ -67,7 +68,7 @@ def certificate_for(key: object) -> bytes:
     ],
     ids=["RSA-2048", "P-256", "P-384", "Ed25519"],
 )
-def test_every_kind_that_signatures_use_becomes_a_signer(key: object) -> None:
+def test_every_kind_that_signatures_use_becomes_a_signer(key: PrivateKey) -> None:
     signer = load_signer(pem(key), certificate_for(key))
 
     assert type(signer.private_key) is type(key)
@@ -110,7 +111,7 @@ def test_an_encrypted_key_opens_with_its_passphrase_only() -> None:
     ],
     ids=["RSA-1024", "P-521", "secp256k1", "DSA", "X25519"],
 )
-def test_other_kinds_of_key_are_refused(key: object, reason: str) -> None:
+def test_other_kinds_of_key_are_refused(key: PrivateKey | dsa.DSAPrivateKey, reason: str) -> None:
     with pytest.raises(KeyUnusableError, match=reason):
         load_private_key(pem(key))
 
@@ -249,7 +250,7 @@ class Device:
         return self._key.public_key()  # type: ignore[attr-defined]
 
     def sign(self, algorithm: str, data: bytes) -> bytes:
-        return sign_bytes(self._key, algorithm, data)  # type: ignore[arg-type]
+        return sign_bytes(self._key, algorithm, data)
 
 
 def test_a_key_in_a_device_signs_like_one_in_memory() -> None:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -296,7 +296,7 @@ def test_only_http_addresses_are_sources() -> None:
     issuer_only = x509.AuthorityInformationAccess(
         [
             x509.AccessDescription(
-                x509.AuthorityInformationAccessOID.CA_ISSUERS,
+                AuthorityInformationAccessOID.CA_ISSUERS,
                 x509.UniformResourceIdentifier(OCSP_URL),
             )
         ]
@@ -364,7 +364,7 @@ def test_a_question_names_the_certificate_and_its_issuer() -> None:
 
 
 def ocsp_hashes(issuer: x509.Certificate) -> bytes:
-    return x509.SubjectKeyIdentifier.from_public_key(issuer.public_key()).digest  # type: ignore[arg-type]
+    return x509.SubjectKeyIdentifier.from_public_key(issuer.public_key()).digest
 
 
 def test_the_issuer_of_a_list_is_read_from_it() -> None:

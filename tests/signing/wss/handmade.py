@@ -9,6 +9,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -19,6 +20,7 @@ from signing import names
 from signing import policy as uri
 from signing.attachments import Attachment
 from signing.pki.keys import Signer
+from signing.policy import DIGEST_SHA256
 from tests.signing.wss.signed_parts import BODY, ROUTE
 
 EXCLUSIVE = f'Algorithm="{names.EXCLUSIVE_C14N}"/>'
@@ -43,7 +45,7 @@ class Ref:
     uri: str
     octets: Octets
     transform: str = f"<ds:Transform {EXCLUSIVE}"
-    digest: str = uri.DIGEST_SHA256
+    digest: str = DIGEST_SHA256
 
     def xml(self, root: etree._Element | None) -> str:
         value = (
@@ -116,11 +118,13 @@ def canonical(element: etree._Element, *, exclusive: bool = True) -> bytes:
 
 
 def by_id(root: etree._Element, identifier: str) -> etree._Element:
-    (found,) = root.xpath("//*[@wsu:Id = $id]", namespaces={"wsu": names.WSU}, id=identifier)  # type: ignore[misc, union-attr]
-    return found  # type: ignore[return-value]
+    found: Any = root.xpath("//*[@wsu:Id = $id]", namespaces={"wsu": names.WSU}, id=identifier)
+    (one,) = found
+    assert isinstance(one, etree._Element)
+    return one
 
 
-def part(identifier: str, *, digest: str = uri.DIGEST_SHA256) -> Ref:
+def part(identifier: str, *, digest: str = DIGEST_SHA256) -> Ref:
     return Ref(f"#{identifier}", lambda root: canonical(by_id(root, identifier)), digest=digest)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import xmlsec
@@ -26,9 +27,9 @@ def signed(
     add_key_info: Callable[[Template], object],
     *,
     kind: str = "rsa-2048",
-    canonicalisation: object = consts.TransformExclC14N,
-    algorithm: object = consts.TransformRsaSha256,
-    digest: object = consts.TransformSha256,
+    canonicalisation: Any = consts.TransformExclC14N,
+    algorithm: Any = consts.TransformRsaSha256,
+    digest: Any = consts.TransformSha256,
     prefixes: str = "",
 ) -> bytes:
     signer = nation.client_signers[kind]
@@ -49,8 +50,8 @@ def signed(
             xmlsec.template.transform_add_c14n_inclusive_namespaces(transform, prefixes.split())
     key_info = xmlsec.template.ensure_key_info(template)
     add_key_info(key_info)
-    for part in (root[0][0], root[1]):
-        xmlsec.tree.add_ids(part, ["Id"])
+    for element in (root[0][0], root[1]):
+        xmlsec.tree.add_ids(element, ["Id"])
     context = xmlsec.SignatureContext()
     context.key = xmlsec.Key.from_memory(_pem(signer.private_key), consts.KeyDataFormatPem)
     context.key.load_cert_from_memory(signer.certificate_der, consts.KeyDataFormatCertDer)
@@ -102,8 +103,8 @@ def everything(key_info: Template) -> None:
 def test_every_name_that_libxmlsec_writes_is_read(
     key_info: Callable[[Template], object],
     kind: str,
-    algorithm: object,
-    digest: object,
+    algorithm: Any,
+    digest: Any,
     nation: SmallNation,
 ) -> None:
     signer = nation.client_signers[kind]

@@ -22,7 +22,7 @@ from signing.wss import signature_reading
 from signing.wss.canonical import EXCLUSIVE
 from signing.wss.sign import CanonicalPart, security_header
 from signing.wss.signature_reading import SignatureReading
-from signing.wss.signed_info import SignedInfo
+from signing.wss.signed_info import SignedInfo, read_signed_info
 from tests.nation import NOW, SmallNation
 from tests.signing.wss.signed_parts import MINUTES, POLICY, ROUTE, verify
 
@@ -54,7 +54,7 @@ def trust(nation: SmallNation) -> TrustStore:
 def reads_with_care(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Grows by one with each SignedInfo that is read with care."""
     seen: list[str] = []
-    careful = signature_reading.read_signed_info
+    careful = read_signed_info
 
     def counted(element: object, policy: SignaturePolicy) -> SignedInfo:
         seen.append("read")
@@ -224,7 +224,7 @@ def test_any_change_to_a_known_signature_comes_out_as_without_memory(
 # --- what is not remembered --------------------------------------------------------------------
 
 
-def reading(raw: bytes, cache: SignatureCache) -> SignatureReading:
+def reading(raw: bytes, cache: SignatureCache[Any]) -> SignatureReading:
     root = parse_xml(raw, bytes_max=len(raw))
     signature = root.find(f".//{names.SIGNATURE}")
     assert signature is not None
@@ -233,7 +233,7 @@ def reading(raw: bytes, cache: SignatureCache) -> SignatureReading:
 
 def is_remembered(raw: bytes, change: Callable[[SignedInfo], SignedInfo] = lambda one: one) -> bool:
     """Whether a signature is known after it was read twice, and proved to say `change` of it."""
-    cache = SignatureCache()
+    cache: SignatureCache[Any] = SignatureCache()
     for _ in range(2):
         one = reading(raw, cache)
         one.remember(change(one.signed_info(POLICY)), one.value(), POLICY)
@@ -289,7 +289,7 @@ def test_values_that_are_not_those_in_the_text_are_not_remembered(nation: SmallN
     raw = message(nation)
 
     assert not is_remembered(raw, lambda one: one._replace(digest_values=one.digest_values[::-1]))
-    cache = SignatureCache()
+    cache: SignatureCache[Any] = SignatureCache()
     for _ in range(2):
         one = reading(raw, cache)
         one.remember(one.signed_info(POLICY), b"another", POLICY)
@@ -301,7 +301,7 @@ def test_a_digest_that_is_no_base64_is_not_remembered(nation: SmallNation) -> No
     text = raw.partition(b"<ds:DigestValue>")[2].partition(b"<")[0]
     broken = raw.replace(text, b"=" + text, 1)
     info = reading(raw, SignatureCache()).signed_info(POLICY)
-    cache = SignatureCache()
+    cache: SignatureCache[Any] = SignatureCache()
     for _ in range(2):
         canonical = info.canonical.replace(text, b"=" + text, 1)
         one = reading(broken, cache)
@@ -320,7 +320,7 @@ def test_the_oldest_is_forgotten_first(
     nation: SmallNation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("signing.signature_cache.SIGNATURES_KEPT_MAX", 2)
-    cache = SignatureCache()
+    cache: SignatureCache[Any] = SignatureCache()
     raws = [message(nation, identifier=f"id-{number}") for number in range(3)]
     for raw in raws:
         for _ in range(2):
@@ -335,7 +335,7 @@ def test_what_cannot_be_recalled_crowds_nobody_out(
     nation: SmallNation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("signing.signature_cache.SIGNATURES_KEPT_MAX", 1)
-    cache = SignatureCache()
+    cache: SignatureCache[Any] = SignatureCache()
     for identifier in ("body", "aValue>b"):
         for _ in range(2):
             one = reading(message(nation, identifier=identifier), cache)
@@ -352,7 +352,7 @@ def test_senders_that_take_turns_are_seen_again() -> None:
 
 def test_what_came_once_is_forgotten_some_day(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("signing.signature_cache.SEEN_ONCE_MAX", 2)
-    cache = SignatureCache()
+    cache: SignatureCache[Any] = SignatureCache()
 
     assert [cache.has_seen((text,)) for text in "abbca"] == [False, False, True, False, False]
 
