@@ -11,7 +11,7 @@ class Limits:
 
     envelope_bytes_max: int = 10 * 1024 * 1024
     """Largest request body, in bytes; refused before it is parsed."""
-    nodes_max: int = 520_000
+    nodes_max: int = 400_000
     """Most elements, attributes and namespace declarations of one message, in all; refused before
     it is parsed."""
     attributes_of_element_max: int = 256

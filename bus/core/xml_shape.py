@@ -13,7 +13,7 @@ much, what certainly is no markup is left out. There is no document type here (b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any, cast
 
@@ -32,6 +32,9 @@ OPAQUE_PIECES_MAX = 10_000
 _OPAQUE = re.compile(rb"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<\?.*?(?:\?>|\Z)", re.DOTALL)
 """In this order they are found as a parser finds them: none begins within another. Behind one that
 does not end nothing is parsed, and none is looked for."""
+_TAG = re.compile(rb"""<[^<>"'!?/](?:[^<>"']|"[^"<]*"|'[^'<]*')*+>?""")
+"""A start tag as far as it goes: `>` may stand in a value, `<` may not. XML 1.0 §2.3."""
+_VALUE = re.compile(rb"""=\s*(?:"[^"]*"|'[^']*')""")
 _TEXT = re.compile(rb">[^<>]+(?=<)")
 """From the last `>` before a tag on, which ends the tag before it or stands behind its end."""
 
@@ -46,8 +49,15 @@ def is_surely_plain(raw: bytes, limits: Limits) -> bool:
 
 
 def check_before_parsing(raw: bytes, limits: Limits) -> None:
-    """Raises TooComplex: elements, attributes and declarations are more than are taken."""
-    most = limits.nodes_max
+    """Raises TooComplex: more elements, attributes and declarations than are taken, in all or in
+    one tag."""
+    _check_number(raw, limits.nodes_max)
+    in_tag_max = limits.attributes_of_element_max + limits.namespaces_in_scope_max
+    if _may_have_many_attributes(raw, in_tag_max):
+        _check_tags(_OPAQUE.sub(_only_its_lines, raw, OPAQUE_PIECES_MAX), in_tag_max)
+
+
+def _check_number(raw: bytes, most: int) -> None:
     attributes = raw.count(b"=")
     if len(raw) // ELEMENT_BYTES_MIN + attributes <= most or _elements(raw) + attributes <= most:
         return
@@ -60,6 +70,35 @@ def check_before_parsing(raw: bytes, limits: Limits) -> None:
             public_detail=f"some {elements} elements, attributes and namespace declarations; "
             f"at most {most} are taken"
         )
+
+
+def _only_its_lines(opaque: re.Match[bytes]) -> bytes:
+    return b"\n" * opaque[0].count(b"\n")
+
+
+def _check_tags(markup: bytes, most: int) -> None:
+    """Look at each tag that is long enough; what stands together at one is dear to parse at all."""
+    length = ATTRIBUTE_BYTES_MIN * most
+    for start, end in _long_pieces(markup, length):
+        tag = _TAG.match(markup, start, end)
+        if tag is not None and len(_VALUE.findall(tag[0])) > most:
+            line = markup.count(b"\n", 0, start) + 1
+            raise TooComplex(
+                public_detail=f"line {line}: more than {most} attributes and namespace "
+                "declarations of one element"
+            )
+
+
+def _long_pieces(raw: bytes, length: int) -> Iterator[tuple[int, int]]:
+    """From a `<` to the next one, where that is no nearer than so many bytes."""
+    start = raw.find(b"<")
+    while start >= 0 and start + length < len(raw):
+        following = raw.rfind(b"<", start + 1, start + length)
+        if following < 0:
+            following = raw.find(b"<", start + length)
+            following = len(raw) if following < 0 else following
+            yield start, following
+        start = following
 
 
 def _elements(raw: bytes) -> int:
@@ -76,17 +115,8 @@ def check_tree(root: etree._Element, raw: bytes, limits: Limits) -> None:
 
 def _may_have_many_attributes(raw: bytes, most: int) -> bool:
     """Look where nothing begins for as long as so many attributes take, and nowhere else."""
-    length = ATTRIBUTE_BYTES_MIN * most
-    start = raw.find(b"<")
-    while start + length < len(raw):
-        following = raw.rfind(b"<", start + 1, start + length)
-        if following < 0:
-            following = raw.find(b"<", start + length)
-            following = len(raw) if following < 0 else following
-            if raw.count(b"=", start, following) > most:
-                return True
-        start = following
-    return False
+    pieces = _long_pieces(raw, ATTRIBUTE_BYTES_MIN * most)
+    return any(raw.count(b"=", start, end) > most for start, end in pieces)
 
 
 def _check_attributes(root: etree._Element, most: int) -> None:
@@ -103,14 +133,24 @@ def _elements_with_more_than(attributes: int) -> Callable[[etree._Element], Any]
 
 
 def _check_namespaces(root: etree._Element, most: int) -> None:
-    in_scope, above = 0, root
-    for event, node in etree.iterwalk(root, events=("start-ns", "end-ns", "start")):
-        if event == "start":
-            above = node
-        elif event == "end-ns":
-            in_scope -= 1
-        elif (in_scope := in_scope + 1) > most:
+    in_scope = 0
+    for event, _ in etree.iterwalk(root, events=("start-ns", "end-ns")):
+        in_scope += 1 if event == "start-ns" else -1
+        if in_scope > most:
             raise TooComplex(
-                public_detail=f"line {above.sourceline} or below: "
+                public_detail=f"line {_line_of_many_namespaces(root, most)} or below: "
                 f"more than {most} namespace declarations in scope"
             )
+
+
+def _line_of_many_namespaces(root: etree._Element, most: int) -> int | None:
+    """Of the element above the declaration that is too much: asked for only where there is one."""
+    in_scope, above = 0, root
+    events = iter(etree.iterwalk(root, events=("start-ns", "end-ns", "start")))
+    while in_scope <= most:
+        event, node = next(events)
+        if event == "start":
+            above = node
+        else:
+            in_scope += 1 if event == "start-ns" else -1
+    return cast(int | None, above.sourceline)
