@@ -41,7 +41,7 @@ _SUM = struct.Struct(">I")
 _PLACE_BYTES = 2
 _HAS_FACTS = 1
 _HAS_PROOF = 2
-_UTF8 = ("utf-8", "surrogatepass")
+_ANY = "surrogatepass"
 """Whatever a text of Python holds comes back: one that quotes somebody else's is no exception."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -61,25 +61,25 @@ def encode_decision(decision: Decision) -> bytes:
     fields = (
         _client_bytes(facts.client),
         _service_bytes(facts.service),
-        facts.message_id.encode(*_UTF8),
-        facts.user_id.encode(*_UTF8),
-        facts.issue.encode(*_UTF8),
-        facts.version.encode(*_UTF8),
+        facts.message_id.encode("utf-8", _ANY),
+        facts.user_id.encode("utf-8", _ANY),
+        facts.issue.encode("utf-8", _ANY),
+        facts.version.encode("utf-8", _ANY),
         facts.digest,
         proof.certificate_digest,
         proof.certificate,
         proof.signature_digest,
         _service_bytes(decision.service),
-        decision.purpose.encode(*_UTF8),
-        decision.legal_basis.encode(*_UTF8),
-        decision.adapter.encode(*_UTF8),
-        decision.idempotency_key.encode(*_UTF8),
+        decision.purpose.encode("utf-8", _ANY),
+        decision.legal_basis.encode("utf-8", _ANY),
+        decision.adapter.encode("utf-8", _ANY),
+        decision.idempotency_key.encode("utf-8", _ANY),
         decision.payload,
         blocks.canonical,
         blocks.references,
         decision.rules_digest,
         _places_bytes(decision.signed_attachments),
-        decision.action.encode(*_UTF8),
+        decision.action.encode("utf-8", _ANY),
     )
     head = _ACCEPTED.pack(
         VERSION,
@@ -142,25 +142,25 @@ def _decode_accepted(content: bytes, end: int) -> Accepted:
         MessageFacts(
             _client(client),
             _service(asked),
-            message_id.decode(*_UTF8),
-            user_id.decode(*_UTF8),
-            issue.decode(*_UTF8),
-            version.decode(*_UTF8),
+            message_id.decode("utf-8", _ANY),
+            user_id.decode("utf-8", _ANY),
+            issue.decode("utf-8", _ANY),
+            version.decode("utf-8", _ANY),
             digest,
         ),
         SenderProof(certificate_digest, certificate, signature_digest, _moment(created)),
         _service(service),
-        purpose.decode(*_UTF8),
-        legal_basis.decode(*_UTF8),
-        adapter.decode(*_UTF8),
+        purpose.decode("utf-8", _ANY),
+        legal_basis.decode("utf-8", _ANY),
+        adapter.decode("utf-8", _ANY),
         timeout_seconds,
-        idempotency_key.decode(*_UTF8),
+        idempotency_key.decode("utf-8", _ANY),
         payload,
         CanonicalParts(canonical, references),
         rules_digest,
         _moment(decided_at),
         _places(places),
-        action.decode(*_UTF8),
+        action.decode("utf-8", _ANY),
     )
 
 
@@ -170,7 +170,7 @@ def _encode_refused(refused: Refused) -> bytes:
     facts, proof = refused.facts, refused.proof
     known = (_HAS_FACTS if facts else 0) | (_HAS_PROOF if proof else 0)
     fields = (
-        *(text.encode(*_UTF8) for text in refused.reason),
+        *(text.encode("utf-8", _ANY) for text in refused.reason),
         *(_facts_fields(facts) if facts else (b"",) * 7),
         *(
             (proof.certificate_digest, proof.certificate, proof.signature_digest)
@@ -187,24 +187,24 @@ def _facts_fields(facts: MessageFacts) -> Iterator[bytes]:
     yield _client_bytes(facts.client)
     yield _service_bytes(facts.service)
     for text in (facts.message_id, facts.user_id, facts.issue, facts.version):
-        yield text.encode(*_UTF8)
+        yield text.encode("utf-8", _ANY)
     yield facts.digest
 
 
 def _decode_refused(content: bytes, end: int) -> Refused:
     _, _, created, known, *lengths = _REFUSED.unpack_from(content)
     fields = _fields(content, _REFUSED.size, lengths, end)
-    code, detail, public_detail, subject = (one.decode(*_UTF8) for one in fields[:4])
+    code, detail, public_detail, subject = (one.decode("utf-8", _ANY) for one in fields[:4])
     client, service, message_id, user_id, issue, version, digest = fields[4:11]
     facts = proof = None
     if known & _HAS_FACTS:
         facts = MessageFacts(
             _client(client),
             _service(service),
-            message_id.decode(*_UTF8),
-            user_id.decode(*_UTF8),
-            issue.decode(*_UTF8),
-            version.decode(*_UTF8),
+            message_id.decode("utf-8", _ANY),
+            user_id.decode("utf-8", _ANY),
+            issue.decode("utf-8", _ANY),
+            version.decode("utf-8", _ANY),
             digest,
         )
     if known & _HAS_PROOF:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from lxml import etree
 
 from bus.audit.audit import decide_outcome
 from bus.core.audit.replay import Replay
 from bus.core.decision import Accepted, Refused
-from bus.core.errors import NoCanonicalForm, PayloadInvalid
+from bus.core.errors import AnswerInvalid, NoCanonicalForm, PayloadInvalid
 from bus.core.exchange_leaves import SealedFacts, refused_leaf
 from bus.core.identifiers import ServiceId
 from bus.core.log.leaf import read_leaf
@@ -18,7 +19,8 @@ from bus.core.log.pseudonyms import Pseudonyms
 from bus.core.pipeline import Refusal, Rules, decide
 from bus.core.ports.message_log import SealedPayload, StoredEntry
 from bus.core.routing import RoutedMessage
-from bus.core.validation import PayloadSchema
+from bus.core.schema_kinds import Kind
+from bus.core.validation import PayloadSchema, SchemaMistake, validate_answer
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.judging import decide_request
 from bus.protocols.soap_xroad.names import XROAD
@@ -175,3 +177,56 @@ def found_again(refused: Refused, raw: bytes, rules: Rules) -> list[str]:
 
 def _fail(error: Exception) -> None:
     raise error
+
+
+# --- answers -------------------------------------------------------------------------------------
+
+
+class AnySchema:
+    """A schema with QNames that takes whatever has the right name, and remembers it."""
+
+    namespace = LOOKUP_NAMESPACE
+    digest = b""
+    kinds: Mapping[str, frozenset[Kind]] = {}
+    has_qnames = True
+    seen: etree._Element | None = None
+
+    def is_only_type(self, namespace: str, local_name: str) -> bool:
+        return False
+
+    def mistake(self, element: etree._Element) -> SchemaMistake | None:
+        self.seen = element
+        return None
+
+
+def answer_with(bindings: str, values: str) -> etree._Element:
+    raw = (
+        f'<p:{LOOKUP.service_code}Response xmlns:p="{LOOKUP_NAMESPACE}" {bindings} '
+        f'which="{values}"/>'
+    ).encode()
+    return parse_xml(raw, bytes_max=len(raw))
+
+
+def test_an_answer_is_held_to_its_schema_in_the_form_that_is_signed(nation: SmallNation) -> None:
+    schema = AnySchema()
+
+    form = validate_answer(
+        answer_with('xmlns:q="urn:q" xmlns:unused="urn:u"', "q:x"),
+        nation.rules.registry.services[LOOKUP],
+        schema,
+    )
+
+    assert form.prefixes == ("q",)
+    assert schema.seen is not None
+    assert schema.seen.nsmap["q"] == "urn:q"
+    assert "unused" not in schema.seen.nsmap
+
+
+def test_an_answer_with_more_prefixes_than_can_be_signed_is_invalid(nation: SmallNation) -> None:
+    bound = " ".join(f'xmlns:n{number}="urn:{number}"' for number in range(33))
+    words = " ".join(f"n{number}:x" for number in range(33))
+
+    with pytest.raises(AnswerInvalid):
+        validate_answer(
+            answer_with(bound, words), nation.rules.registry.services[LOOKUP], AnySchema()
+        )
