@@ -28,6 +28,8 @@ from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import ADAPTER_IDS
 from tests.sandbox.third_agency import ADAPTER_ID, SERVICE, routed, write_adapter, write_schema
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "interop", "vectors", "attacks")
 
