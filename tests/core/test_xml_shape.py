@@ -109,14 +109,14 @@ def test_large_honest_messages_pass(raw: bytes) -> None:
     assert read(raw, Limits()) is not None
 
 
-def attributes(count: int, form: bytes = b" a%d='>'") -> bytes:
+def closed_attributes(count: int, form: bytes = b" a%d='>'") -> bytes:
     return b"".join(form % number for number in range(count))
 
 
 @pytest.mark.parametrize("form", [b" a%d='>'", b' xmlns:a%d="urn:%%d"', b" a%d = \"a='b'\""])
 def test_what_stands_in_one_tag_is_refused_before_anybody_parses_it(form: bytes) -> None:
     # What is not well-formed behind it was never looked at.
-    raw = b"<l>\n<!--\n--><a%s/></nothing>" % attributes(600, form)
+    raw = b"<l>\n<!--\n--><a%s/></nothing>" % closed_attributes(600, form)
 
     with pytest.raises(TooComplex, match=r"line 3: more than 512 attributes and namespace"):
         read(raw, Limits())
@@ -125,8 +125,8 @@ def test_what_stands_in_one_tag_is_refused_before_anybody_parses_it(form: bytes)
 @pytest.mark.parametrize(
     "raw",
     [
-        b"<a><![CDATA[<b%s/>]]></a>" % attributes(600),
-        b"<a><!--<b%s/>--></a>" % attributes(600),
+        b"<a><![CDATA[<b%s/>]]></a>" % closed_attributes(600),
+        b"<a><!--<b%s/>--></a>" % closed_attributes(600),
         b"<a>%s</a>" % (b" b='c'" * 600),
         b"<a b='%s'/>" % (b' c="d"' * 600),
         b"<a>t%s</a>" % (b"=" * 5000),
