@@ -57,8 +57,8 @@ fuzz: $(VENV)/.development
 flood: $(VENV)/.development
 	$(BIN)/python -m tests.attacks.flood --megabytes 2000
 
-# Every mutant of what proves signatures, in most of an hour: 0 only if tests object to each of them,
-# or tests/mutation/argued.toml says why none can.
+# Every mutant of what proves signatures, in an hour or two: 0 only if tests object to each of
+# them, or tests/mutation/argued.toml says why none can.
 mutation: $(VENV)/.development
 	nice $(BIN)/python -m tests.mutation
 

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if any(entry.covers(mutant) for entry in argued):
             decided[mutant.key] = Tried(mutant, "argued", "")
     waiting = [mutant for mutant in mutants if mutant.key not in decided]
-    for one in try_all(waiting, options.tests or TESTS, options.seconds) if waiting else ():
+    for one in _try(waiting, options) if waiting else ():
         decided[one.mutant.key] = one
     states = [decided[mutant.key] for mutant in mutants]
     _report(states, options.sample)
@@ -64,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if target:
         target.write_text(json.dumps([_plain(one) for one in states], indent=1))
     return int(any(one.state == "survived" for one in states))
+
+
+def _try(mutants: Sequence[Mutant], options: argparse.Namespace) -> list[Tried]:
+    return try_all(mutants, options.tests or TESTS, options.seconds, options.jobs)
 
 
 Key = tuple[str, str, str, int]
@@ -87,6 +91,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=20.0, help="of tests for one mutant, at most"
     )
+    parser.add_argument("--jobs", type=int, default=1, help="mutants imported side by side")
     parser.add_argument("--again", type=Path, help="try those that survived an earlier pass")
     parser.add_argument("--tests", nargs="+", help="try with these tests only")
     return parser.parse_args(arguments)

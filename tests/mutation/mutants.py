@@ -8,6 +8,7 @@ annotations, asserts and decorators are left alone: nothing is decided by them.
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -34,6 +35,26 @@ _ARITHMETIC: dict[type[ast.operator], str] = {
     ast.FloorDiv: "*",
     ast.BitOr: "&",
     ast.BitAnd: "|",
+}
+_BACK = {
+    "<=": "<",
+    "<": "<=",
+    ">=": ">",
+    ">": ">=",
+    "!=": "==",
+    "==": "!=",
+    "is not": "is",
+    "is": "is not",
+    "not in": "in",
+    "in": "not in",
+}
+_BACK_ARITHMETIC: dict[type[ast.operator], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.FloorDiv: "//",
+    ast.BitOr: "|",
+    ast.BitAnd: "&",
 }
 _WORDS = {"any": "all", "all": "any", "min": "max", "max": "min"}
 _METHODS = {"startswith": "endswith", "endswith": "startswith"}
@@ -153,6 +174,13 @@ class _Maker(ast.NodeVisitor):
                 function=self._function,
             )
         )
+
+    def _exchanged(self, gap: tuple[int, int], old: str, new: str) -> str:
+        """What stands between two operands with another operator, and the comments as they are."""
+        pieces = re.split(r"(#[^\n]*)", self._source[slice(*gap)].decode())
+        place = next(i for i, piece in enumerate(pieces) if i % 2 == 0 and old in piece)
+        pieces[place] = pieces[place].replace(old, new, 1)
+        return "".join(pieces)
 
     # --- what is walked, and what is not ---
 
@@ -277,13 +305,10 @@ class _Maker(ast.NodeVisitor):
         left = node.left
         for operator, right in zip(node.ops, node.comparators, strict=True):
             gap = (self._span(left)[1], self._span(right)[0])
-            old = self._source[slice(*gap)].decode()
-            bare = old.replace("(", " ").replace(")", " ").strip()
-            self._add(
-                gap,
-                old.replace(bare, _OPERATORS[type(operator)], 1),
-                f"{bare} -> {_OPERATORS[type(operator)]} before {_first_line(self._text(right))}",
-            )
+            new = _OPERATORS[type(operator)]
+            old = _BACK[new]
+            told = f"{old} -> {new} before {_first_line(self._text(right))}"
+            self._add(gap, self._exchanged(gap, old, new), told)
             left = right
         self.generic_visit(node)
 
@@ -291,9 +316,8 @@ class _Maker(ast.NodeVisitor):
         old, new = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
         for left, right in zip(node.values, node.values[1:], strict=False):
             gap = (self._span(left)[1], self._span(right)[0])
-            between = self._source[slice(*gap)].decode()
             told = f"{old} -> {new} before {_first_line(self._text(right))}"
-            self._add(gap, between.replace(old, new, 1), told)
+            self._add(gap, self._exchanged(gap, old, new), told)
         identity = str(isinstance(node.op, ast.And))
         for value in node.values:
             told = f"{_first_line(self._text(value))} -> left out of the {old}"
@@ -309,9 +333,8 @@ class _Maker(ast.NodeVisitor):
         new = _ARITHMETIC.get(type(node.op))
         if new is not None:
             gap = (self._span(node.left)[1], self._span(node.right)[0])
-            old = self._source[slice(*gap)].decode()
-            bare = old.replace("(", " ").replace(")", " ").strip()
-            self._add(gap, old.replace(bare, new, 1), f"{bare} -> {new}")
+            old = _BACK_ARITHMETIC[type(node.op)]
+            self._add(gap, self._exchanged(gap, old, new), f"{old} -> {new}")
         self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> None:

@@ -6,7 +6,9 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.mutation.children import in_child
@@ -35,7 +37,9 @@ class Tried:
     """The test that objected."""
 
 
-def try_all(mutants: Sequence[Mutant], tests: Sequence[str], seconds: float) -> list[Tried]:
+def try_all(
+    mutants: Sequence[Mutant], tests: Sequence[str], seconds: float, jobs: int = 1
+) -> list[Tried]:
     """Try mutants in order, each with as many tests as take `seconds` without a mutant."""
     preload()
     paths = list(dict.fromkeys(mutant.path for mutant in mutants))
@@ -57,25 +61,26 @@ def try_all(mutants: Sequence[Mutant], tests: Sequence[str], seconds: float) -> 
     _tell(f"{len(mutants) - len(slow)} were decided fast, {len(slow)} have to be imported")
     if slow:
         _control(order.tests(mutants[slow[0]])[:_CONTROL_TESTS], baseline)
-    last = time.monotonic()
-    for place, i in enumerate(slow):
-        outcome = Outcome("survived")
-        for chosen in order.steps(mutants[i]):
-            outcome = try_imported(mutants[i], [baseline.names[one] for one in chosen])
-            if outcome.state != "survived":
-                break
-        order.learn(mutants[i], outcome)
-        outcomes[i] = outcome
-        if outcome.state == "survived":
-            _tell(f"so far: {mutants[i]}")
-        if time.monotonic() - last > _TOLD_EVERY:
-            last = time.monotonic()
-            _tell(f"{place + 1} of {len(slow)} imported")
+    waiting = [mutants[i] for i in slow]
+    with ThreadPoolExecutor(jobs) as pool:
+        for i, outcome in zip(slow, pool.map(partial(_slowly, order), waiting), strict=True):
+            outcomes[i] = outcome
     return [
         Tried(mutant, outcome.state, outcome.by)
         for mutant, outcome in zip(mutants, outcomes, strict=True)
         if outcome is not None
     ]
+
+
+def _slowly(order: _Order, mutant: Mutant) -> Outcome:
+    outcome = Outcome("survived")
+    for names in order.steps(mutant):
+        outcome = try_imported(mutant, names)
+        if outcome.state != "survived":
+            break
+    order.learn(mutant, outcome)
+    _tell(f"imported: {outcome.state}: {mutant}")
+    return outcome
 
 
 def _fast_all(
@@ -87,7 +92,7 @@ def _fast_all(
     outcomes: list[Outcome | None] = []
     last = time.monotonic()
     for mutant in mutants:
-        outcome = session.try_mutant(mutant, order.tests(mutant)) if mutant.function else None
+        outcome = session.try_mutant(mutant, order.tests(mutant)) if order.runs(mutant) else None
         if outcome is not None:
             order.learn(mutant, outcome)
         outcomes.append(outcome)
@@ -120,13 +125,16 @@ class _Order:
         self._number = {name: index for index, name in enumerate(baseline.names)}
         self._killers: dict[tuple[str, str], list[int]] = defaultdict(list)
 
+    def runs(self, mutant: Mutant) -> set[int]:
+        """Tests that run the very line; none: it runs at import or set-up alone."""
+        lines = self._baseline.runs.get(mutant.path, {})
+        wanted = range(mutant.line, mutant.end_line + 1) if mutant.function else ()
+        return {test for line in wanted for test in lines.get(line, ())}
+
     def tests(self, mutant: Mutant) -> list[int]:
         """Tests that run the line; of what runs when imported, those that run its module."""
         lines = self._baseline.runs.get(mutant.path, {})
-        wanted = range(mutant.line, mutant.end_line + 1) if mutant.function else lines
-        found = {test for line in wanted for test in lines.get(line, ())}
-        if not found:
-            found = {test for tests in lines.values() for test in tests}
+        found = self.runs(mutant) or {test for tests in lines.values() for test in tests}
         stem = Path(mutant.path).stem
         killers = [one for one in self._killers[self._key(mutant)][-8:] if one in found]
         names, seconds = self._baseline.names, self._baseline.seconds
@@ -143,11 +151,11 @@ class _Order:
             chosen.append(one)
         return chosen
 
-    def steps(self, mutant: Mutant) -> list[list[int]]:
-        """The same in two steps: to collect few files is most of the way to kill most mutants."""
-        chosen = self.tests(mutant)
+    def steps(self, mutant: Mutant) -> list[list[str]]:
+        """Their names in two steps: to collect few files kills most mutants already."""
+        chosen = [self._baseline.names[one] for one in self.tests(mutant)]
         mirrors = f"/test_{Path(mutant.path).stem}"
-        first = [one for one in chosen if mirrors in self._baseline.names[one]]
+        first = [one for one in chosen if mirrors in one]
         rest = [one for one in chosen if one not in first]
         return [step for step in (first, rest) if step]
 

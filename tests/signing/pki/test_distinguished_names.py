@@ -93,7 +93,8 @@ def test_a_value_in_hexadecimal_that_is_no_text_is_compared_as_it_stands() -> No
         "CN=#zz\\",
         "CN=#0c",
         "CN=a" + "+CN=a" * 64,
-        "CN=" + "a" * NAME_CHARACTERS_MAX,
+        "CN=" + "a" * (NAME_CHARACTERS_MAX - 2),
+        "CN=#0c01610500",
     ],
 )
 def test_what_is_no_name_is_refused(text: str) -> None:
@@ -145,3 +146,9 @@ def test_what_cryptography_writes_is_read_back(values: list[str]) -> None:
 def test_a_name_that_is_hard_to_read_is_refused_at_once(text: str) -> None:
     with pytest.raises(SignatureMalformedError):
         parse_name(text)
+
+
+def test_the_longest_name_is_read() -> None:
+    value = "a" * (NAME_CHARACTERS_MAX - 3)
+
+    assert parse_name(f"CN={value}") == parse_name(f"cn={value}")

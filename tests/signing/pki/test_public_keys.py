@@ -70,6 +70,15 @@ def test_a_key_that_is_a_burden_is_not_verified_with(
         signing_key(certificate(key))
 
 
+@pytest.mark.parametrize(
+    ("modulus", "exponent"), [((1 << 8191) + 1, 65537), ((1 << 2047) + 1, (1 << 255) + 1)]
+)
+def test_the_longest_key_is_taken(modulus: int, exponent: int) -> None:
+    key = RSAPublicNumbers(exponent, modulus).public_key()
+
+    assert signing_key(certificate(key)) == key
+
+
 def test_a_key_of_another_kind_is_not_verified_with() -> None:
     with pytest.raises(CertificateRejectedError, match="must be RSA"):
         signing_key(certificate(dsa.generate_private_key(1024).public_key()))

@@ -394,3 +394,22 @@ def test_evidence_with_another_byte_never_says_good(raw: bytes, data: st.DataObj
     assert not isinstance(status(about(subject, changed)), Good)
     crl_issuer_name(changed)
     listed_serial_numbers(changed)
+
+
+@pytest.mark.parametrize(
+    ("head", "is_ocsp"),
+    [
+        ("3003 0a0100", True),
+        ("308103 0a0100", True),
+        ("30820003 0a0100", True),
+        ("3083000003 0a0100", True),
+        ("308400000003 0a0100", False),  # no response has 16 MB
+        ("3003 300100", False),
+        ("30820003 300100", False),
+        ("3003", False),
+        ("30", False),
+        ("", False),
+    ],
+)
+def test_a_response_is_told_from_a_list_by_its_first_bytes(head: str, is_ocsp: bool) -> None:
+    assert Evidence(b"", bytes.fromhex(head)).is_ocsp is is_ocsp

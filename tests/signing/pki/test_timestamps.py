@@ -27,6 +27,8 @@ from signing.pki.timestamps import (
     timestamp_request,
     verify_timestamp,
 )
+from tests.certificates import AUTHORITY as AUTHORITY_USAGE
+from tests.certificates import make_certificate, make_root
 
 NOW = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 DATA = b"lienthong.example/vn\n17\nroot\n"
@@ -104,6 +106,66 @@ def test_a_token_proves_nothing_about_other_data() -> None:
 def test_a_token_for_another_request_is_refused() -> None:
     with pytest.raises(TimestampInvalid, match="answers another request"):
         verify_timestamp(response(nonce=8), DATA, TRUST, nonce=7)
+
+
+def stamping(
+    issuer: x509.Certificate, key: Any, *, at: datetime = NOW, name: str = "time"
+) -> Signer:
+    """An authority for timestamps, valid for a day around `at`, issued under this certificate."""
+    own = ec.generate_private_key(ec.SECP256R1())
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(issuer.subject)
+        .public_key(own.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(at - DAY)
+        .not_valid_after(at + DAY)
+        .add_extension(x509.ExtendedKeyUsage([TIME]), critical=True)
+    )
+    return make_signer(own, builder.sign(key, hashes.SHA256()))
+
+
+DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
+
+
+def test_what_was_proved_of_one_authority_is_not_believed_of_another() -> None:
+    trust = TimestampTrust([der(ROOT.certificate)])
+    other = make_root("other", NOW)
+    stranger = stamping(other.certificate, other.key)
+
+    for _ in range(2):
+        assert verify_timestamp(response(), DATA, trust).time == NOW
+        with pytest.raises(TimestampInvalid, match="the authority's certificate: "):
+            verify_timestamp(response(authority=stranger), DATA, trust)
+
+
+def test_what_was_proved_holds_for_the_time_of_the_whole_path() -> None:
+    root = make_root("root", NOW)
+    authority = stamping(root.certificate, root.key)
+    trust = TimestampTrust([der(root.certificate)])
+
+    for inside in (NOW, NOW - DAY, NOW + DAY - SECOND, NOW):
+        assert verify_timestamp(response(authority=authority, at=inside), DATA, trust).time
+    for outside in (NOW - DAY - 2 * SECOND, NOW + DAY + 2 * SECOND):
+        with pytest.raises(TimestampInvalid, match="the authority's certificate: "):
+            verify_timestamp(response(authority=authority, at=outside), DATA, trust)
+
+
+def test_a_path_leads_through_what_the_operator_gave() -> None:
+    root = make_root("root", NOW)
+    key = ec.generate_private_key(ec.SECP256R1())
+    between = make_certificate(root, key.public_key(), NOW, name="between", usage=AUTHORITY_USAGE)
+    raw = response(authority=stamping(between, key))
+    anchor = der(root.certificate)
+
+    trust = TimestampTrust([anchor], [der(between)])
+
+    assert verify_timestamp(raw, DATA, trust).time == NOW
+    assert (trust.anchors, trust.intermediates) == ((anchor,), (der(between),))
+    with pytest.raises(TimestampInvalid, match="the authority's certificate: "):
+        verify_timestamp(raw, DATA, TimestampTrust([anchor]))
 
 
 def test_an_authority_that_nobody_trusts_is_refused() -> None:

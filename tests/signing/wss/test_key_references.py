@@ -393,6 +393,16 @@ REFUSED: dict[str, tuple[Callable[[Facts], tuple[str, str]], type[SignatureError
         SignatureMalformedError,
         "not a decimal number",
     ),
+    "the longest serial number": (
+        lambda known: (x509_data(issuer_serial(known.issuer, "1" * 64)), ""),
+        CertificateRejectedError,
+        "no certificate is known by this issuer",
+    ),
+    "no subject": (
+        lambda known: (x509_data("<ds:X509SubjectName/>"), ""),
+        SignatureMalformedError,
+        "RFC 4514",
+    ),
     "a serial number in other digits": (
         lambda known: (x509_data(issuer_serial(known.issuer, "\u0661\u0662")), ""),
         SignatureMalformedError,
