@@ -93,6 +93,7 @@ def test_an_element_that_holds_neither_is_known_as_such() -> None:
             None,
         ),
         ('<xs:element name="a"><xs:complexType/></xs:element>', None),
+        ('<xs:element name="a" type="u:Any" xmlns:u="urn:u"/>', None),
         ('<xs:element name="a" type="xs:string"/>', None),
     ],
 )
