@@ -173,7 +173,7 @@ def _require_signed_bindings(
     signed = parse_again(signed_body)[0]
     for holder, as_signed in zip(payload.iter(), signed.iter(), strict=True):
         for use in uses.get(holder, ()):
-            is_signed = as_signed.nsmap.get(use.prefix or None) == use.namespace
+            is_signed = (as_signed.nsmap.get(use.prefix or None) or "") == use.namespace
             is_certain = use.is_type and schema.is_only_type(use.namespace, use.local_name)
             if not is_signed and not is_certain and not use.is_of_envelope:
                 name = f"prefix {use.prefix}" if use.prefix else "default namespace"

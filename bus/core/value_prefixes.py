@@ -45,6 +45,7 @@ class ValueUse(NamedTuple):
     prefix: str
     """Empty: the default namespace."""
     namespace: str
+    """Empty: none, since there is no default namespace."""
     local_name: str
     is_type: bool
     """Whether it is an xsi:type."""
@@ -105,7 +106,7 @@ def bound_prefixes(element: etree._Element) -> list[str]:
 
 
 def value_uses(element: etree._Element, *, all_values: bool) -> Iterator[ValueUse]:
-    """Each prefix that is bound and that a value in `element` uses, or may use."""
+    """Each prefix that is bound, or need not be, and that a value in `element` uses, or may."""
     if not all_values:
         for holder in _holders_of_types(element):
             yield from _uses(holder, holder.get(XSI_TYPE, ""), is_type=True)
@@ -138,8 +139,9 @@ def _uses(holder: etree._Element, value: str, *, is_type: bool) -> Iterator[Valu
     bindings = holder.nsmap
     for word in set(value.split()):
         prefix, _, local_name = word.rpartition(":")
-        namespace = bindings.get(prefix or None)
-        if namespace:
+        namespace = bindings.get(prefix or None) or ""
+        # Without prefix and default namespace it is a name of no namespace, and must stay one.
+        if namespace or not prefix:
             yield ValueUse(holder, prefix, namespace, local_name, is_type)
 
 
@@ -149,6 +151,6 @@ def _is_visible(use: ValueUse, element: etree._Element) -> bool:
     while (place.prefix or "") != use.prefix:
         parent = place.getparent()
         if place is element or parent is None:
-            return use.is_of_envelope
+            return use.is_of_envelope or not use.namespace
         place = parent
-    return etree.QName(place).namespace == use.namespace
+    return (etree.QName(place).namespace or "") == use.namespace
