@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from lxml import etree
@@ -61,7 +61,7 @@ def _only_content(holder: etree._Element, attachments: Sequence[Attachment]) -> 
 class InlinedPart:
     """A part in canonical form, in pieces, with the attachments between them."""
 
-    pieces: tuple[bytes, ...]
+    pieces: tuple[bytes, ...] = field(repr=False)
     """One more than there are attachments."""
     attachments: tuple[Attachment, ...]
 

@@ -35,6 +35,8 @@ def test_a_signed_request_is_verified_with_the_bytes_that_were_signed(nation: Sm
     assert proved.created == NOW
     assert proved.certificate_digest == nation.signers[CLIENT].certificate_sha256
     assert proved.canonical_parts["Body"] == body(raw)
+    assert "canonical_parts=" not in repr(proved)
+    assert " certificate=" not in repr(proved)
     assert set(proved.canonical_parts) == {
         "Body",
         "Timestamp",
@@ -134,6 +136,14 @@ def test_each_error_of_a_signature_has_its_code(
 ) -> None:
     with pytest.raises(error):
         verified(request(nation).replace(*ERRORS_OF_SIGNATURES[error]), nation)
+
+
+def test_a_security_header_without_a_signature_is_unsigned(nation: SmallNation) -> None:
+    raw = request(nation)
+    start, end = raw.index(b"<ds:Signature "), raw.index(b"</wsse:Security>")
+
+    with pytest.raises(errors.SignatureMissing, match="Signature is missing"):
+        verified(raw[:start] + raw[end:], nation)
 
 
 # --- (3) freshness -------------------------------------------------------------------------------

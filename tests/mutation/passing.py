@@ -134,8 +134,11 @@ class _Order:
     def tests(self, mutant: Mutant) -> list[int]:
         """Tests that run the line; of what runs when imported, those that run its module."""
         lines = self._baseline.runs.get(mutant.path, {})
-        found = self.runs(mutant) or {test for tests in lines.values() for test in tests}
         stem = Path(mutant.path).stem
+        found = self.runs(mutant)
+        if not found:
+            found = {test for tests in lines.values() for test in tests}
+            found |= self._only_looking(mutant)
         killers = [one for one in self._killers[self._key(mutant)][-8:] if one in found]
         names, seconds = self._baseline.names, self._baseline.seconds
         rest = sorted(
@@ -150,6 +153,18 @@ class _Order:
                 break
             chosen.append(one)
         return chosen
+
+    def _only_looking(self, mutant: Mutant) -> set[int]:
+        """Tests beside it that run no line of what is tried: they look at tables and fields."""
+        running = {
+            test
+            for lines in self._baseline.runs.values()
+            for tests in lines.values()
+            for test in tests
+        }
+        folder = "tests/" + mutant.path.removeprefix("bus/").partition("/")[0] + "/"
+        names = enumerate(self._baseline.names)
+        return {one for one, name in names if name.startswith(folder) and one not in running}
 
     def steps(self, mutant: Mutant) -> list[list[str]]:
         """Their names in two steps: to collect few files kills most mutants already."""

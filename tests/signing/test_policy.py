@@ -30,6 +30,31 @@ def test_the_default_policy_knows_nothing_weaker_than_sha_256() -> None:
     assert policy.signature_algorithms == SIGNATURE_ALGORITHMS
 
 
+MORE = "http://www.w3.org/2001/04/xmldsig-more#"
+MORE_2007 = "http://www.w3.org/2007/05/xmldsig-more#"
+
+
+def test_the_default_policy_takes_what_rfc_9231_names_of_sha_2_and_nothing_else() -> None:
+    policy = SignaturePolicy()
+
+    assert policy.signature_algorithms == {
+        *(f"{MORE}rsa-sha{bits}" for bits in (256, 384, 512)),
+        *(f"{MORE_2007}sha{bits}-rsa-MGF1" for bits in (256, 384, 512)),
+        *(f"{MORE}ecdsa-sha{bits}" for bits in (256, 384, 512)),
+        "http://www.w3.org/2021/04/xmldsig-more#eddsa-ed25519",
+    }
+    assert policy.digest_algorithms == {
+        "http://www.w3.org/2001/04/xmlenc#sha256",
+        f"{MORE}sha384",
+        "http://www.w3.org/2001/04/xmlenc#sha512",
+    }
+    assert policy.canonicalisations == {"http://www.w3.org/2001/10/xml-exc-c14n#"}
+    assert policy.curves == {"secp256r1", "secp384r1"}
+    assert (policy.rsa_bits_min, policy.references_max) == (2048, 32)
+    assert (policy.clock_skew_seconds_max, policy.message_age_seconds_max) == (60, 300)
+    assert (policy.is_expires_required, policy.are_attachment_headers_required) == (False, False)
+
+
 def test_every_digest_of_the_policy_can_be_made() -> None:
     assert DIGESTS.keys() == DIGEST_ALGORITHMS | {DIGEST_SHA1}
 

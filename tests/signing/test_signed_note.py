@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signing.signed_note import (
+    NOTE_BYTES_MAX,
+    SIGNATURES_MAX,
     KeyTextInvalid,
     NoteInvalid,
     SigningKey,
@@ -26,6 +28,7 @@ NOTE = (
 ).encode()
 
 KEY = SigningKey("lienthong.vn/log", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+LINE = "\u2014 name AAAAAAA=\n".encode()
 OTHER = SigningKey("witness.vn", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 
 
@@ -90,16 +93,47 @@ def test_any_bytes_are_a_note_or_refused(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw",
+    ("raw", "reason"),
     [
-        b"x" * (64 * 1024 + 1),
-        b"text\n\n" + "\u2014 name AAAAAAA=\n".encode() * 65,
-        "text\n\n\u2014 name AAAAA\n".encode(),
-        "text\n\n\u2014 name AAAA\n".encode(),
-        "text\n\n\u2014 name AAAAAB==\n".encode(),
+        (b"x" * (NOTE_BYTES_MAX + 1), "bytes, at most"),
+        (b"x" * NOTE_BYTES_MAX, "no signature lines"),
+        (b"text\n\n" + LINE * (SIGNATURES_MAX + 1), "signatures, at most"),
+        (b"text\n\n" + LINE[:-1], "no signature lines"),
+        (b"text\n" + LINE, "no signature lines"),
+        (b"te\tt\n\n" + LINE, "a control character"),
+        ("text\n\n\u2014 name AAAAA\n".encode(), "not base64"),
+        ("text\n\n\u2014 name AAAA\n".encode(), "its one spelling"),
+        ("text\n\n\u2014 name AAAAAA==\n".encode(), "its one spelling"),
+        ("text\n\n\u2014 name AAAAAAB=\n".encode(), "its one spelling"),
     ],
-    ids=["too large", "too many signatures", "not base64", "too short", "another spelling"],
 )
-def test_what_has_not_the_form_of_a_note_is_none(raw: bytes) -> None:
-    with pytest.raises(NoteInvalid):
+def test_what_has_not_the_form_of_a_note_is_none(raw: bytes, reason: str) -> None:
+    with pytest.raises(NoteInvalid, match=reason):
         parse_note(raw)
+
+
+def test_a_note_may_be_as_long_as_its_bounds() -> None:
+    assert len(parse_note(b"text\n\n" + LINE * SIGNATURES_MAX).signatures) == SIGNATURES_MAX
+    longest = b"x" * (NOTE_BYTES_MAX - 2 - len(LINE)) + b"\n\n" + LINE
+    assert len(parse_note(longest).signatures) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a+b", "expected name"),
+        (VKEY + "*", "not base64"),
+        (VKEY + "=", "does not fit"),
+        ("n+00000000+AA==", "not of type Ed25519"),
+        ("n+00000000+AQ==", "a key of 32 bytes"),
+        (VKEY.replace("PeterNeumann", "Peter Neumann"), "a name without space"),
+        (VKEY.replace("c74f20a3", "c74f20a4"), "does not fit"),
+    ],
+)
+def test_what_a_verifier_key_lacks_is_told(text: str, reason: str) -> None:
+    with pytest.raises(KeyTextInvalid, match=reason):
+        VerifyingKey.parse(text)
+
+
+def test_a_signature_of_another_length_is_none_of_the_key() -> None:
+    assert not KEY.verifying_key.accepts(b"short", b"text")

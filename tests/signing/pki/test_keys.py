@@ -272,3 +272,9 @@ def test_one_signer_is_its_own_succession() -> None:
     signer = load_signer(pem(P_256), certificate_for(P_256))
 
     assert signer.at(datetime(2026, 6, 1, tzinfo=UTC)) is signer
+
+
+def test_the_public_half_alone_tells_a_kind_that_is_not_used() -> None:
+    for key in (x25519.X25519PrivateKey.generate(), dsa.generate_private_key(key_size=2048)):
+        with pytest.raises(KeyUnusableError, match="expected an RSA, P-256, P-384 or Ed25519 key"):
+            keys.check_public_key(key.public_key())

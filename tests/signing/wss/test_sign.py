@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +16,15 @@ from signing.errors import KeyUnusableError
 from signing.pki.certificates import TrustStore
 from signing.policy import SignaturePolicy
 from signing.wss.canonical import canonicalise
-from signing.wss.sign import AttachmentPart, CanonicalPart, security_header, timestamp_text
+from signing.wss.sign import (
+    AttachmentPart,
+    CanonicalPart,
+    CanonicalParts,
+    security_header,
+    timestamp_text,
+    together,
+    with_reference,
+)
 from signing.wss.verify import SignedPart, verify_signature
 from tests.nation import NOW, SmallNation
 
@@ -100,3 +109,33 @@ def test_a_header_for_soap_1_2_must_be_understood_in_its_words(nation: SmallNati
     root = tree(security_header([PART], signer, NOW, MINUTE, soap_namespace=names.SOAP12))
 
     assert root[0].get(f"{{{names.SOAP12}}}mustUnderstand") == "true"
+
+
+def test_nothing_stands_between_the_elements_that_we_write(nation: SmallNation) -> None:
+    parts = [PART, CanonicalPart("p2", PART.canonical.replace(b"p1", b"p2"), prefixes=("wsu",))]
+    beside = [AttachmentPart(f"{number}@example.vn", bytes(32)) for number in range(2)]
+    signer = nation.client_signers["p-256"]
+
+    for ready in (None, together([]), together(parts)):
+        security = security_header(parts, signer, NOW, MINUTE, attachments=beside, ready=ready)
+        root = tree(security)
+
+        assert not [one for one in root.iter() if one.tail or (len(one) and one.text)]
+
+
+def test_a_reference_that_was_made_before_is_written(nation: SmallNation) -> None:
+    ready = replace(PART, reference=b"<made/>")
+    signer = nation.client_signers["p-256"]
+
+    assert security_header([ready], signer, NOW, MINUTE).count(b"<made/>") == 1
+    assert together([ready, ready]) == CanonicalParts(PART.canonical * 2, b"<made/>" * 2)
+    assert together([PART]).references == with_reference(PART).reference
+    assert together([]) == CanonicalParts(b"", b"")
+
+
+def test_a_part_without_prefixes_has_no_list_of_them(nation: SmallNation) -> None:
+    signer = nation.client_signers["p-256"]
+    listed = replace(PART, prefixes=("a", "b"))
+
+    assert b"PrefixList" not in security_header([PART], signer, NOW, MINUTE)
+    assert b'PrefixList="a b"' in security_header([listed], signer, NOW, MINUTE)
