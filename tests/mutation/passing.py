@@ -59,8 +59,9 @@ def try_all(
         i for i, one in enumerate(outcomes) if one is None or order.decides_slowly(mutants[i], one)
     ]
     _tell(f"{len(mutants) - len(slow)} were decided fast, {len(slow)} have to be imported")
-    if slow:
-        _control(order.tests(mutants[slow[0]])[:_CONTROL_TESTS], baseline)
+    control = next((found for i in slow if (found := order.tests(mutants[i]))), [])
+    if control:
+        _control(control[:_CONTROL_TESTS], baseline)
     waiting = [mutants[i] for i in slow]
     with ThreadPoolExecutor(jobs) as pool:
         for i, outcome in zip(slow, pool.map(partial(_slowly, order), waiting), strict=True):
