@@ -44,6 +44,14 @@ XML Schema Part 2 §3.2.7.1."""
 BODY = "Body"
 TIMESTAMP = "Timestamp"
 
+_NO_CANONICAL_XML = (
+    errors.ForbiddenXml,
+    errors.NotWellFormed,
+    errors.TooComplex,
+    errors.TooLarge,
+)
+"""What is wrong with an attachment itself; that its content was not kept is another matter."""
+
 _ERROR_OF: dict[type[signature_errors.SignatureError], type[errors.BusError]] = {
     signature_errors.SignatureMissingError: errors.SignatureMissing,
     signature_errors.SignatureMalformedError: errors.SignatureMalformed,
@@ -136,7 +144,7 @@ def _verified_signature(
     def read_xml(attachment: Attachment) -> etree._Element:
         try:
             return _xml_attachment(attachment, registry.limits)
-        except errors.BusError as error:
+        except _NO_CANONICAL_XML as error:
             number = envelope.attachments.index(attachment) + 1
             told = f"attachment {number}: {error.public_detail}"
             raise errors.AttachmentXmlInvalid(public_detail=told) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 
 from signing.names import SOAP11, SOAP12
 from tests.attacks.cases import NEW, OWN_NUMBER, SAME, Group, Stage
@@ -386,7 +387,12 @@ for _name, _text in _TEXTS.items():
         def _injected(stage: Stage, name: str = _block, text: bytes = _text) -> bytes:
             source = stage.source
             span = source.block(name)
-            return stage.signed(raw=source.edited((span.inner_start, span.inner_end, text)))
+            edits = [(span.inner_start, span.inner_end, text)]
+            if name != "id":  # a message of its own, if it passes
+                own = source.block("id")
+                unused = sha256(name.encode() + text).hexdigest().encode()
+                edits.append((own.inner_start, own.inner_end, unused))
+            return stage.signed(raw=source.edited(*edits))
 
         INJECTION.add(
             f"{_name} in {_block}",

@@ -192,6 +192,16 @@ def test_xml_beside_an_envelope_is_read_as_strictly_as_the_envelope(
     assert type(caught.value.__cause__) is cause
 
 
+def test_an_attachment_that_was_not_kept_is_refused_for_that(nation: SmallNation) -> None:
+    def not_kept() -> Iterator[bytes]:
+        raise errors.AttachmentNotAllowed("the service does not take it")
+
+    beside = replace(attachment(b"<a/>", "text/xml"), chunks=not_kept)
+
+    with pytest.raises(errors.AttachmentNotAllowed):
+        verified(with_attachment(nation, b"<a></a>"), nation, attachments=(beside,))
+
+
 def test_the_attachment_that_is_refused_is_told_by_its_number(nation: SmallNation) -> None:
     first = replace(attachment(b"%PDF"), content_id="b@example.vn")
     second = attachment(b"<a>", "text/xml")

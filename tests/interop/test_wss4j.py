@@ -93,7 +93,7 @@ KINDS = {
     "text": "12 bytes taken",
     "text of Unix": "13 bytes taken",
     "XML": "66 bytes taken",
-    "XML with a comment": "an attachment of XML holds a comment: nobody signed it",
+    "XML with a comment": "attachment 1: it holds a comment, which nobody signed",
     "many headers": "70000 bytes taken",
     "several": "70000 bytes taken",
 }
