@@ -36,4 +36,11 @@ class FixedCitizen(Adapter):
         return Answer(_ROOT)
 
 
+class FixedCitizenOnThread(FixedCitizen):
+    """The same agency, asked on a thread of its adapter, as every agency is that must be waited
+    for."""
+
+    answers_at_once = False
+
+
 _ROOT = parse_xml(CITIZEN_ANSWER, bytes_max=len(CITIZEN_ANSWER))

@@ -30,9 +30,20 @@ def bench() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a cProfile of the hub there; the floor is left out.",
 )
+@click.option(
+    "--adapter-thread",
+    is_flag=True,
+    help="Ask the agency on a thread of its adapter, as one that must be waited for is.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable figures.")
 def exchange(
-    *, seconds: float, connections: int, prefill: int, profile: Path | None, as_json: bool
+    *,
+    seconds: float,
+    connections: int,
+    prefill: int,
+    profile: Path | None,
+    adapter_thread: bool,
+    as_json: bool,
 ) -> None:
     """Measure whole exchanges, beside the least that any such hub must do.
 
@@ -41,7 +52,7 @@ def exchange(
     """
     console = Console(stderr=True)
     with TemporaryDirectory(prefix="lienthong-bench-") as folder:
-        plan = ExchangePlan(Path(folder), seconds, connections, prefill, profile)
+        plan = ExchangePlan(Path(folder), seconds, connections, prefill, profile, adapter_thread)
         with console.status("starting") as status:
             try:
                 results = measure_exchanges(plan, status.update)

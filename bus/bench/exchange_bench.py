@@ -56,6 +56,8 @@ class ExchangePlan:
     """Entries in the hub's log before it starts."""
     profile_file: Path | None = None
     """Where the hub's profile goes; then the floor is left out, for its ratio means nothing."""
+    is_adapter_on_thread: bool = False
+    """The agency is asked on a thread of its adapter, as those that must be waited for are."""
 
 
 @dataclass(slots=True)
@@ -103,7 +105,8 @@ def folder_bytes(folder: Path) -> int:
 def _start(
     plan: ExchangePlan, prepared: PreparedNation, settings: HubSettings, programs: ExitStack
 ) -> list[_Contender]:
-    arguments = [str(prepared.hub_settings)]
+    calls = hub_program.ON_THREAD if plan.is_adapter_on_thread else ""
+    arguments = [str(prepared.hub_settings), calls]
     if plan.profile_file:
         arguments.append(str(plan.profile_file.absolute()))
     hub = programs.enter_context(running("hub", hub_program.MODULE, arguments))

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bus.bench.citizen_answer import FixedCitizen
+from bus.bench.citizen_answer import FixedCitizen, FixedCitizenOnThread
 from bus.bench.programs import listen, say_last_words, say_ready, stop_at_end_of_input
 from bus.doors.soap import HttpDoor
 from bus.http.server import run, serve_http
@@ -18,20 +18,24 @@ from bus.settings.hub import HubSettings, read_hub_settings
 from bus.settings.routes import read_registry
 
 MODULE = "bus.bench.hub_program"
+ON_THREAD = "on-thread"
+"""Says that the agency is asked on a thread of its adapter."""
 
 
-def main(settings_file: str, profile_file: str = "") -> None:
+def main(settings_file: str, calls: str = "", profile_file: str = "") -> None:
     """Serve until the input ends; with a profile file, say there where the time went."""
     configure_telemetry("warning")
     profile = cProfile.Profile()
-    run(_serve(read_hub_settings(Path(settings_file)), profile if profile_file else None))
+    agency = FixedCitizenOnThread({}) if calls == ON_THREAD else FixedCitizen({})
+    run(_serve(read_hub_settings(Path(settings_file)), agency, profile if profile_file else None))
     if profile_file:
         profile.dump_stats(profile_file)
     say_last_words()
 
 
-async def _serve(settings: HubSettings, profile: cProfile.Profile | None) -> None:
-    agency = FixedCitizen({})
+async def _serve(
+    settings: HubSettings, agency: FixedCitizen, profile: cProfile.Profile | None
+) -> None:
     services = read_registry(settings.routes).services.values()
     with listen() as door:
         adapters = {service.adapter: agency for service in services}
