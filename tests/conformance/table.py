@@ -21,7 +21,17 @@ PATHS = (HUB, UNSIGNED, ACCESS_POINT, SNAKE)
 UNSIGNED_IS_REFUSED = "Server.ServerProxy.MissingSignature"
 _MESSAGE_FAULTS = "Client."
 _ROW_KEYS = frozenset(
-    {"name", "request", "replace", "content_type", "soap_action", "method", "target", "provider"}
+    {
+        "name",
+        "request",
+        "replace",
+        "fill",
+        "content_type",
+        "soap_action",
+        "method",
+        "target",
+        "provider",
+    }
     | {"without_grant", "expect", "keeps_spelling", "paths", "clause"}
 )
 _PROVIDER_KEYS = frozenset(
@@ -105,7 +115,9 @@ def _row(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Row:
         target=values.get("target", defaults["target"]),
         content_type=values.get("content_type", defaults["content_type"]),
         soap_action=values.get("soap_action", defaults["soap_action"]),
-        body=_message(values["request"], values.get("replace", {}), "utf-8"),
+        body=_filled(
+            _message(values["request"], values.get("replace", {}), "utf-8"), values.get("fill", {})
+        ),
         provider=_provider(values["provider"], defaults) if "provider" in values else None,
         without_grant=values.get("without_grant", ""),
         expect=values["expect"],
@@ -138,6 +150,15 @@ def _message(name: str, replace: Mapping[str, str], charset: str) -> bytes:
         assert old in text, (name, old)
         text = text.replace(old, new)
     return text.encode(charset)
+
+
+def _filled(body: bytes, fill: Mapping[str, Any]) -> bytes:
+    """In the place of each mark a text so many times; `#` in it is its number."""
+    for mark, (text, times) in fill.items():
+        assert mark.encode() in body, mark
+        content = "".join(text.replace("#", str(number)) for number in range(times))
+        body = body.replace(mark.encode(), content.encode())
+    return body
 
 
 def _without(body: bytes, local_name: str) -> bytes:
