@@ -30,7 +30,7 @@ from bus.settings.revocation import (
 from bus.settings.settings_kinds import SettingsKind, check_kind
 from bus.settings.signer import SignerForm, SignerSource, signer_files, signer_problems
 from bus.settings.trust import HubFiles, TrustForm, TrustSettings
-from bus.settings.yaml_document import YamlDocument, read_yaml
+from bus.settings.yaml_document import YamlDocument, read_settings_file, read_yaml
 
 PORT_USUAL = 8081
 
@@ -215,11 +215,7 @@ def read_access_point_settings(path: Path) -> AccessPointSettings:
 
     Raises ConfigurationError with every problem in the file, each with its path and line.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        message = f"cannot be read: {error.strerror}"
-        raise ConfigurationError([Problem(str(path), "", message)]) from error
+    raw = read_settings_file(path)
     return access_point_settings_of(raw, path.absolute())
 
 

@@ -20,7 +20,7 @@ from bus.settings.form import (
     in_order,
     section_items,
 )
-from bus.settings.yaml_document import Value, YamlDocument, read_yaml
+from bus.settings.yaml_document import Value, YamlDocument, read_settings_file, read_yaml
 
 MANIFEST_NAME = "manifest.yaml"
 CALLS_AT_ONCE_MAX = 1024
@@ -164,11 +164,7 @@ def read_manifest(folder: Path) -> Manifest:
     Raises ConfigurationError with every problem, each with its path and line.
     """
     path = folder / MANIFEST_NAME
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        message = f"cannot be read: {error.strerror}"
-        raise ConfigurationError([Problem(str(path), "", message)]) from error
+    raw = read_settings_file(path)
     document = read_yaml(raw, file=str(path))
     form, problems = check_form(document, ManifestForm)
     problems = in_order(problems + _cross_problems(document, folder))

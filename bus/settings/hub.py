@@ -40,7 +40,7 @@ from bus.settings.timestamp import (
     timestamp_settings,
 )
 from bus.settings.trust import TrustForm, TrustSettings
-from bus.settings.yaml_document import YamlDocument, read_yaml
+from bus.settings.yaml_document import YamlDocument, read_settings_file, read_yaml
 
 _ORIGIN = re.compile(r"[^\s+]{1,255}\Z")
 
@@ -172,11 +172,7 @@ def read_hub_settings(path: Path) -> HubSettings:
 
     Raises ConfigurationError with every problem in the file, each with its path and line.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        message = f"cannot be read: {error.strerror}"
-        raise ConfigurationError([Problem(str(path), "", message)]) from error
+    raw = read_settings_file(path)
     document = read_yaml(raw, file=str(path))
     check_kind(document, SettingsKind.HUB)
     form, problems = check_form(document, HubForm)

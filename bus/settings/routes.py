@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from bus.core.errors import ConfigurationError, Problem
+from bus.core.errors import ConfigurationError
 from bus.core.identifiers import SubsystemId
 from bus.core.limits import Limits
 from bus.core.registry import AttachmentRule, FaultStyle, Grant, Member, MemberRegistry, Service
@@ -22,7 +22,7 @@ from bus.settings.routes_form import (
 )
 from bus.settings.routes_policies import default_policy, member_policy
 from bus.settings.settings_kinds import SettingsKind, check_kind
-from bus.settings.yaml_document import read_yaml
+from bus.settings.yaml_document import read_settings_file, read_yaml
 
 __all__ = ["parse_registry", "read_registry", "routes_json_schema"]
 
@@ -32,11 +32,7 @@ def read_registry(path: Path) -> MemberRegistry:
 
     Raises ConfigurationError with every problem in the file, each with its path and line.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        message = f"cannot be read: {error.strerror}"
-        raise ConfigurationError([Problem(str(path), "", message)]) from error
+    raw = read_settings_file(path)
     return parse_registry(raw, file=str(path))
 
 

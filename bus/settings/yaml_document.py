@@ -77,6 +77,15 @@ def path_text(path: KeyPath) -> str:
     return "".join(steps).removeprefix(".")
 
 
+def read_settings_file(path: Path) -> bytes:
+    """The bytes of a settings file. Raises ConfigurationError: it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        raise ConfigurationError([Problem(str(path), "", message)]) from error
+
+
 def read_yaml(raw: bytes, *, file: str) -> YamlDocument:
     """Read one YAML document in UTF-8.
 
