@@ -64,7 +64,7 @@ _ATTRIBUTE = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 """Nothing is read twice (possessive): a stranger writes these names before anybody is proved."""
-_ESCAPED = re.compile(r"((?:\\[0-9A-Fa-f]{2})+)|\\(.)", re.DOTALL)
+_ESCAPED = re.compile(r"(?:\\[0-9A-Fa-f]{2})+|\\(.)", re.DOTALL)
 
 
 def name_key(name: x509.Name) -> NameKey:
@@ -114,9 +114,9 @@ def _value(found: re.Match[str]) -> str:
 
 
 def _unescaped(found: re.Match[str]) -> str:
-    if found[1] is None:
-        return found[2]
-    return bytes.fromhex(found[1].replace("\\", "")).decode("utf-8", errors="replace")
+    if found[1] is not None:
+        return found[1]
+    return bytes.fromhex(found[0].replace("\\", "")).decode("utf-8", errors="replace")
 
 
 def _decoded(der: bytes) -> str:

@@ -177,7 +177,7 @@ def load_key_file(raw: bytes, *, passphrase: bytes | None = None) -> KeyFile:
     if len(raw) > PEM_BYTES_MAX:
         raise KeyUnusableError("the file is too large for a key")
     loaded = _load_pkcs12(raw, passphrase)
-    if loaded.key is None or loaded.cert is None:
+    if loaded.cert is None:  # without a key no certificate is its own
         raise KeyUnusableError("expected a private key and its certificate in the PKCS #12 file")
     if not isinstance(loaded.key, PrivateKey):
         raise KeyUnusableError("expected an RSA, P-256, P-384 or Ed25519 key")

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from signing.pki.keys import Signer
 
 _INSTANT = timedelta(microseconds=1)
-_FIRST = datetime.min.replace(tzinfo=UTC)
-_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class KeySuccession:
     """The keys of one signer, one after the other.
 
-    While two certificates are valid both are believed, and the newer one signs. Owns the choice
-    made last and until when it holds; used from one thread.
+    While two certificates are valid both are believed, and the newer one signs.
     """
 
-    __slots__ = ("_chosen", "_from", "_until", "signers")
+    __slots__ = ("_spans", "signers")
 
     def __init__(self, *signers: Signer) -> None:
         """At least one signer; of two certificates of one age the later one named is newer."""
         self.signers: tuple[Signer, ...] = signers
-        self._chosen = signers[0]
-        # An empty span of time: the first question chooses.
-        self._from = self._until = _LAST
+        self._spans = [_span(signer) for signer in signers]
 
     def at(self, now: datetime) -> Signer:
         """The signer to sign with at `now` (aware, UTC).
@@ -34,20 +29,15 @@ class KeySuccession:
         Without any certificate that is valid then, the one that began last: whoever checks will
         say what is wrong with it.
         """
-        if not self._from <= now < self._until:
-            self._choose(now)
-        return self._chosen
-
-    def _choose(self, now: datetime) -> None:
-        spans = [_span(signer) for signer in self.signers]
-        limits = [_FIRST, *(limit for span in spans for limit in span), _LAST]
-        self._from = max(limit for limit in limits if limit <= now)
-        self._until = min(limit for limit in limits if limit > now)
-        self._chosen = self.signers[newest_at(spans, now)]
+        if len(self.signers) == 1:
+            return self.signers[0]
+        return self.signers[newest_at(self._spans, now)]
 
 
 def newest_at(spans: Sequence[tuple[datetime, datetime]], now: datetime) -> int:
     """The place of the span (first instant, and the one after the last) that is to be used."""
+    if len(spans) == 1:
+        return 0
     places = range(len(spans))
     valid = [place for place in places if spans[place][0] <= now < spans[place][1]]
     begun = [place for place in places if spans[place][0] <= now]

@@ -26,6 +26,8 @@ TIMESTAMP_BYTES_MAX = 64 * 1024
 """Largest response of a time authority that is looked at; usual are 1 to 6 KiB."""
 
 _DIGESTS = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
+_UNITS = {"seconds": "seconds", "millis": "milliseconds", "micros": "microseconds"}
+"""Of an accuracy: its name in RFC 3161 §2.4.2, and ours."""
 _GRANTED = "granted"
 _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, UnsupportedAlgorithm)
 """What the readers raise over bytes that are no such token, found by changing each byte."""
@@ -275,11 +277,8 @@ def _named_digest(named: tsp.ESSCertID | tsp.ESSCertIDv2, der: bytes) -> bytes:
 
 
 def _accuracy(native: dict[str, int | None]) -> timedelta:
-    return timedelta(
-        seconds=native.get("seconds") or 0,
-        milliseconds=native.get("millis") or 0,
-        microseconds=native.get("micros") or 0,
-    )
+    said = {_UNITS[name]: value for name, value in native.items() if value is not None}
+    return timedelta(**said)
 
 
 def _certificate(der: bytes) -> asn1_x509.Certificate:

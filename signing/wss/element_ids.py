@@ -87,10 +87,14 @@ class ElementIds:
         """
         if identifier in self._repeated:
             raise SignatureMalformedError("a reference points to an Id that two elements carry")
+        known = self._bearers.get(identifier)
+        return self._find(identifier) if known is None else known
+
+    def _find(self, identifier: str) -> etree._Element | None:
         for texts, bearer in zip(self._texts, _BEARER, strict=False):
-            if identifier not in self._bearers and identifier in texts:
+            if identifier in texts:
                 place = texts.index(identifier) + 1
-                (self._bearers[identifier],) = cast(
-                    list[etree._Element], bearer(self._root, place=place)
-                )
-        return self._bearers.get(identifier)
+                (found,) = cast(list[etree._Element], bearer(self._root, place=place))
+                self._bearers[identifier] = found
+                return found
+        return None

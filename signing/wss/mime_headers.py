@@ -108,9 +108,9 @@ def _parameter_value(found: re.Match[str]) -> str:
     text = found["plain"]
     if not found["extended"]:
         return text
-    charset, quote, rest = text.partition("'")
+    charset, _, rest = text.partition("'")
     _, language_end, encoded = rest.partition("'")
-    if not (quote and language_end):
+    if not language_end:
         charset, encoded = "", text
     try:
         return unquote_to_bytes(encoded).decode(charset or "us-ascii")

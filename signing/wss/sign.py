@@ -6,22 +6,26 @@ the bytes that are sent, and signing needs no tree. WSS 1.1.1 §7, §8, §10; X.
 
 from __future__ import annotations
 
-import base64
 import hashlib
+from binascii import b2a_base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from urllib.parse import quote
 
 from signing import names
 from signing.pki.keys import Signer
 from signing.policy import DIGEST_SHA256
+from signing.quick_init import quick_init
+from signing.utc_text import text_in_milliseconds
 
 TIMESTAMP_ID = "timestamp"
 _X509_ID = "x509"
 _SIGNATURE_ID = "signature"
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class CanonicalPart:
     """A part of the envelope in exclusive canonical form, with its wsu:Id."""
@@ -34,6 +38,7 @@ class CanonicalPart:
     """The PrefixList of its canonical form. Exclusive C14N §4."""
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class CanonicalParts:
     """Parts that stand one after the other, and their ds:References, made beforehand."""
@@ -64,11 +69,6 @@ def together(parts: Iterable[CanonicalPart]) -> CanonicalParts:
         canonical += part.canonical
         references += part.reference or _reference(part)
     return CanonicalParts(canonical, references)
-
-
-def timestamp_text(moment: datetime) -> str:
-    """`xs:dateTime` in UTC with milliseconds. WSS §10."""
-    return f"{moment.isoformat(timespec='milliseconds')[:23]}Z"
 
 
 def security_header(
@@ -102,12 +102,12 @@ def security_header(
         f'Algorithm="{names.EXCLUSIVE_C14N}"></ds:CanonicalizationMethod>'
         f'<ds:SignatureMethod Algorithm="{algorithm}"></ds:SignatureMethod>'
     ).encode() + (references + b"</ds:SignedInfo>")
-    value = base64.b64encode(signer.sign(algorithm, signed_info))
+    value = b2a_base64(signer.sign(algorithm, signed_info), newline=False)
     return b"".join(
         (
             _SECURITY_STARTS[soap_namespace],
             _TOKEN_START,
-            base64.b64encode(signer.certificate_der),
+            _token_text(signer.certificate_der),
             b"</wsse:BinarySecurityToken>",
             timestamp,
             _SIGNATURE_START,
@@ -153,16 +153,23 @@ _ATTACHMENT_MIDDLE = _reference_middle(names.ATTACHMENT_CONTENT)
 _REFERENCE_END = b"</ds:DigestValue></ds:Reference>"
 
 
+@lru_cache(maxsize=64)
+def _token_text(certificate_der: bytes) -> bytes:
+    """The same in every message of one signer."""
+    return b2a_base64(certificate_der, newline=False)
+
+
 def _timestamp(created: datetime, expires: datetime) -> bytes:
+    """Times are `xs:dateTime` in UTC with milliseconds. WSS §10."""
     return (
         f'<wsu:Timestamp xmlns:wsu="{names.WSU}" wsu:Id="{TIMESTAMP_ID}">'
-        f"<wsu:Created>{timestamp_text(created)}</wsu:Created>"
-        f"<wsu:Expires>{timestamp_text(expires)}</wsu:Expires></wsu:Timestamp>"
+        f"<wsu:Created>{text_in_milliseconds(created)}</wsu:Created>"
+        f"<wsu:Expires>{text_in_milliseconds(expires)}</wsu:Expires></wsu:Timestamp>"
     ).encode()
 
 
 def _reference(part: CanonicalPart) -> bytes:
-    value = base64.b64encode(hashlib.sha256(part.canonical).digest())
+    value = b2a_base64(hashlib.sha256(part.canonical).digest(), newline=False)
     middle = _inclusive_middle(part.prefixes) if part.prefixes else _REFERENCE_MIDDLE
     return b"".join((b'<ds:Reference URI="#', part.id.encode(), middle, value, _REFERENCE_END))
 
@@ -178,7 +185,7 @@ def _inclusive_middle(prefixes: Sequence[str]) -> bytes:
 def _attachment_reference(part: AttachmentPart) -> bytes:
     # RFC 2392: a Content-ID stands percent-encoded in a cid: URL.
     uri = quote(part.content_id, safe="@!$'()*+,;=:")
-    value = base64.b64encode(part.digest)
+    value = b2a_base64(part.digest, newline=False)
     return b"".join(
         (b'<ds:Reference URI="cid:', uri.encode(), _ATTACHMENT_MIDDLE, value, _REFERENCE_END)
     )

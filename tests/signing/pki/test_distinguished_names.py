@@ -72,6 +72,11 @@ def test_another_name_is_another_name(other: str) -> None:
     assert parse_name("CN=a,O=b") != parse_name(other)
 
 
+@pytest.mark.parametrize("text", ["CN=a,O=b", "O=b,CN=a"])
+def test_a_key_starts_at_the_end_that_sorts_first(text: str) -> None:
+    assert parse_name(text) == ((("2.5.4.10", "b"),), (("2.5.4.3", "a"),))
+
+
 def test_attributes_of_one_part_have_no_order() -> None:
     assert parse_name("CN=a+UID=1,O=b") == parse_name("UID=1+CN=a,O=b")
 
@@ -149,6 +154,50 @@ def test_a_name_that_is_hard_to_read_is_refused_at_once(text: str) -> None:
 
 
 def test_the_longest_name_is_read() -> None:
-    value = "a" * (NAME_CHARACTERS_MAX - 3)
+    value = "a" * (4096 - 3)
 
     assert parse_name(f"CN={value}") == parse_name(f"cn={value}")
+    with pytest.raises(SignatureMalformedError, match="a name of 4097 characters"):
+        parse_name(f"CN={value}a")
+
+
+@pytest.mark.parametrize("between", [",", "+"])
+def test_the_name_of_most_attributes_is_read(between: str) -> None:
+    attributes = [f"OU={number:02}" for number in range(64)]
+
+    assert sum(map(len, parse_name(between.join(attributes)))) == 64
+    with pytest.raises(SignatureMalformedError, match="the form of RFC 4514"):
+        parse_name(between.join([*attributes, "OU=64"]))
+
+
+KEYWORDS = {
+    "2.5.4.3": ["CN"],
+    "2.5.4.4": ["SN", "SURNAME"],
+    "2.5.4.5": ["SERIALNUMBER"],
+    "2.5.4.6": ["C"],
+    "2.5.4.7": ["L"],
+    "2.5.4.8": ["ST", "S"],
+    "2.5.4.9": ["STREET"],
+    "2.5.4.10": ["O"],
+    "2.5.4.11": ["OU"],
+    "2.5.4.12": ["T", "TITLE"],
+    "2.5.4.15": ["BUSINESSCATEGORY"],
+    "2.5.4.17": ["POSTALCODE"],
+    "2.5.4.41": ["NAME"],
+    "2.5.4.42": ["G", "GN", "GIVENNAME"],
+    "2.5.4.43": ["INITIALS"],
+    "2.5.4.46": ["DNQ", "DNQUALIFIER"],
+    "2.5.4.65": ["PSEUDONYM"],
+    "2.5.4.97": ["ORGANIZATIONIDENTIFIER"],
+    "0.9.2342.19200300.100.1.1": ["UID"],
+    "0.9.2342.19200300.100.1.25": ["DC"],
+    "1.2.840.113549.1.9.1": ["E", "EMAIL", "EMAILADDRESS"],
+}
+"""RFC 4519 §2, and what Java, .NET and OpenSSL write besides."""
+
+
+@pytest.mark.parametrize("oid", KEYWORDS)
+def test_every_keyword_of_an_attribute_is_its_object_identifier(oid: str) -> None:
+    names = [oid, f"OID.{oid}", *KEYWORDS[oid], *map(str.lower, KEYWORDS[oid])]
+
+    assert [parse_name(f"{name}=a") for name in names] == [(((oid, "a"),),)] * len(names)

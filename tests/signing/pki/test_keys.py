@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from datetime import UTC, datetime
-from typing import Any, cast
 
 import pytest
 from cryptography import x509
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     pkcs12,
 )
 from cryptography.x509.oid import NameOID
@@ -34,6 +35,9 @@ from signing.pki.keys import (
 )
 
 P_256 = ec.generate_private_key(ec.SECP256R1())
+P_256_NAME = bytes.fromhex("2a8648ce3d030107")
+"""1.2.840.10045.3.1.7, as a certificate names the curve. RFC 5480 §2.1.1.1."""
+P_256_POINT = P_256.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 P_521 = ec.generate_private_key(ec.SECP521R1())
 DSA_KEY = dsa.generate_private_key(key_size=2048)
 
@@ -72,6 +76,7 @@ def test_every_kind_that_signatures_use_becomes_a_signer(key: PrivateKey) -> Non
     signer = load_signer(pem(key), certificate_for(key))
 
     assert type(signer.private_key) is type(key)
+    verify_bytes(key.public_key(), signer.algorithm, signer.sign(signer.algorithm, b"a"), b"a")
     assert signer.certificate_sha256 == hashlib.sha256(signer.certificate_der).digest()
 
 
@@ -149,10 +154,34 @@ def test_a_certificate_is_read_from_pem_and_from_der() -> None:
 
 @pytest.mark.parametrize("garbage", [b"", b"-----BEGIN PRIVATE KEY-----\nAAAA\n", b"\x30\x03abc"])
 def test_garbage_is_neither_key_nor_certificate(garbage: bytes) -> None:
-    with pytest.raises(KeyUnusableError, match="no private key in PEM"):
+    with pytest.raises(KeyUnusableError, match=r"no private key in PEM$"):
         load_private_key(garbage)
+    with pytest.raises(KeyUnusableError, match="no private key in PEM, or the passphrase is wrong"):
+        load_private_key(garbage, passphrase=b"mat khau")
     with pytest.raises(KeyUnusableError, match="no certificate in PEM or DER"):
         load_certificate(garbage)
+
+
+@pytest.mark.parametrize(
+    ("part", "other", "cause"),
+    [
+        (P_256_NAME, P_256_NAME[:-1] + b"\x66", UnsupportedAlgorithm),
+        (P_256_POINT, P_256_POINT[:-1] + bytes([P_256_POINT[-1] ^ 1]), ValueError),
+    ],
+    ids=["a curve that nobody knows", "a point beside the curve"],
+)
+def test_a_private_key_that_no_library_reads_is_refused(
+    part: bytes, other: bytes, cause: type[Exception]
+) -> None:
+    sound = P_256.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    assert sound.count(part) == 1
+    text = base64.encodebytes(sound.replace(part, other))
+    damaged = b"-----BEGIN PRIVATE KEY-----\n%b-----END PRIVATE KEY-----\n" % text
+
+    with pytest.raises(KeyUnusableError, match="no private key in PEM") as caught:
+        load_private_key(damaged)
+
+    assert isinstance(caught.value.__cause__, cause)
 
 
 def test_a_huge_file_is_not_looked_at() -> None:
@@ -160,6 +189,39 @@ def test_a_huge_file_is_not_looked_at() -> None:
         load_private_key(b"x" * (1024 * 1024 + 1))
     with pytest.raises(KeyUnusableError, match="too large for certificates"):
         load_certificates(b"x" * (1024 * 1024 + 1))
+    with pytest.raises(KeyUnusableError, match="too large for a key"):
+        load_key_file(b"x" * (1024 * 1024 + 1))
+
+
+def test_the_largest_file_is_looked_at() -> None:
+    largest = b"x" * (1024 * 1024)
+
+    with pytest.raises(KeyUnusableError, match="no private key in PEM"):
+        load_private_key(largest)
+    with pytest.raises(KeyUnusableError, match="no certificate in PEM or DER"):
+        load_certificates(largest)
+    with pytest.raises(KeyUnusableError, match="no PKCS #12 file"):
+        load_key_file(largest)
+
+
+@pytest.mark.parametrize("bits", [2047, 2048, 8192, 8193])
+def test_rsa_has_2048_to_8192_bits(bits: int) -> None:
+    key = rsa.RSAPublicNumbers(65537, (1 << (bits - 1)) + 1).public_key()
+
+    if 2048 <= bits <= 8192:
+        assert keys.check_public_key(key) is key
+    else:
+        with pytest.raises(KeyUnusableError, match=f"RSA of {bits} bits; expected 2048 to 8192"):
+            keys.check_public_key(key)
+
+
+def test_a_signer_that_is_read_again_is_the_same() -> None:
+    certificate = certificate_for(P_256)
+    first, second = (load_signer(pem(P_256), certificate) for _ in range(2))
+    other = ec.generate_private_key(ec.SECP256R1())
+
+    assert (first, hash(first)) == (second, hash(second))
+    assert first != load_signer(pem(other), certificate_for(other))
 
 
 def test_the_reason_never_quotes_the_key() -> None:
@@ -171,13 +233,24 @@ def test_the_reason_never_quotes_the_key() -> None:
     assert damaged.decode()[30:60] not in str(caught.value)
 
 
-def test_a_certificate_whose_key_no_library_reads_is_refused() -> None:
-    class Unreadable:
-        def public_key(self) -> object:
-            raise UnsupportedAlgorithm("a curve that nobody knows")
+@pytest.mark.parametrize(
+    ("part", "other", "cause"),
+    [
+        (P_256_NAME, P_256_NAME[:-1] + b"\x66", UnsupportedAlgorithm),  # no curve has this name
+        (P_256_POINT, P_256_POINT[:-1] + bytes([P_256_POINT[-1] ^ 1]), ValueError),  # not on it
+    ],
+    ids=["a curve that nobody knows", "a point beside the curve"],
+)
+def test_a_certificate_whose_key_no_library_reads_is_refused(
+    part: bytes, other: bytes, cause: type[Exception]
+) -> None:
+    sound = load_certificate(certificate_for(P_256)).public_bytes(Encoding.DER)
+    assert sound.count(part) == 1
 
-    with pytest.raises(KeyUnusableError, match="cannot be read"):
-        keys._certified_key(cast(Any, Unreadable()))
+    with pytest.raises(KeyUnusableError, match="cannot be read") as caught:
+        make_signer(P_256, load_certificate(sound.replace(part, other)))
+
+    assert isinstance(caught.value.__cause__, cause)
 
 
 # --- PKCS #12 --------------------------------------------------------------------------------

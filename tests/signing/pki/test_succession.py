@@ -70,6 +70,55 @@ def test_before_any_certificate_is_valid_the_first_signs(nation: SmallNation) ->
     assert KeySuccession(first, second).at(NOW) is first
 
 
+def test_an_older_certificate_signs_again_the_instant_after_the_newer_one_is_over(
+    nation: SmallNation,
+) -> None:
+    old, brief = valid(nation, -1, 60), valid(nation, 10, 20)
+    succession = KeySuccession(old, brief)
+
+    assert succession.at(NOW + 20 * DAY) is brief  # through notAfter: RFC 5280 §4.1.2.5
+    assert succession.at(NOW + 20 * DAY + timedelta(microseconds=1)) is old
+
+
+@pytest.mark.parametrize(
+    ("spans", "chosen"),
+    [
+        ([(0, 9)], 0),
+        ([(6, 9)], 0),
+        ([(6, 9), (7, 9)], 0),
+        ([(0, 9), (3, 6)], 1),
+        ([(3, 6), (0, 9)], 0),
+        ([(0, 9), (0, 9)], 1),
+        ([(0, 9), (5, 9)], 1),
+        ([(0, 9), (4, 5)], 0),
+        ([(0, 9), (6, 9)], 0),
+        ([(0, 4), (1, 3)], 1),
+        ([(0, 4), (5, 5)], 1),
+        ([(0, 4), (6, 5)], 0),
+    ],
+    ids=[
+        "the only one",
+        "the only one, not yet valid",
+        "none yet",
+        "both, the newer one ends first",
+        "the same, named in the other order",
+        "both of one age",
+        "the newer one begins now",
+        "the newer one ended now",
+        "the newer one is to come",
+        "both are over",
+        "one that was never valid, and begins now",
+        "one that ended before it is to begin",
+    ],
+)
+def test_of_all_that_is_valid_the_newest_is_chosen(
+    spans: list[tuple[int, int]], chosen: int
+) -> None:
+    days = [(NOW + first * DAY, NOW + until * DAY) for first, until in spans]
+
+    assert newest_at(days, NOW + 5 * DAY) == chosen
+
+
 instants = st.integers(0, 20).map(lambda day: NOW + day * DAY)
 spans = st.lists(st.tuples(instants, instants), min_size=1, max_size=3)
 

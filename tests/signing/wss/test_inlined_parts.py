@@ -15,6 +15,8 @@ from signing.errors import (
     DigestMismatchError,
     SignatureMalformedError,
 )
+from signing.wss.canonical import EXCLUSIVE
+from signing.wss.inlined_parts import included_attachment, inlined
 from tests.nation import SmallNation
 from tests.signing.wss.handmade import (
     TO_TOKEN,
@@ -119,10 +121,14 @@ def test_another_content_than_the_signed_one_is_seen(plain: Handmade, nation: Sm
         ("text" + INCLUDE, "only content"),
         (INCLUDE + "text", "only content"),
         (INCLUDE + INCLUDE, "only content"),
+        (INCLUDE + "<y/>", "only content"),
+        ("<y/>" + INCLUDE, "only content"),
         (INCLUDE.replace("/>", "><a/></xop:Include>"), "only content"),
         (INCLUDE.replace("href", "src"), "only content"),
         (INCLUDE.replace("a1@", "a2@"), "no attachment of this message"),
         (INCLUDE.replace("cid:", "file:"), "no attachment of this message"),
+        (INCLUDE.replace("cid:", "CID:"), "no attachment of this message"),
+        (INCLUDE.replace("cid:", ""), "no attachment of this message"),
     ],
 )
 def test_an_include_stands_alone_for_one_attachment(
@@ -132,6 +138,18 @@ def test_an_include_stands_alone_for_one_attachment(
 
     with pytest.raises(SignatureMalformedError, match=reason):
         verify(message.raw(), nation, attachments=[attachment(PDF)])
+
+
+@pytest.mark.parametrize("before", ["", " ", "\n\t"])
+@pytest.mark.parametrize("after", ["", " ", "\n\t"])
+def test_white_space_around_an_include_is_no_content(
+    before: str, after: str, plain: Handmade, nation: SmallNation
+) -> None:
+    inside = f"{before}{INCLUDE}{after}"
+    beside = attachment(PDF)
+    message = replace(optimised(plain, inside), parts=[as_before(plain, PDF), part("route")])
+
+    assert (beside,) == verify(message.raw(), nation, attachments=[beside]).attachments
 
 
 def test_an_include_is_no_part_by_itself(plain: Handmade, nation: SmallNation) -> None:
@@ -158,3 +176,50 @@ def test_an_attachment_is_included_once(plain: Handmade, nation: SmallNation) ->
 
     with pytest.raises(SignatureMalformedError, match="included twice"):
         verify(message.raw(), nation, attachments=[attachment(PDF)])
+
+
+# --- what an element includes --------------------------------------------------------------------
+
+
+def holder(inside: str) -> etree._Element:
+    return etree.fromstring(f"<x>{inside}</x>")
+
+
+def test_an_element_may_hold_an_attachment_in_the_place_of_its_text() -> None:
+    beside, other = attachment(PDF), attachment(PDF, "a2@example.vn")
+
+    for inside in (INCLUDE, f" {INCLUDE}\n"):
+        assert included_attachment(holder(inside), [other, beside]) is beside
+
+
+@pytest.mark.parametrize("inside", ["", "text", "<y/>", "<y/><z/>", f"<y>{INCLUDE}</y>"])
+def test_an_element_without_an_include_holds_its_own_content(inside: str) -> None:
+    assert included_attachment(holder(inside), [attachment(PDF)]) is None
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        f"text{INCLUDE}",
+        f"{INCLUDE}text",
+        f"{INCLUDE}<y/>",
+        f"<y/>{INCLUDE}",
+        INCLUDE * 2,
+        INCLUDE.replace("/>", "><a/></xop:Include>"),
+        INCLUDE.replace("/>", ' id="a"/>'),
+        INCLUDE.replace("href", "src"),
+    ],
+)
+def test_nothing_else_stands_beside_what_an_element_includes(inside: str) -> None:
+    with pytest.raises(SignatureMalformedError, match="only content"):
+        included_attachment(holder(inside), [attachment(PDF)])
+
+
+@pytest.mark.parametrize("ids", [[], ["a2@example.vn"], ["a1@example.vn", "a1@example.vn"]])
+def test_an_element_includes_one_attachment_that_there_is(ids: list[str]) -> None:
+    with pytest.raises(SignatureMalformedError, match="no attachment of this message"):
+        included_attachment(holder(INCLUDE), [attachment(PDF, one) for one in ids])
+
+
+def test_a_part_that_includes_nothing_is_not_built_anew() -> None:
+    assert inlined(holder("<y>text</y>"), EXCLUSIVE, [attachment(PDF)]) is None

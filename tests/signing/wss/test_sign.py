@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from lxml import etree
@@ -15,13 +16,13 @@ from signing import policy as uri
 from signing.errors import KeyUnusableError
 from signing.pki.certificates import TrustStore
 from signing.policy import SignaturePolicy
+from signing.utc_text import text_in_milliseconds
 from signing.wss.canonical import canonicalise
 from signing.wss.sign import (
     AttachmentPart,
     CanonicalPart,
     CanonicalParts,
     security_header,
-    timestamp_text,
     together,
     with_reference,
 )
@@ -80,7 +81,7 @@ def test_an_algorithm_of_another_kind_of_key_is_refused(nation: SmallNation) -> 
 def test_a_timestamp_is_utc_with_milliseconds_cut_off() -> None:
     moment = datetime(2026, 3, 1, 8, 0, 0, 999_999, tzinfo=UTC)
 
-    assert timestamp_text(moment) == "2026-03-01T08:00:00.999Z"
+    assert text_in_milliseconds(moment) == "2026-03-01T08:00:00.999Z"
 
 
 def test_the_timestamp_says_from_when_to_when(nation: SmallNation) -> None:
@@ -121,6 +122,24 @@ def test_nothing_stands_between_the_elements_that_we_write(nation: SmallNation) 
         root = tree(security)
 
         assert not [one for one in root.iter() if one.tail or (len(one) and one.text)]
+
+
+def test_whatever_is_to_be_signed_has_its_reference(nation: SmallNation) -> None:
+    first, second = (
+        CanonicalPart(one, PART.canonical.replace(b"p1", one.encode())) for one in "ab"
+    )
+    beside = [AttachmentPart("c@example.vn", bytes(32))]
+    signer = nation.client_signers["p-256"]
+
+    def signed(parts: list[CanonicalPart], **more: Any) -> list[str | None]:
+        root = tree(security_header(parts, signer, NOW, MINUTE, **more))
+        return [one.get("URI") for one in root.iter(names.REFERENCE)]
+
+    assert signed([]) == ["#timestamp"]
+    assert signed([first, second]) == ["#a", "#b", "#timestamp"]
+    assert signed([], ready=together([first, second])) == ["#a", "#b", "#timestamp"]
+    assert signed([second], ready=together([first])) == ["#a", "#b", "#timestamp"]
+    assert signed([], attachments=beside) == ["#timestamp", "cid:c@example.vn"]
 
 
 def test_a_reference_that_was_made_before_is_written(nation: SmallNation) -> None:
