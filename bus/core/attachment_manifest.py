@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -74,7 +73,7 @@ def read_manifest(raw: bytes) -> tuple[ListedAttachment, ...]:
             )
             for one in json.loads(raw)
         )
-    except (ValueError, TypeError, KeyError, RecursionError, binascii.Error) as error:
+    except (ValueError, TypeError, LookupError, RecursionError, OverflowError) as error:
         raise ManifestInvalid("the manifest of attachments cannot be read") from error
 
 

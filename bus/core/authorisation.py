@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 from bus.core import errors
 from bus.core.identifiers import ServiceId, SubsystemId
+from bus.core.mailbox_services import find_mailbox_service, is_mailbox_service, mailbox_grant
 from bus.core.metaservices import find_metaservice, is_metaservice, metaservice_grant
 from bus.core.registry import Grant, MemberRegistry, Service
 from bus.core.verification import VerifiedEnvelope
+from signing.quick_init import quick_init
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class AuthorisedMessage:
     """A message whose sender holds a grant for the service. Made by `authorise` only."""
@@ -31,7 +34,7 @@ def authorise(verified: VerifiedEnvelope, registry: MemberRegistry) -> Authorise
     provider = registry.members.get(asked.provider.member)
     if provider is None:
         raise errors.RecipientUnknown(f"member {asked.provider.member} is not registered")
-    if provider.maintenance:
+    if provider.maintenance and asked.provider != registry.hub:
         raise errors.RouteSuspended(public_detail=provider.maintenance)
     service = find_service(asked, registry)
     grant = find_grant(verified.envelope.client, service, registry)
@@ -43,9 +46,12 @@ def authorise(verified: VerifiedEnvelope, registry: MemberRegistry) -> Authorise
 
 
 def find_grant(client: SubsystemId, service: Service, registry: MemberRegistry) -> Grant | None:
-    """The right of a client to a service; None: it has none. Metaservices are for everybody."""
+    """The right of a client to a service; None: it has none. Metaservices are for everybody, and
+    so is everybody's own mailbox."""
     if is_metaservice(service):
         return metaservice_grant(client, service)
+    if is_mailbox_service(service):
+        return mailbox_grant(client, service)
     return registry.grants.get((client, service.id))
 
 
@@ -62,6 +68,7 @@ def _check_security_server(verified: VerifiedEnvelope, registry: MemberRegistry)
 def find_service(asked: ServiceId, registry: MemberRegistry) -> Service:
     """The service that is asked for. Raises ServiceUnknown."""
     known = registry.services.get(asked) or find_metaservice(asked, registry)
+    known = known or find_mailbox_service(asked, registry)
     if known is not None:
         return known
     candidates = [

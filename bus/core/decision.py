@@ -17,12 +17,15 @@ from bus.core.envelope import Envelope
 from bus.core.errors import BusError
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.pipeline import Refusal
-from bus.core.routing import RoutedMessage
+from bus.core.registry import Mode
+from bus.core.routing import Recipient, RoutedMessage
 from bus.core.verification import VerifiedEnvelope
 from signing.attachments import Attachment
+from signing.quick_init import quick_init
 from signing.wss.sign import CanonicalParts
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class MessageFacts:
     """What a message says of itself, and the digest that names it. Alone it proves nothing."""
@@ -41,6 +44,7 @@ class MessageFacts:
     """SHA-256 that names all of it, attachments too."""
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class SenderProof:
     """By what a sender was proved: that of the message's client."""
@@ -55,6 +59,7 @@ class SenderProof:
     """When it was signed, as was signed."""
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """A message that may pass, with what its record, its delivery and its answer need."""
@@ -83,6 +88,21 @@ class Accepted:
     that only holds the sender's certificate is not."""
     action: str = ""
     """What the head of the request called its action; nobody signed it, and it decides nothing."""
+    recipients: tuple[Recipient, ...] = ()
+    """Who gets a submission, in the order of their names; of a query nobody. Where it goes to one
+    of them, it holds that one alone."""
+
+    @property
+    def mode(self) -> Mode:
+        """Whether it is answered at once, or stored and forwarded."""
+        return Mode.SUBMISSION if self.recipients else Mode.QUERY
+
+    def for_recipient(self, position: int) -> Accepted:
+        """The same message on its way to one of its recipients."""
+        if len(self.recipients) == 1:
+            assert position == 0, "it has one recipient"
+            return self
+        return replace(self, recipients=(self.recipients[position],))
 
     def with_action(self, action: str) -> Accepted:
         """The same message, with what the head of its request said."""
@@ -157,6 +177,7 @@ def accept(
             for place, one in enumerate(beside)
             if any(one is signed for signed in verified.attachments)
         ),
+        recipients=message.recipients,
     )
 
 

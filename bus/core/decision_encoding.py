@@ -1,9 +1,9 @@
 """Write decisions as bytes and read them again: between processes, in a row, in a queue.
 
-One form, of version 1; numbers are big-endian:
+One form, of version 2 (1 knew no recipients, and lay nowhere); numbers are big-endian:
 
     version (1 byte) | kind (1) | numbers of the kind | a length (4) for each field | the fields
-    | CRC-32 of all before (4)
+    | CRC-32 of all before (4), where they are stored or go over a line
 
 Numbers of an accepted message: when it was signed and when it was decided, in microseconds since
 1970 (UTC), and seconds as a double. Of a refused one: when it was signed, what is known of it (bit
@@ -17,6 +17,7 @@ import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from io import BytesIO
 from zlib import crc32
 
 from bus.core.decision import Accepted, Decision, MessageFacts, Refused, SenderProof
@@ -29,13 +30,14 @@ from bus.core.identifiers import (
     service_id,
     subsystem_id,
 )
+from bus.core.routing import Recipient
 from signing.wss.sign import CanonicalParts
 
-VERSION = 1
+VERSION = 2
 _KIND_ACCEPTED = 1
 _KIND_REFUSED = 2
 _START = struct.Struct(">BB")
-_ACCEPTED = struct.Struct(">BBqqd21I")
+_ACCEPTED = struct.Struct(">BBqqd22I")
 _REFUSED = struct.Struct(">BBqB14I")
 _SUM = struct.Struct(">I")
 _PLACE_BYTES = 2
@@ -52,11 +54,30 @@ class DecisionUnreadable(ValueError):
     """Bytes are no decision in a form that this program knows."""
 
 
-def encode_decision(decision: Decision) -> bytes:
-    """A decision as bytes. Raises TypeError: it refuses by a fault of an agency's service, which
-    is no decision about a message."""
+def encode_decision(decision: Decision, *, is_summed: bool = True) -> bytes:
+    """A decision as bytes; without a sum for whoever reads them in memory, at once.
+
+    Raises TypeError: it refuses by a fault of an agency's service, which is no decision about a
+    message.
+    """
     if isinstance(decision, Refused):
-        return _encode_refused(decision)
+        head, fields = _encode_refused(decision)
+    else:
+        head, fields = _encode_accepted(decision, decision.payload)
+    return _joined(head, fields, is_summed=is_summed)
+
+
+def encode_without_payload(decision: Accepted) -> bytes:
+    """A decision as bytes, as if its payload were empty: for whoever has that elsewhere."""
+    return _joined(*_encode_accepted(decision, b""), is_summed=True)
+
+
+def _joined(head: bytes, fields: tuple[bytes, ...], *, is_summed: bool) -> bytes:
+    content = b"".join((head, *fields))
+    return content + _SUM.pack(crc32(content)) if is_summed else content
+
+
+def _encode_accepted(decision: Accepted, payload: bytes) -> tuple[bytes, tuple[bytes, ...]]:
     facts, proof, blocks = decision.facts, decision.proof, decision.answer_blocks
     fields = (
         _client_bytes(facts.client),
@@ -74,12 +95,13 @@ def encode_decision(decision: Decision) -> bytes:
         decision.legal_basis.encode("utf-8", _ANY),
         decision.adapter.encode("utf-8", _ANY),
         decision.idempotency_key.encode("utf-8", _ANY),
-        decision.payload,
+        payload,
         blocks.canonical,
         blocks.references,
         decision.rules_digest,
         _places_bytes(decision.signed_attachments),
         decision.action.encode("utf-8", _ANY),
+        b"\n".join(map(_recipient_bytes, decision.recipients)),
     )
     head = _ACCEPTED.pack(
         VERSION,
@@ -89,18 +111,18 @@ def encode_decision(decision: Decision) -> bytes:
         decision.timeout_seconds,
         *map(len, fields),
     )
-    return _summed(head, fields)
+    return head, fields
 
 
-def decode_decision(content: bytes) -> Decision:
+def decode_decision(content: bytes, *, is_summed: bool = True) -> Decision:
     """The decision that bytes say. Raises DecisionUnreadable, for any bytes but such."""
-    end = len(content) - _SUM.size
+    end = len(content) - _SUM.size if is_summed else len(content)
     if end < _START.size:
         raise DecisionUnreadable(f"{len(content)} bytes are no decision")
     version, kind = _START.unpack_from(content)
     if version != VERSION:
         raise DecisionUnreadable(f"a decision of version {version}; this program knows {VERSION}")
-    if _SUM.unpack_from(content, end)[0] != crc32(memoryview(content)[:end]):
+    if is_summed and _SUM.unpack_from(content, end)[0] != crc32(memoryview(content)[:end]):
         raise DecisionUnreadable("the sum is another: the bytes were changed")
     if kind not in (_KIND_ACCEPTED, _KIND_REFUSED):
         raise DecisionUnreadable(f"a decision of kind {kind}")
@@ -137,6 +159,7 @@ def _decode_accepted(content: bytes, end: int) -> Accepted:
         rules_digest,
         places,
         action,
+        recipients,
     ) = _fields(content, _ACCEPTED.size, lengths, end)
     return Accepted(
         MessageFacts(
@@ -161,10 +184,11 @@ def _decode_accepted(content: bytes, end: int) -> Accepted:
         _moment(decided_at),
         _places(places),
         action.decode("utf-8", _ANY),
+        tuple(map(_recipient, recipients.split(b"\n"))) if recipients else (),
     )
 
 
-def _encode_refused(refused: Refused) -> bytes:
+def _encode_refused(refused: Refused) -> tuple[bytes, tuple[bytes, ...]]:
     if isinstance(refused.error, ServiceFault):
         raise TypeError("a service's own fault is no decision about a message")
     facts, proof = refused.facts, refused.proof
@@ -180,7 +204,7 @@ def _encode_refused(refused: Refused) -> bytes:
     )
     created = (proof.created - _EPOCH) // _MICROSECOND if proof else 0
     head = _REFUSED.pack(VERSION, _KIND_REFUSED, created, known, *map(len, fields))
-    return _summed(head, fields)
+    return head, fields
 
 
 def _facts_fields(facts: MessageFacts) -> Iterator[bytes]:
@@ -220,19 +244,12 @@ def _error(code: str, detail: str, public_detail: str, subject: str) -> BusError
     return of_code(detail, public_detail=public_detail, subject=subject)
 
 
-def _summed(head: bytes, fields: tuple[bytes, ...]) -> bytes:
-    content = b"".join((head, *fields))
-    return content + _SUM.pack(crc32(content))
-
-
 def _fields(content: bytes, start: int, lengths: list[int], end: int) -> list[bytes]:
-    fields = []
-    for length in lengths:
-        fields.append(content[start : start + length])
-        start += length
-    if start != end:
+    if start + sum(lengths) != end:
         raise DecisionUnreadable("its fields do not fill it")
-    return fields
+    reading = BytesIO(content)
+    reading.seek(start)
+    return list(map(reading.read, lengths))
 
 
 def _moment(microseconds: int) -> datetime:
@@ -259,6 +276,15 @@ def _client_bytes(client: SubsystemId) -> bytes:
 def _client(content: bytes) -> SubsystemId:
     instance, member_class, member_code, subsystem_code = content.decode().split("/")
     return subsystem_id(instance, member_class, member_code, subsystem_code)
+
+
+def _recipient_bytes(recipient: Recipient) -> bytes:
+    return b"%s/%s" % (_client_bytes(recipient.subsystem), recipient.adapter.encode())
+
+
+def _recipient(content: bytes) -> Recipient:
+    subsystem, _, adapter = content.rpartition(b"/")
+    return Recipient(_client(subsystem), adapter.decode())
 
 
 @lru_cache(maxsize=IDENTIFIERS_KEPT_MAX)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
 
 from lxml import etree
 
 from bus.core.identifiers import SecurityServerId, ServiceId, SubsystemId
 from signing.attachments import Attachment
 from signing.names import SOAP11, SOAP12
+from signing.quick_init import quick_init
+from signing.wss.verify import SignedPart
 
 
 class SoapVersion(StrEnum):
@@ -20,13 +21,11 @@ class SoapVersion(StrEnum):
     SOAP_1_2 = SOAP12
 
 
-class HeaderBlock(NamedTuple):
-    """A routing header block: its name for people, and the node."""
-
-    name: str
-    element: etree._Element
+HeaderBlock = SignedPart
+"""A routing header block: its name for people, and the node. Each must be signed."""
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """A well-formed request of a known protocol. Nothing in it is proved."""
@@ -55,3 +54,5 @@ class Envelope:
     """What came beside the envelope, in order."""
     security_server: SecurityServerId | None = None
     """The server that is to answer; None: the request names none."""
+    recipients: tuple[SubsystemId, ...] = ()
+    """Who is to get it, each once; empty: it names nobody."""

@@ -11,11 +11,13 @@ from bus.core.log.leaf import Event, build_leaf
 from bus.core.log.pseudonyms import Pseudonyms
 from bus.core.ports.message_log import KeptAttachments, SealedPayload
 from signing.pki.revocation import Evidence
+from signing.quick_init import quick_init
 
 ACCEPTED = "accepted"
 DELIVERED = "delivered"
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class SealedFacts:
     """A sealed payload with what its leaf says about it."""
@@ -26,6 +28,7 @@ class SealedFacts:
     raw_bytes: int
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A leaf with its place in the log."""
@@ -59,6 +62,7 @@ def received_leaf(
         raw_bytes=payload.raw_bytes,
         attachments=kept.commitment if kept else None,
         stored=kept.stored if kept else None,
+        recipients=len(accepted.recipients) or None,
     )
 
 
@@ -128,6 +132,22 @@ def answered_again_leaf(accepted: Accepted, received_index: int, time: datetime)
         client=str(accepted.facts.client),
         service=str(accepted.service),
         continues=received_index,
+        config=accepted.rules_digest,
+        verdict=ACCEPTED,
+    )
+
+
+def answered_elsewhere_leaf(
+    accepted: Accepted, pseudonyms: Pseudonyms, origin: str, time: datetime
+) -> bytes:
+    """A copy of a message gets the first answer, which stands in the log `origin`."""
+    return build_leaf(
+        Event.ANSWERED,
+        time,
+        client=str(accepted.facts.client),
+        service=str(accepted.service),
+        message=pseudonyms.of(accepted.facts.message_id, time),
+        origin=origin,
         config=accepted.rules_digest,
         verdict=ACCEPTED,
     )

@@ -50,6 +50,23 @@ class Limits:
     """Calls to one agency at one time; the next ones wait within their timeout."""
     request_read_seconds_max: int = 30
     """How long a sender may take to hand over its request body."""
+    recipients_max: int = 1000
+    """Most recipients of one message."""
+    pending_deliveries_max: int = 5_000_000
+    """Open deliveries; above it the next submission gets hub.full."""
+    pending_per_recipient_max: int = 2_000_000
+    """Open deliveries of one recipient; above it the next submission to it gets hub.full."""
+    receipts_per_sender_max: int = 100_000
+    """Receipts of deliveries that ended, which their sender has not acknowledged; then the oldest
+    go. They stay in the log."""
+    receipts_days_max: int = 90
+    """So long they lie ready at most."""
+    orders_out_per_recipient_max: int = 256
+    """Attempts on their way to one recipient at one time; what is more waits in the store."""
+    order_wait_seconds: int = 60
+    """How long an attempt may wait for whoever makes it; after that it is not made."""
+    disk_free_bytes_min: int = 256 * 1024 * 1024
+    """Below so much free room on the log's disk no new message is taken; outcomes still are."""
     log_queue_entries_max: int = 4096
     """Entries that may wait for the log's writer; above it the log counts as unavailable."""
     log_batch_entries_max: int = 256

@@ -68,7 +68,7 @@ def decide(raw: bytes, parse: Parse, rules: Rules, now: datetime) -> RoutedMessa
         verified = verify(envelope, rules.registry, rules.trust, now)
         authorised = authorise(verified, rules.registry)
         valid = validate(authorised, rules.schemas)
-        return route(valid)
+        return route(valid, rules.registry)
     except BusError as error:
         return Refusal(error, envelope, verified)
 

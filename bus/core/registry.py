@@ -19,6 +19,28 @@ class Mode(StrEnum):
     SUBMISSION = "submission"
 
 
+class RecipientRule(StrEnum):
+    """Who gets what is submitted to a service."""
+
+    PROVIDER = "provider"
+    """The subsystem whose service it is."""
+    NAMED = "named"
+    """Whom the message names in a signed header: each must be subscribed to the service."""
+    SUBSCRIBERS = "subscribers"
+    """Everybody who is subscribed to the service when the message is accepted."""
+
+
+class Repeats(StrEnum):
+    """What a recipient does with a delivery that it has had before, by its key."""
+
+    RECOGNISED = "recognised"
+    """It drops the copy, and says again what it said."""
+    ASKED = "asked"
+    """It can be asked whether it had it."""
+    NEVER = "never"
+    """It does it again: after doubt nothing is sent any more."""
+
+
 class FaultSpelling(StrEnum):
     """How X-Road fault codes are spelt: up to 7.7 PascalCase, from 7.8 snake_case."""
 
@@ -46,6 +68,8 @@ class Member:
     """Of agencies that were merged into it, in either form."""
     maintenance: str = ""
     """Told to senders while the agency takes no requests; empty: it takes them."""
+    rate_per_second: float | None = None
+    """Messages of it that are taken a second, on the average; None: as many as come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +85,38 @@ class AttachmentRule:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a failed attempt is followed by another."""
+
+    first_seconds: float = 5.0
+    """Before the second attempt."""
+    factor: float = 2.0
+    """So many times longer before each further one."""
+    cap_seconds: float = 900.0
+    """At most so long between two attempts."""
+    jitter: float = 0.2
+    """Share by which a delay is longer or shorter, so that what failed together is spread."""
+    attempts_max: int = 300
+    expires_after_seconds: float = 3 * 24 * 3600.0
+    """From acceptance to expiry."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionRule:
+    """How what is submitted to a service is delivered."""
+
+    recipients: RecipientRule = RecipientRule.PROVIDER
+    retry: RetryPolicy = RetryPolicy()
+    repeats: Repeats = Repeats.RECOGNISED
+    is_ordered: bool = False
+    """Messages of one client in one case (header `issue`) go one after the other."""
+    skips_dead_letters: bool = False
+    """Whether what comes after a dead letter of its conversation goes on without it."""
+    is_urgent: bool = False
+    """Goes before what is not, to the same recipient."""
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A service of an agency: who carries it, what its messages look like, how long it may take.
 
@@ -71,7 +127,8 @@ class Service:
     id: ServiceId
     title: str
     adapter: str
-    """The folder under adapters/ whose manifest names the class."""
+    """The folder under adapters/ whose manifest names the class; empty: `recipients` of the
+    registry say how whoever gets its messages is reached."""
     schema: str
     """Path of the XSD below schemas/."""
     mode: Mode
@@ -83,6 +140,18 @@ class Service:
     """Of requests; None: they have none."""
     answer_attachments: AttachmentRule | None = None
     """Of answers; None: they have none."""
+    submission: SubmissionRule | None = None
+    """None: it is a query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A right: this subsystem gets what is submitted to that service, for a purpose."""
+
+    subscriber: SubsystemId
+    service: ServiceId
+    purpose: str
+    legal_basis: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +197,12 @@ class MemberRegistry:
     """Who may ask: every subsystem, and every member itself."""
     member_policies: Mapping[MemberId, MemberPolicy] = field(repr=False, default_factory=dict)
     """Members with a policy of their own."""
+    recipients: Mapping[SubsystemId, str] = field(default_factory=dict)
+    """The adapter that reaches a subsystem, where no service says it; empty: its mailbox."""
+    subscriptions: Mapping[ServiceId, Mapping[SubsystemId, Subscription]] = field(
+        default_factory=dict
+    )
+    """Who is subscribed to a service, in the order of their names."""
 
     def policy_of(self, member: MemberId | None, now: datetime) -> SignaturePolicy:
         """What a signature of a member, or of nobody known, may look like at `now`."""

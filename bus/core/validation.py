@@ -14,11 +14,10 @@ from typing import Protocol
 
 from lxml import etree
 
-from bus.core import errors
+from bus.core import errors, mailbox_services, metaservices
 from bus.core.attachments import check_references, for_schema, included_ids, require_allowed
 from bus.core.authorisation import AuthorisedMessage
 from bus.core.identifiers import ServiceId
-from bus.core.metaservices import NAMESPACE, is_metaservice
 from bus.core.registry import Service
 from bus.core.schema_kinds import Kind
 from bus.core.value_prefixes import (
@@ -31,6 +30,7 @@ from bus.core.value_prefixes import (
 from bus.core.verification import BODY
 from bus.core.xml import parse_again
 from signing.attachments import Attachment
+from signing.quick_init import quick_init
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +90,18 @@ class _OpenSchema:
         return None
 
 
-_METASERVICE_SCHEMA = _OpenSchema(NAMESPACE)
+_METASERVICE_SCHEMA = _OpenSchema(metaservices.NAMESPACE)
+_MAILBOX_SCHEMA = _OpenSchema(mailbox_services.NAMESPACE)
 
 
 def schema_of(service: Service, schemas: Mapping[ServiceId, PayloadSchema]) -> PayloadSchema:
     """The schema of a service's messages."""
-    return _METASERVICE_SCHEMA if is_metaservice(service) else schemas[service.id]
+    if metaservices.is_metaservice(service):
+        return _METASERVICE_SCHEMA
+    return _MAILBOX_SCHEMA if mailbox_services.is_mailbox_service(service) else schemas[service.id]
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class ValidMessage:
     """A message whose payload follows its schema. Made by `validate` only."""

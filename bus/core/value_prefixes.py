@@ -19,6 +19,7 @@ from bus.core.errors import NoCanonicalForm
 from bus.core.xml import parse_again
 from signing.errors import SignatureMalformedError
 from signing.names import EXCLUSIVE_C14N, SOAP11, SOAP12
+from signing.quick_init import quick_init
 from signing.wss.canonical import DEFAULT_NAMESPACE, Canonicalisation, canonicalise
 
 VALUE_PREFIXES_MAX = 32
@@ -56,6 +57,7 @@ class ValueUse(NamedTuple):
         return not self.prefix and self.namespace in _OF_ENVELOPES
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class CanonicalElement:
     """An element that can be signed, and read, wherever it stands."""

@@ -31,6 +31,7 @@ from signing import names
 from signing.attachments import Attachment
 from signing.pki.certificates import TrustStore, ValidatedCertificate
 from signing.policy import SignaturePolicy
+from signing.quick_init import quick_init
 from signing.wss.verify import SignedPart, VerifiedSignature, verify_signature
 
 _XML_SPACE = " \t\r\n"
@@ -44,13 +45,9 @@ XML Schema Part 2 §3.2.7.1."""
 BODY = "Body"
 TIMESTAMP = "Timestamp"
 
-_NO_CANONICAL_XML = (
-    errors.ForbiddenXml,
-    errors.NotWellFormed,
-    errors.TooComplex,
-    errors.TooLarge,
-)
-"""What is wrong with an attachment itself; that its content was not kept is another matter."""
+_NO_CANONICAL_XML = (errors.ForbiddenXml, errors.NotWellFormed, errors.TooLarge)
+"""What is wrong with an attachment itself, too complex with too large; that its content was not
+kept is another matter."""
 
 _ERROR_OF: dict[type[signature_errors.SignatureError], type[errors.BusError]] = {
     signature_errors.SignatureMissingError: errors.SignatureMissing,
@@ -64,6 +61,7 @@ _ERROR_OF: dict[type[signature_errors.SignatureError], type[errors.BusError]] = 
 }
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class VerifiedEnvelope:
     """An envelope whose sender is proved. Made by `verify` only."""
@@ -135,7 +133,7 @@ def _verified_signature(
 ) -> VerifiedSignature:
     assert envelope.security is not None
     required = [SignedPart(BODY, envelope.body), SignedPart(TIMESTAMP, timestamp)]
-    required += map(SignedPart._make, envelope.routing_blocks)
+    required += envelope.routing_blocks
 
     def policy_of(certificate: ValidatedCertificate) -> SignaturePolicy:
         member = registry.member_by_certificate_subject.get(certificate.subject_identifier)

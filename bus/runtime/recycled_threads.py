@@ -87,22 +87,26 @@ class RecycledThreads:
 
     def _run(self) -> None:
         read_bytes = 0
-        while read_bytes < self._bytes_max:
-            task = self._next()
-            if task is None:
-                break
+        self._rest()
+        while (task := self._next()) is not None:
             read_bytes += task.byte_count
-            _do(task)
+            is_spent = read_bytes >= self._bytes_max
+            # Who has a result finds this thread idle: what comes next starts no other.
+            _do(task, before_telling=_end if is_spent else self._rest)
             del task  # what it gave must not outlive it here: it may hold a whole tree
+            if is_spent:
+                break
         with self._lock:
             self._threads.discard(threading.current_thread())
             # What this thread knows goes with it, as soon as nobody holds a tree that it read.
             if read_bytes >= self._bytes_max and (self._waiting or not self._is_shut):
                 self._start()
 
-    def _next(self) -> _Task | None:
+    def _rest(self) -> None:
         with self._lock:
             self._idle += 1
+
+    def _next(self) -> _Task | None:
         task = self._tasks.get()
         with self._lock:
             self._idle -= 1
@@ -111,15 +115,22 @@ class RecycledThreads:
         return task
 
 
-def _do(task: _Task) -> None:
+def _end() -> None:
+    """A thread that ends is not idle."""
+
+
+def _do(task: _Task, *, before_telling: Callable[[], None]) -> None:
     if not task.future.set_running_or_notify_cancel():
+        before_telling()
         return
     future = task.future
     try:
         result = task.work()
     except BaseException as error:
+        before_telling()
         future.set_exception(error)
         # The error knows this frame: what it holds must not hold the error.
         del future, task
     else:
+        before_telling()
         future.set_result(cast(Any, result))

@@ -9,6 +9,7 @@ import pytest
 from bus.core import errors
 from bus.core.authorisation import AuthorisedMessage, authorise
 from bus.core.identifiers import MemberId, SecurityServerId, ServiceId, SubsystemId
+from bus.core.mailbox_services import MAILBOX_ADAPTER, MAILBOX_CODES
 from bus.core.metaservices import METASERVICE_ADAPTER, NAMESPACE
 from bus.core.registry import MemberRegistry
 from bus.core.verification import verify
@@ -17,6 +18,7 @@ from tests.nation import (
     CLIENT,
     CLIENT_WITHOUT_GRANT,
     DISABLED_SERVICE,
+    HUB,
     LOOKUP,
     NOTICE,
     NOW,
@@ -187,6 +189,28 @@ def test_every_registered_client_may_use_the_metaservices_of_a_provider(
             METASERVICE_ADAPTER,
         )
         assert (message.grant.client, message.grant.service) == (client, message.service.id)
+
+
+@pytest.mark.parametrize("code", sorted(MAILBOX_CODES))
+@pytest.mark.parametrize("client", [CLIENT, CLIENT_WITHOUT_GRANT])
+def test_every_registered_client_may_use_its_own_mailbox_at_the_hub(
+    nation: SmallNation, code: str, client: SubsystemId
+) -> None:
+    raw = metaservice_request(nation, f"{HUB}/{code}/", client)
+    members = dict(nation.rules.registry.members)
+    members[HUB.member] = replace(members[HUB.member], maintenance="Bảo trì đến 18 giờ")
+
+    for registry in (None, replace(nation.rules.registry, members=members)):
+        message = authorised(raw, nation, registry) if registry else authorised(raw, nation)
+
+        assert message.service.adapter == MAILBOX_ADAPTER
+        assert (message.grant.client, message.grant.service) == (client, message.service.id)
+
+
+@pytest.mark.parametrize("service", ["VN/GOV/H41/motcua/listMessages/", f"{HUB}/listMessages/v1"])
+def test_the_hub_alone_has_mailboxes_without_a_version(nation: SmallNation, service: str) -> None:
+    with pytest.raises(errors.ServiceUnknown):
+        authorised(metaservice_request(nation, service), nation)
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import bus
 from bus.core import errors
 from bus.core.decision import Accepted, Refused
-from bus.protocols.soap_xroad.judging import decide_request
+from bus.core.identifiers import SubsystemId
+from bus.core.routing import Recipient
 from tests.attachments import attachment
-from tests.nation import CLIENT, LOOKUP, NOW, SmallNation, request
+from tests.nation import CLIENT, LOOKUP, NOW, SmallNation, decide_request, request
 
 ROOT = Path(bus.__file__).parent
 MAKERS = {"core/decision.py", "core/decision_encoding.py"}
@@ -25,7 +27,8 @@ def calls(name: str) -> set[str]:
     """The modules of the hub that call something of this name."""
     found = set()
     for path in ROOT.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        text = path.read_text()
+        for node in ast.walk(ast.parse(text)) if name in text else ():
             if isinstance(node, ast.Call) and name in (
                 getattr(node.func, "id", ""),
                 getattr(node.func, "attr", ""),
@@ -37,7 +40,12 @@ def calls(name: str) -> set[str]:
 def test_only_the_deciding_stage_makes_accepted_messages() -> None:
     assert calls("Accepted") == MAKERS
     assert calls("accept") == {"core/request_decision.py"}
-    assert calls("decode_decision") == {"judging/frame_content.py"}
+    # Of another process, of an order that was proved, and of what a row of ours was sealed with.
+    assert calls("decode_decision") == {
+        "judging/frame_content.py",
+        "protocols/order_notes.py",
+        "delivery/carried_messages.py",
+    }
     assert "core/decision.py" in calls("MessageFacts")
 
 
@@ -82,6 +90,20 @@ def test_the_action_of_a_head_changes_nothing_else(nation: SmallNation) -> None:
     assert named != accepted
     assert named.with_action("") is named
     assert accepted.with_action("") is accepted
+
+
+def test_on_its_way_to_a_recipient_a_message_has_that_one_alone(nation: SmallNation) -> None:
+    accepted = decide_request(request(nation), nation.rules, NOW, unreported)
+    assert isinstance(accepted, Accepted)
+    one, other = (
+        Recipient(SubsystemId.parse(f"VN/GOV/{code}/motcua"), "") for code in ("H1", "H2")
+    )
+
+    whole = replace(accepted, recipients=(one, other))
+
+    assert [whole.for_recipient(place).recipients for place in (0, 1)] == [(one,), (other,)]
+    alone = whole.for_recipient(1)
+    assert alone.for_recipient(0) is alone
 
 
 def test_attachments_are_named_by_their_places(nation: SmallNation) -> None:

@@ -18,9 +18,11 @@ from bus.core.decision_encoding import (
     DecisionUnreadable,
     decode_decision,
     encode_decision,
+    encode_without_payload,
 )
 from bus.core.errors import BusError, ServiceFault, all_errors
 from bus.core.identifiers import MemberId, ServiceId, SubsystemId
+from bus.core.routing import Recipient
 from signing.names import SOAP11, SOAP12
 from signing.wss.sign import CanonicalParts
 
@@ -53,36 +55,59 @@ ACCEPTED = Accepted(
     signed_attachments=(0, 2),
     action="urn:tra-cuu",
 )
+SUBMITTED = replace(
+    ACCEPTED,
+    adapter="",
+    recipients=(
+        Recipient(SubsystemId.parse("VN/GOV/H26/motcua"), "provinces"),
+        Recipient(SubsystemId.parse("VN/GOV/H41/motcua"), ""),
+    ),
+)
 REFUSED = Refused(errors.AccessDenied("no grant", subject="{urn:x}y"), FACTS, PROOF)
 GOLDEN = {
     "accepted": (
-        "010100065a8ff4fa2d8000065a8ff527f440400400000000000000000011000000180000000300000006"
+        "020100065a8ff4fa2d8000065a8ff527f440400400000000000000000011000000180000000300000006"
         "0000000a0000002900000020000000200000000d000000200000001a0000000b0000000b000000090000"
-        "002b00000004000000040000000f00000020000000040000000b564e2f474f562f4834312f6d6f746375"
-        "61564e2f474f562f4730312f64616e63752f5472614375752f6d2d31564e303131374834312d32303236"
-        "2d31687474703a2f2f736368656d61732e786d6c736f61702e6f72672f736f61702f656e76656c6f7065"
-        "2f0000000000000000000000000000000000000000000000000000000000000000010101010101010101"
-        "010101010101010101010101010101010101010101010161206365727469666963617465020202020202"
-        "0202020202020202020202020202020202020202020202020202564e2f474f562f4730312f64616e6375"
-        "2f5472614375752f76317468e1bba72074e1bba5634ec4902034372f32303230616e2d6167656e63796b"
-        "6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b"
-        "3c702f3e3c682f3e3c64733a5265666572656e63652f3e03030303030303030303030303030303030303"
-        "030303030303030303030303030000000275726e3a7472612d637575e5672cee"
+        "002b00000004000000040000000f00000020000000040000000b00000000564e2f474f562f4834312f6d"
+        "6f74637561564e2f474f562f4730312f64616e63752f5472614375752f6d2d31564e303131374834312d"
+        "323032362d31687474703a2f2f736368656d61732e786d6c736f61702e6f72672f736f61702f656e7665"
+        "6c6f70652f00000000000000000000000000000000000000000000000000000000000000000101010101"
+        "010101010101010101010101010101010101010101010101010101612063657274696669636174650202"
+        "020202020202020202020202020202020202020202020202020202020202564e2f474f562f4730312f64"
+        "616e63752f5472614375752f76317468e1bba72074e1bba5634ec4902034372f32303230616e2d616765"
+        "6e63796b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b"
+        "6b6b6b6b3c702f3e3c682f3e3c64733a5265666572656e63652f3e030303030303030303030303030303"
+        "03030303030303030303030303030303030000000275726e3a7472612d637575b8b250d3"
+    ),
+    "submitted": (
+        "020100065a8ff4fa2d8000065a8ff527f440400400000000000000000011000000180000000300000006"
+        "0000000a0000002900000020000000200000000d000000200000001a0000000b0000000b000000000000"
+        "002b00000004000000040000000f00000020000000040000000b0000002e564e2f474f562f4834312f6d"
+        "6f74637561564e2f474f562f4730312f64616e63752f5472614375752f6d2d31564e303131374834312d"
+        "323032362d31687474703a2f2f736368656d61732e786d6c736f61702e6f72672f736f61702f656e7665"
+        "6c6f70652f00000000000000000000000000000000000000000000000000000000000000000101010101"
+        "010101010101010101010101010101010101010101010101010101612063657274696669636174650202"
+        "020202020202020202020202020202020202020202020202020202020202564e2f474f562f4730312f64"
+        "616e63752f5472614375752f76317468e1bba72074e1bba5634ec4902034372f323032306b6b6b6b6b6b"
+        "6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b3c702f3e3c"
+        "682f3e3c64733a5265666572656e63652f3e030303030303030303030303030303030303030303030303"
+        "03030303030303030000000275726e3a7472612d637575564e2f474f562f4832362f6d6f746375612f70"
+        "726f76696e6365730a564e2f474f562f4834312f6d6f746375612f5138d088"
     ),
     "refused": (
-        "010200065a8ff4fa2d80030000000d000000080000000000000008000000110000001800000003000000"
+        "020200065a8ff4fa2d80030000000d000000080000000000000008000000110000001800000003000000"
         "060000000a0000002900000020000000200000000d000000206163636573732e64656e6965646e6f2067"
         "72616e747b75726e3a787d79564e2f474f562f4834312f6d6f74637561564e2f474f562f4730312f6461"
         "6e63752f5472614375752f6d2d31564e303131374834312d323032362d31687474703a2f2f736368656d"
         "61732e786d6c736f61702e6f72672f736f61702f656e76656c6f70652f00000000000000000000000000"
         "000000000000000000000000000000000000000101010101010101010101010101010101010101010101"
         "010101010101010101612063657274696669636174650202020202020202020202020202020202020202"
-        "0202020202020202020202023eaf7c45"
+        "0202020202020202020202022adfc65f"
     ),
     "unread": (
-        "010200000000000000000000000018000000060000000000000000000000000000000000000000000000"
+        "020200000000000000000000000018000000060000000000000000000000000000000000000000000000"
         "00000000000000000000000000000000000000000000000000656e76656c6f70652e6e6f742d77656c6c"
-        "2d666f726d65646c696e652031165da06b"
+        "2d666f726d65646c696e65203188834f58"
     ),
 }
 OF_CONTENT = [error for error in all_errors() if not issubclass(error, ServiceFault)]
@@ -117,6 +142,14 @@ accepted = st.builds(
     moments,
     st.lists(st.integers(0, 65535), max_size=3).map(tuple),
     texts,
+    st.lists(
+        st.builds(
+            Recipient,
+            subsystems,
+            st.from_regex(r"[a-z][a-z0-9_]{0,63}", fullmatch=True) | st.just(""),
+        ),
+        max_size=3,
+    ).map(tuple),
 )
 
 
@@ -138,18 +171,26 @@ def summed(content: bytes) -> bytes:
     return content + struct.pack(">I", crc32(content))
 
 
+@pytest.mark.parametrize("is_summed", [True, False])
 @given(decisions)
-def test_a_decision_that_was_written_is_read_again(decision: Decision) -> None:
-    encoded = encode_decision(decision)
+def test_a_decision_that_was_written_is_read_again(is_summed: bool, decision: Decision) -> None:
+    encoded = encode_decision(decision, is_summed=is_summed)
 
-    read = decode_decision(encoded)
+    read = decode_decision(encoded, is_summed=is_summed)
 
     assert read == decision
     assert type(read) is type(decision)
-    assert encode_decision(read) == encoded
+    assert encode_decision(read, is_summed=is_summed) == encoded
     if isinstance(decision, Refused):
         assert isinstance(read, Refused)
         assert type(read.error) is type(decision.error)
+
+
+@given(accepted)
+def test_a_decision_without_its_payload_is_read_as_one_with_none(decision: Accepted) -> None:
+    read = decode_decision(encode_without_payload(decision))
+
+    assert read == replace(decision, payload=b"")
 
 
 @given(decisions, st.data())
@@ -174,12 +215,13 @@ def test_what_somebody_forged_reads_as_a_decision_or_as_none(
     content[place] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(content)))
 
-    for forged in (summed(bytes(content)), summed(bytes(content[:cut]))):
-        try:
-            read = decode_decision(forged)
-        except DecisionUnreadable:
-            continue
-        assert decode_decision(encode_decision(read)) == read
+    for forged in (bytes(content), bytes(content[:cut])):
+        for given_bytes, is_summed in ((summed(forged), True), (forged, False)):
+            try:
+                read = decode_decision(given_bytes, is_summed=is_summed)
+            except DecisionUnreadable:
+                continue
+            assert decode_decision(encode_decision(read)) == read
 
 
 @given(st.binary(max_size=300))
@@ -188,13 +230,25 @@ def test_any_bytes_are_a_decision_or_none(content: bytes) -> None:
         for given_bytes in (start + content, summed(start + content)):
             with pytest.raises(DecisionUnreadable):
                 decode_decision(given_bytes)
+            with pytest.raises(DecisionUnreadable):
+                decode_decision(given_bytes, is_summed=False)
 
 
-def test_a_version_that_is_not_known_is_named() -> None:
-    later = summed(bytes((VERSION + 1,)) + encode_decision(ACCEPTED)[1:-4])
+def test_what_is_not_stored_has_no_sum() -> None:
+    content = encode_decision(ACCEPTED, is_summed=False)
 
-    with pytest.raises(DecisionUnreadable, match=f"version {VERSION + 1}"):
-        decode_decision(later)
+    assert summed(content) == encode_decision(ACCEPTED)
+    for other, is_summed in ((content, True), (summed(content), False)):
+        with pytest.raises(DecisionUnreadable):
+            decode_decision(other, is_summed=is_summed)
+
+
+@pytest.mark.parametrize("version", [VERSION - 1, VERSION + 1])
+def test_a_version_that_is_not_known_is_named(version: int) -> None:
+    other = summed(bytes((version,)) + encode_decision(ACCEPTED)[1:-4])
+
+    with pytest.raises(DecisionUnreadable, match=f"version {version}"):
+        decode_decision(other)
 
 
 def test_a_kind_that_is_not_known_is_none() -> None:
@@ -256,6 +310,7 @@ def test_the_bytes_of_a_decision_stay_what_they_are() -> None:
     soap12 = replace(FACTS, version=SOAP12)
 
     assert encode_decision(ACCEPTED).hex() == GOLDEN["accepted"]
+    assert encode_decision(SUBMITTED).hex() == GOLDEN["submitted"]
     assert encode_decision(REFUSED).hex() == GOLDEN["refused"]
     assert encode_decision(Refused(errors.NotWellFormed("line 1"))).hex() == GOLDEN["unread"]
     assert decode_decision(encode_decision(replace(ACCEPTED, facts=soap12))) != ACCEPTED

@@ -9,6 +9,7 @@ from bus.core.decision import Accepted, Refused
 from bus.core.exchange_leaves import (
     SealedFacts,
     answered_again_leaf,
+    answered_elsewhere_leaf,
     interrupted_leaf,
     outcome_leaf,
     received_leaf,
@@ -17,8 +18,15 @@ from bus.core.exchange_leaves import (
 from bus.core.log.leaf import Event, read_leaf
 from bus.core.log.pseudonyms import Pseudonyms
 from bus.core.ports.message_log import SealedPayload
-from bus.protocols.soap_xroad.judging import decide_request
-from tests.nation import CLIENT, CLIENT_WITHOUT_GRANT, LOOKUP, NOW, SmallNation, request
+from tests.nation import (
+    CLIENT,
+    CLIENT_WITHOUT_GRANT,
+    LOOKUP,
+    NOW,
+    SmallNation,
+    decide_request,
+    request,
+)
 
 NAMES = Pseudonyms(bytes(32))
 RULES = hashlib.sha256(b"rules").digest()
@@ -139,3 +147,20 @@ def test_an_outcome_continues_its_message(nation: SmallNation) -> None:
         Event.OUTCOME,
         errors.DeliveryInterrupted.code,
     )
+
+
+def test_an_answer_of_another_log_names_that_log_and_no_entry_of_this(
+    nation: SmallNation,
+) -> None:
+    message = accepted(nation)
+
+    leaf = read_leaf(answered_elsewhere_leaf(message, NAMES, "other.example/log", NOW))
+
+    assert (leaf.event, leaf.verdict, leaf.origin) == (
+        Event.ANSWERED,
+        "accepted",
+        "other.example/log",
+    )
+    assert (leaf.message, leaf.continues) == (NAMES.of("m-1", NOW), None)
+    assert (leaf.client, leaf.service) == (str(CLIENT), str(LOOKUP))
+    assert leaf.config == nation.rules.digest

@@ -53,7 +53,7 @@ def test_a_good_request_reaches_its_route(nation: SmallNation) -> None:
     message = routed(request(nation), nation)
 
     assert message.adapter == LOOKUP_ADAPTER
-    assert message.timeout_seconds == 10
+    assert message.timeout_seconds == 300
     assert message.valid.authorised.verified.envelope.client == CLIENT
 
 

@@ -177,7 +177,10 @@ def test_an_attachment_that_nobody_signed_is_refused(nation: SmallNation) -> Non
         (b"<a>", errors.NotWellFormed, ""),
         (b"<!DOCTYPE a><a/>", errors.ForbiddenXml, ""),
         (b"<?pi?><a/>", errors.ForbiddenXml, ""),
+        (b"<a>" * 1000 + b"</a>" * 1000, errors.NotWellFormed, ""),
+        (b"<a" + b"".join(b' a%d=""' % i for i in range(1000)) + b"/>", errors.TooComplex, ""),
     ],
+    ids=["comment", "not ended", "document type", "instruction", "deep", "attributes"],
 )
 def test_xml_beside_an_envelope_is_read_as_strictly_as_the_envelope(
     content: bytes, cause: type[errors.BusError], reason: str, nation: SmallNation

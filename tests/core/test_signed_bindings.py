@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 
 from bus.audit.audit import decide_outcome
-from bus.core.audit.replay import Replay
+from bus.audit.checks.replay import Replay
 from bus.core.decision import Accepted, Refused
 from bus.core.errors import AnswerInvalid, NoCanonicalForm, PayloadInvalid
 from bus.core.exchange_leaves import SealedFacts, refused_leaf
@@ -22,7 +22,6 @@ from bus.core.routing import RoutedMessage
 from bus.core.schema_kinds import Kind
 from bus.core.validation import PayloadSchema, SchemaMistake, validate_answer
 from bus.core.xml import parse_xml
-from bus.protocols.soap_xroad.judging import decide_request
 from bus.protocols.soap_xroad.names import XROAD
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.wire import SOAP_XROAD
@@ -31,7 +30,7 @@ from signing.names import WSU
 from signing.wss.canonical import canonicalise
 from tests.envelopes import HEADER_BLOCKS, signed_again
 from tests.envelopes import body as body_of
-from tests.nation import CLIENT, LOOKUP, LOOKUP_NAMESPACE, NOW, SmallNation, request
+from tests.nation import CLIENT, LOOKUP, LOOKUP_NAMESPACE, NOW, SmallNation, decide_request, request
 
 XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 XSD = 'xmlns:xsd="http://www.w3.org/2001/XMLSchema"'

@@ -10,16 +10,15 @@ import threading
 import pytest
 
 from bus.runtime.daemon_threads import DaemonThreads, run_aside
-
-DEADLINE_SECONDS = 20
+from tests.hang_limits import HANG_SECONDS_MAX
 
 
 def test_work_is_done_and_its_errors_come_back() -> None:
     threads = DaemonThreads(2, "work")
 
-    assert [threads.submit(lambda: 7).result(DEADLINE_SECONDS) for _ in range(3)] == [7, 7, 7]
+    assert [threads.submit(lambda: 7).result(HANG_SECONDS_MAX) for _ in range(3)] == [7, 7, 7]
     with pytest.raises(ZeroDivisionError):
-        threads.submit(lambda: 1 // 0).result(DEADLINE_SECONDS)
+        threads.submit(lambda: 1 // 0).result(HANG_SECONDS_MAX)
     threads.shutdown()
 
 
@@ -30,17 +29,17 @@ def test_no_more_threads_are_started_than_there_may_be() -> None:
     def work() -> None:
         names.append(threading.current_thread().name)
         at_work.release()
-        gate.wait(DEADLINE_SECONDS)
+        gate.wait(HANG_SECONDS_MAX)
 
     threads = DaemonThreads(2, "some")
     futures = [threads.submit(work) for _ in range(5)]
     for _ in range(2):
-        assert at_work.acquire(timeout=DEADLINE_SECONDS)
+        assert at_work.acquire(timeout=HANG_SECONDS_MAX)
 
     assert names == ["some", "some"]
     gate.set()
     for future in futures:
-        future.result(DEADLINE_SECONDS)
+        future.result(HANG_SECONDS_MAX)
     assert len(names) == 5
     threads.shutdown()
 
@@ -51,11 +50,11 @@ def test_after_the_end_nothing_that_waits_is_begun_and_nothing_is_taken() -> Non
 
     def work() -> bool:
         begun.set()
-        return gate.wait(DEADLINE_SECONDS)
+        return gate.wait(HANG_SECONDS_MAX)
 
     at_work = threads.submit(work)
     waiting = threads.submit(lambda: 1)
-    assert begun.wait(DEADLINE_SECONDS)
+    assert begun.wait(HANG_SECONDS_MAX)
 
     threads.shutdown()
 
@@ -63,7 +62,7 @@ def test_after_the_end_nothing_that_waits_is_begun_and_nothing_is_taken() -> Non
     with pytest.raises(RuntimeError):
         threads.submit(lambda: 1)
     gate.set()
-    at_work.result(DEADLINE_SECONDS)
+    at_work.result(HANG_SECONDS_MAX)
 
 
 def test_who_waits_for_work_aside_gets_its_result_or_its_error() -> None:
@@ -91,7 +90,7 @@ def test_a_process_ends_though_such_a_thread_never_does() -> None:
     )
 
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, timeout=DEADLINE_SECONDS, check=False
+        [sys.executable, "-c", program], capture_output=True, timeout=HANG_SECONDS_MAX, check=False
     )
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"gave up\n", b"")
@@ -104,9 +103,9 @@ def test_a_thread_that_is_worn_is_followed_by_another_before_the_next_task() -> 
     futures = [threads.submit(lambda: at_work.append(threading.current_thread())) for _ in range(5)]
 
     for future in futures:
-        future.result(DEADLINE_SECONDS)
+        future.result(HANG_SECONDS_MAX)
     assert len(set(at_work)) == 5
     for thread in at_work:
-        thread.join(DEADLINE_SECONDS)
+        thread.join(HANG_SECONDS_MAX)
         assert not thread.is_alive()
     threads.shutdown()

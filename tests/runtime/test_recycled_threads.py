@@ -69,12 +69,26 @@ def test_many_threads_work_at_once() -> None:
     threads.shutdown(wait=True)
 
 
-def test_an_idle_thread_is_used_before_another_is_started() -> None:
-    threads = RecycledThreads(8, "reading")
+@pytest.mark.parametrize("fails", [False, True])
+def test_whoever_is_told_a_result_finds_the_thread_idle_and_starts_no_other(fails: bool) -> None:
+    threads = RecycledThreads(8, "reading alone")
+    go_on = threading.Event()
+    worked: list[threading.Thread] = []
+    next_ones: list[Future[threading.Thread]] = []
 
-    first = threads.read(1, here).result(HANG_SECONDS_MAX)
-    until(lambda: threads._idle == 1)
-    assert threads.read(1, here).result(HANG_SECONDS_MAX) is first
+    def work() -> None:
+        go_on.wait(HANG_SECONDS_MAX)
+        worked.append(here())
+        if fails:
+            raise KeyError("x")
+
+    asked = threads.read(1, work)
+    asked.add_done_callback(lambda _: next_ones.append(threads.read(1, here)))
+    go_on.set()
+    until(lambda: bool(next_ones))
+
+    assert [one for one in threading.enumerate() if one.name == "reading alone"] == worked
+    assert results(next_ones) == worked
     threads.shutdown(wait=True)
 
 

@@ -10,9 +10,9 @@ import pytest
 import structlog
 
 from bus.runtime.resources import Resources, opening
+from tests.hang_limits import HANG_SECONDS_MAX
 
 NAMES = ("first", "second", "third", "fourth")
-DEADLINE_SECONDS = 20
 
 
 def owning(closed: list[str], wrong: dict[str, Callable[[], object]]) -> Resources:
@@ -76,7 +76,7 @@ def test_what_never_closes_is_told_and_left() -> None:
     async def story() -> None:
         resources = Resources()
         resources.own("before", lambda: closed.append("before"))
-        resources.own("thread", lambda: gate.wait(DEADLINE_SECONDS), seconds_max=0.01)
+        resources.own("thread", lambda: gate.wait(HANG_SECONDS_MAX), seconds_max=0.01)
         resources.own("loop", asyncio.Event().wait, seconds_max=0.01)
         await resources.close()
 
@@ -96,9 +96,9 @@ def test_those_that_are_closed_together_do_not_wait_for_each_other() -> None:
 
     async def story() -> None:
         resources = Resources()
-        closings = {"one": lambda: met.wait(DEADLINE_SECONDS)}
-        resources.own_together(closings, seconds_max=DEADLINE_SECONDS)
-        closings["other"] = lambda: met.wait(DEADLINE_SECONDS)
+        closings = {"one": lambda: met.wait(HANG_SECONDS_MAX)}
+        resources.own_together(closings, seconds_max=HANG_SECONDS_MAX)
+        closings["other"] = lambda: met.wait(HANG_SECONDS_MAX)
         await resources.close()
 
     with structlog.testing.capture_logs() as told:
@@ -138,7 +138,7 @@ def test_whoever_cancels_closing_gets_away_when_the_rest_is_closed() -> None:
 
     async def story() -> None:
         resources = owning(closed, {})
-        resources.own("slow", asyncio.Event().wait, seconds_max=DEADLINE_SECONDS)
+        resources.own("slow", asyncio.Event().wait, seconds_max=HANG_SECONDS_MAX)
         closing = asyncio.create_task(resources.close())
         await asyncio.sleep(0)
         await asyncio.sleep(0)

@@ -61,7 +61,7 @@ asyncio.run(main())
 
 def test_what_a_library_says_is_told_without_what_it_is_about() -> None:
     command = [sys.executable, "-c", SPEAK_ABOUT]
-    result = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    result = subprocess.run(command, capture_output=True, timeout=HANG_SECONDS_MAX, check=True)
 
     lines = [json.loads(line) for line in result.stderr.splitlines()]
     assert b"001099012345" not in result.stderr

@@ -1,4 +1,4 @@
-"""Say what can go wrong on the way to an agency and back, and in the hub itself."""
+"""Say what can go wrong on the way to an agency and back."""
 
 from __future__ import annotations
 
@@ -127,6 +127,9 @@ class RecipientHttpError(RecipientUnavailable):
     recovery = Recovery.LATER
     public_reason = "The agency answered with an HTTP error and no fault."
     xroad = "Server.ServerProxy.ServiceFailed.HttpError"
+
+    status: int = 0
+    """Of HTTP; 0: not known."""
 
 
 class AccountRefused(RecipientUnavailable):
@@ -280,140 +283,4 @@ class DeliveryInterrupted(BusError):
     recovery = Recovery.LATER
     public_reason = "The hub stopped before the agency's answer was recorded; ask again."
     xroad = "Server.ServerProxy.ServiceFailed.IOError"
-    detail_is_ours = True
-
-
-# --- log and hub -------------------------------------------------------------------------------
-
-
-class LogUnavailable(BusError):
-    code = "log.unavailable"
-    blame = Blame.HUB
-    recovery = Recovery.LATER
-    public_reason = "The hub cannot write its message log; send the same bytes again later."
-    xroad = "Server.ClientProxy.LoggingFailed"
-    detail_is_ours = True
-
-
-class TimestampsOverdue(BusError):
-    code = "log.timestamps-overdue"
-    blame = Blame.HUB
-    recovery = Recovery.LATER
-    public_reason = "The hub has no trusted time for its message log; send the same request later."
-    xroad = "Server.ClientProxy.LoggingFailed.TimestamperFailed"
-    detail_is_ours = True
-
-
-class SigningUnavailable(BusError):
-    code = "hub.signing-unavailable"
-    blame = Blame.HUB
-    recovery = Recovery.LATER
-    public_reason = "The hub cannot reach the key that signs; send the same request again later."
-    xroad = "Server.ClientProxy.CannotCreateSignature"
-    detail_is_ours = True
-
-
-class JudgingUnavailable(BusError):
-    code = "hub.judging-unavailable"
-    blame = Blame.HUB
-    recovery = Recovery.LATER
-    public_reason = "The hub cannot judge the request now; send the same bytes again later."
-    xroad = "Server.ServerProxy.InternalError"
-
-
-class LogCorrupt(BusError):
-    code = "log.corrupt"
-    blame = Blame.HUB
-    recovery = Recovery.OPERATOR
-    public_reason = "The hub's message log is damaged."
-    xroad = "Server.ClientProxy.LoggingFailed"
-    detail_is_ours = True
-
-
-class HubInternal(BusError):
-    code = "hub.internal"
-    blame = Blame.HUB
-    recovery = Recovery.OPERATOR
-    public_reason = "The hub failed; quote the id of this fault to its operator."
-    xroad = "Server.ServerProxy.InternalError"
-    detail_is_ours = True
-
-
-# --- access point: between an agency's own system and the hub ------------------------------------
-
-
-class ClientNotServed(BusError):
-    code = "access-point.client-not-served"
-    blame = Blame.SENDER
-    recovery = Recovery.NEVER
-    public_reason = "The client header does not name a system of this access point."
-    xroad = "Server.ClientProxy.UnknownMember"
-
-
-class ClientNotAuthenticated(BusError):
-    code = "access-point.client-not-authenticated"
-    blame = Blame.SENDER
-    recovery = Recovery.NEVER
-    public_reason = "The connection did not show a certificate of the system that it names."
-    xroad = "Server.ClientProxy.SslAuthenticationFailed"
-
-
-class SigningFailed(BusError):
-    code = "access-point.signing-failed"
-    blame = Blame.HUB
-    recovery = Recovery.OPERATOR
-    public_reason = "The access point cannot sign with the agency's key."
-    xroad = "Server.ClientProxy.CannotCreateSignature"
-
-
-class HubConnectionFailed(BusError):
-    code = "access-point.hub-away"
-    blame = Blame.HUB
-    recovery = Recovery.LATER
-    public_reason = "The hub cannot be reached."
-    xroad = "Server.ClientProxy.NetworkError"
-    detail_is_ours = True
-
-
-class HubTimeout(BusError):
-    code = "access-point.hub-silent"
-    blame = Blame.HUB
-    recovery = Recovery.LATER
-    public_reason = "The hub did not answer in time."
-    xroad = "Server.ClientProxy.ServiceFailed.IOError"
-    detail_is_ours = True
-
-
-class HubAnswerUnreadable(BusError):
-    code = "access-point.hub-answer-unreadable"
-    blame = Blame.HUB
-    recovery = Recovery.LATER
-    public_reason = "The hub sent something else than a SOAP message."
-    xroad = "Server.ClientProxy.ServiceFailed.HttpError"
-    detail_is_ours = True
-
-
-class HubAnswerUnproved(BusError):
-    code = "access-point.hub-answer-unproved"
-    blame = Blame.HUB
-    recovery = Recovery.OPERATOR
-    public_reason = "What came back is not proved to be the answer to this request."
-    xroad = "Server.ClientProxy.ServiceFailed.InconsistentResponse"
-
-
-class AnswerSignerUnknown(BusError):
-    code = "access-point.signer-unknown"
-    blame = Blame.HUB
-    recovery = Recovery.LATER
-    public_reason = "Nobody can tell at the moment whether the answer's certificate is revoked."
-    xroad = "Server.ClientProxy.IncorrectValidationInfo"
-    detail_is_ours = True
-
-
-class EvidenceUnavailable(BusError):
-    code = "access-point.evidence-unavailable"
-    blame = Blame.HUB
-    recovery = Recovery.LATER
-    public_reason = "The access point cannot keep its evidence; send the same request again later."
-    xroad = "Server.ClientProxy.LoggingFailed"
     detail_is_ours = True

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from json.encoder import encode_basestring as _quote
 from typing import Any
 
 from bus.core.canonical_json import INTEGER_MAX
+from signing.utc_text import text_in_microseconds
 
 LEAF_VERSION = 1
 LEAF_BYTES_MAX = 4096
@@ -32,7 +34,16 @@ class Event(StrEnum):
     REFUSED = "refused"
     """A message was not taken; the verdict says why."""
     OUTCOME = "outcome"
-    """What became of the received message that it continues. One for each received entry."""
+    """What became of the received message that it continues. One for each received entry; of a
+    submission, one for each position."""
+    ATTEMPT = "attempt"
+    """An attempt at a delivery failed, or nobody knows; the delivery stays open."""
+    HANDED_OUT = "handed-out"
+    """A recipient fetched what lay in its mailbox; it has not said yet that it has it."""
+    LATE = "late"
+    """What was told of a delivery after it was closed, or of an attempt after the next."""
+    OPERATED = "operated"
+    """An operator changed what becomes of deliveries; the verdict says how."""
     ANSWERED = "answered"
     """A copy of a message got the answer of the first one again."""
     READ = "read"
@@ -95,6 +106,18 @@ class Leaf:
     """SHA-256 of the file that holds them, sealed; None: their content was not kept."""
     program: str | None = None
     """Of an entry *started*: the program and its version, `lienthong 0.1.0`."""
+    origin: str | None = None
+    """Of an entry *answered*: the log in which the answer stands, if it is not this one."""
+    recipients: int | None = None
+    """Of a received submission: how many deliveries it opens, by position from 0."""
+    position: int | None = None
+    """Which of them this entry is about."""
+    recipient: str | None = None
+    """Whose delivery that is: `VN/GOV/H41/motcua`."""
+    attempt: int | None = None
+    """Number of the attempt, from 1."""
+    doubt: bool | None = None
+    """True: an attempt was made of which nobody knows whether the recipient acted."""
 
 
 def commit_payload(salt: bytes, raw: bytes) -> bytes:
@@ -127,6 +150,12 @@ def build_leaf(
     attachments: bytes | None = None,
     stored: bytes | None = None,
     program: str | None = None,
+    origin: str | None = None,
+    recipients: int | None = None,
+    position: int | None = None,
+    recipient: str | None = None,
+    attempt: int | None = None,
+    doubt: bool | None = None,
 ) -> bytes:
     """The canonical bytes of a leaf; the facts are those of `Leaf`. `time` must be in UTC.
 
@@ -136,20 +165,26 @@ def build_leaf(
     # encoder of the standard library takes five times as long. The tests compare both.
     parts = [
         "" if attachments is None else f'"attachments":"{text_of_digest(attachments)}",',
+        "" if attempt is None else f'"attempt":{attempt:d},',
         "" if raw_bytes is None else f'"bytes":{raw_bytes:d},',
         "" if case is None else f'"case":{_quote(case)},',
         "" if client is None else f'"client":{_quote(client)},',
-        "" if config is None else f'"config":"{text_of_digest(config)}",',
+        "" if config is None else f'"config":"{_kept_text(config)}",',
         "" if continues is None else f'"continues":{continues:d},',
+        '"doubt":true,' if doubt else "",
         f'"event":"{event.value}",',
         "" if fault is None else f'"fault":{_quote(fault)},',
         "" if message is None else f'"message":{_quote(message)},',
+        "" if origin is None else f'"origin":{_quote(origin)},',
         "" if payload is None else f'"payload":"{text_of_digest(payload)}",',
+        "" if position is None else f'"position":{position:d},',
         "" if program is None else f'"program":{_quote(program)},',
+        "" if recipient is None else f'"recipient":{_quote(recipient)},',
+        "" if recipients is None else f'"recipients":{recipients:d},',
         "" if sealed is None else f'"sealed":"{text_of_digest(sealed)}",',
         "" if service is None else f'"service":{_quote(service)},',
         "" if signature is None else f'"signature":"{text_of_digest(signature)}",',
-        "" if signer is None else f'"signer":"{text_of_digest(signer)}",',
+        "" if signer is None else f'"signer":"{_kept_text(signer)}",',
         "" if stored is None else f'"stored":"{text_of_digest(stored)}",',
         f'"time":"{_text_of_time(time)}","v":{LEAF_VERSION}',
         "" if verdict is None else f',"verdict":{_quote(verdict)}',
@@ -172,10 +207,16 @@ def text_of_digest(digest: bytes) -> str:
     return encoded.decode("ascii")
 
 
+@lru_cache(maxsize=512)
+def _kept_text(digest: bytes) -> str:
+    """The same, of what many entries name: rules and certificates."""
+    return text_of_digest(digest)
+
+
 def _text_of_time(time: datetime) -> str:
     if time.tzinfo is not UTC:
         raise LeafInvalid("the time of an entry must be in UTC")
-    return f"{time.isoformat(timespec='microseconds')[:-6]}Z"
+    return text_in_microseconds(time)
 
 
 # --- reading ---------------------------------------------------------------------------------
@@ -183,8 +224,25 @@ def _text_of_time(time: datetime) -> str:
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z\Z", re.ASCII)
 _DIGEST = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]\Z")
 _DIGESTS = ("attachments", "config", "payload", "sealed", "signature", "signer", "stored")
-_TEXTS = ("case", "client", "fault", "message", "program", "service", "verdict")
-_NUMBERS = {"bytes": "raw_bytes", "continues": "continues"}
+_TEXTS = (
+    "case",
+    "client",
+    "fault",
+    "message",
+    "origin",
+    "program",
+    "recipient",
+    "service",
+    "verdict",
+)
+_NUMBERS = {
+    "attempt": "attempt",
+    "bytes": "raw_bytes",
+    "continues": "continues",
+    "position": "position",
+    "recipients": "recipients",
+}
+_TRUE = "true"
 _EVENTS = {event.value: event for event in Event}
 _REQUIRED = {"v", "event", "time"}
 
@@ -199,6 +257,7 @@ _FORMS: dict[str, tuple[type, Callable[[Any], object]]] = {
     "time": (str, _TIME.match),
     **dict.fromkeys(_DIGESTS, (str, _DIGEST.match)),
     **dict.fromkeys(_TEXTS, (str, _is_text)),
+    "doubt": (bool, bool),
     **{name: (int, range(INTEGER_MAX + 1).__contains__) for name in _NUMBERS},
 }
 _UNKNOWN: tuple[type, Callable[[Any], object]] = (type(None), _is_text)
@@ -232,7 +291,8 @@ def read_leaf_facts(raw: bytes) -> dict[str, Any]:
         kind, has_form = _FORMS.get(name, _UNKNOWN)
         if type(fact) is not kind or not has_form(fact):
             raise LeafInvalid(f"{name[:_NAME_SHOWN]!r} is not known or does not have its form")
-        parts.append(f'"{name}":{_quote(fact) if isinstance(fact, str) else fact}')
+        shown = _TRUE if fact is True else fact
+        parts.append(f'"{name}":{_quote(fact) if isinstance(fact, str) else shown}')
     # All keys are ASCII, so that Python's order is that of RFC 8785 §3.2.3.
     if not facts.keys() >= _REQUIRED or list(facts) != sorted(facts):
         raise LeafInvalid("version, event or time is missing, or the keys are not in order")
@@ -260,6 +320,8 @@ _PLAIN_LEAF = re.compile(
             if name in _NUMBERS
             else r'"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z)"'
             if name == "time"
+            else f"({_TRUE})"
+            if name == "doubt"
             else _PLAIN_TEXT,
         )
         for name in _PLAIN_NAMES
@@ -286,6 +348,8 @@ def _read_plain(raw: bytes) -> dict[str, Any] | None:
     if facts.get("event") not in _EVENTS or "time" not in facts:
         return None
     facts["v"] = LEAF_VERSION
+    if "doubt" in facts:
+        facts["doubt"] = True
     for name in _NUMBERS:
         if name in facts:
             facts[name] = int(facts[name])
@@ -297,6 +361,7 @@ def leaf_of_facts(facts: dict[str, Any]) -> Leaf:
     decoded: dict[str, Any] = {name: facts[name] for name in _TEXTS if name in facts}
     decoded |= {name: digest_of_text(facts[name]) for name in _DIGESTS if name in facts}
     decoded |= {ours: facts[name] for name, ours in _NUMBERS.items() if name in facts}
+    decoded |= {name: facts[name] for name in ("doubt",) if name in facts}
     try:
         time = datetime.fromisoformat(facts["time"]).astimezone(UTC)
     except ValueError as error:

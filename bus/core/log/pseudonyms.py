@@ -60,3 +60,10 @@ class Pseudonyms:
         keyed = self._inbox_hmac.copy()
         keyed.update(f"{client}\n{message_id}".encode())
         return keyed.digest()[:PSEUDONYM_BYTES]
+
+    def conversation_key(self, client: str, recipient: str, issue: str) -> bytes:
+        """What deliveries have in common that go one after the other: 16 bytes, the same for ever.
+
+        No client is called `conversation`, so that no claim has the same.
+        """
+        return self.claim_key("conversation", f"{client}\n{recipient}\n{issue}")

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import base64
 import re
+from binascii import b2a_base64
 from dataclasses import dataclass
 from datetime import datetime
 
+from signing.quick_init import quick_init
 from signing.signed_note import VerifyingKey
+from signing.utc_text import text_in_microseconds
 
 RECEIPT_NAME = "/receipt"
 """Behind the log's origin: the name under which receipts are signed."""
@@ -23,6 +26,7 @@ class ReceiptInvalid(ValueError):
     """This text is no receipt."""
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What the hub promises about one exchange."""
@@ -46,7 +50,7 @@ class Receipt:
         """The note's text."""
         return (
             f"{self.origin}\n{_FORMAT}\n"
-            f"time {self.time.isoformat(timespec='microseconds')[:26]}Z\n"
+            f"time {text_in_microseconds(self.time)}\n"
             f"received {self.received_index} {_text(self.received_hash)}\n"
             f"outcome {self.outcome_index} {_text(self.outcome_hash)}\n"
             f"request sha256:{_text(self.request_digest)}\n"
@@ -91,4 +95,4 @@ def receipt_key_of(checkpoint_key: VerifyingKey) -> VerifyingKey:
 
 
 def _text(value: bytes) -> str:
-    return base64.b64encode(value).decode("ascii")
+    return b2a_base64(value, newline=False).decode("ascii")

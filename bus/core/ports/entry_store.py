@@ -1,4 +1,4 @@
-"""Where the entries of a log lie, as an interface: SQLite today, a server's tables beside it.
+"""Where the entries of a log lie, as an interface: SQLite in a folder, or tables of PostgreSQL.
 
 Group commit, publishing, sealing and timestamps stand above it and know no database.
 """
@@ -9,8 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bus.core.deliveries import Changed, DeliveryChange, Moved, ReceiptRemoval
 from bus.core.errors import LogUnavailable
-from bus.core.ports.message_log import AlreadyTaken, Appended, LogWrite, StoredEntry
+from bus.core.ports.delivery_rows import DeliveryRows
+from bus.core.ports.message_log import AlreadyTaken, Appended, Claim, LogWrite, StoredEntry
+
+CommitResult = Appended | AlreadyTaken | Changed | Moved
+"""What became of one work of a batch."""
 
 
 class Fenced(LogUnavailable):
@@ -30,8 +35,8 @@ class EntryStore(Protocol):
     """Entries, payloads, claims and texts of one log, under one epoch at a time.
 
     Opening it raises the epoch: a store of the same log that was opened before is fenced off from
-    then on. `commit`, `keep_text`, `prove` and `tend` are called by one thread at a time; what only
-    reads may be called from any thread meanwhile.
+    then on. `commit`, `keep_text`, `remove_receipts`, `prove` and `tend` are called by one thread
+    at a time; what only reads may be called from any thread meanwhile.
     """
 
     @property
@@ -58,11 +63,13 @@ class EntryStore(Protocol):
         """What was taken and left without an outcome when the store was opened, oldest first."""
         ...
 
-    def commit(self, writes: Sequence[LogWrite]) -> list[Appended | AlreadyTaken]:
-        """Append a batch in order, in one transaction; when this returns it is on disk and synced.
+    def commit(self, works: Sequence[LogWrite | DeliveryChange]) -> list[CommitResult]:
+        """Append and change a batch in order, in one transaction; when this returns it is on disk
+        and synced.
 
         A claim meets what stands in the store and what stands before it in the batch; one that is
-        refused (see `MessageLog.append`) appends nothing of its write, and the others stand.
+        refused (see `MessageLog.append`) appends nothing of its write, and the others stand. So
+        does a change of a delivery whose row, with what stands before it in the batch, is another.
         Raises Fenced: nothing was done, and nothing will be; LogUnavailable: nothing was done, or
         only the confirmation was lost, which the next commit sees.
         """
@@ -70,6 +77,13 @@ class EntryStore(Protocol):
 
     def keep_text(self, text: bytes) -> bytes:
         """Keep a text under its SHA-256, once; give the digest. It is on disk and synced then.
+
+        Raises LogUnavailable, Fenced.
+        """
+        ...
+
+    def remove_receipts(self, removal: ReceiptRemoval) -> int:
+        """Remove receipts of a sender; give how many lay there. That is on disk and synced then.
 
         Raises LogUnavailable, Fenced.
         """
@@ -88,6 +102,20 @@ class EntryStore(Protocol):
 
     def entry(self, index: int) -> StoredEntry | None:
         """The entry at `index`; None: there is none. Raises LogCorrupt, LogUnavailable."""
+        ...
+
+    def claimed(self, claim: Claim) -> AlreadyTaken | None:
+        """What an append with this claim would meet now; None: it would take it.
+
+        Raises LogUnavailable.
+        """
+        ...
+
+    def entry_elsewhere(self, origin: str, index: int) -> StoredEntry | None:
+        """An entry of another log that lies in the same place; None: there is none.
+
+        Raises LogUnavailable.
+        """
         ...
 
     def leaves(self, first: int, end: int) -> Iterator[bytes]:
@@ -110,4 +138,13 @@ class EntryStore(Protocol):
 
     def close(self) -> None:
         """Release everything; what fails on the way is `trouble`."""
+        ...
+
+
+class LogStore(EntryStore, Protocol):
+    """All that a hub's log keeps: entries, and what is open beside them."""
+
+    @property
+    def deliveries(self) -> DeliveryRows:
+        """The rows of what is open."""
         ...

@@ -34,7 +34,7 @@ class LogPlaces:
     """How findings name where things lie."""
 
     rows: str
-    """Entries, payloads, inbox and texts."""
+    """Entries, payloads, inbox, deliveries and texts."""
     checkpoint: str
     verifier_key: str
     tiles: str
@@ -104,7 +104,30 @@ class InboxRow:
     received: int
     outcome: int | None
     state: int
-    """0 open, 1 answered, 2 may be sent again."""
+    """0 open, 1 answered, 2 may be sent again, 3 accepted for delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRow:
+    """What the hub remembers of an open delivery; as stored, not as it should be."""
+
+    received: int
+    position: int
+    recipient: str
+    state: int
+    """0 waiting, 1 blocked, 2 out, 3 offered, 4 held, 5 dead letter."""
+    attempt: int
+    doubt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenReceipt:
+    """What the hub has ready for a sender; as stored, not as it should be."""
+
+    sender: str
+    entry: int
+    received: int
+    position: int
 
 
 class SealedBytes(Protocol):
@@ -123,8 +146,8 @@ class SealedBytes(Protocol):
 class LogRows(Protocol):
     """The rows of a log as they were when they were opened. For one thread at a time.
 
-    `scan`, `inbox`, `texts` and `orphans` are for a check of all: each may raise RowsLost. The
-    others look something up: each raises LogCorrupt where rows are damaged.
+    `scan`, `inbox`, `deliveries`, `receipts`, `texts` and `orphans` are for a check of all: each
+    may raise RowsLost. The others look something up: each raises LogCorrupt where rows are damaged.
     """
 
     @property
@@ -142,6 +165,14 @@ class LogRows(Protocol):
 
     def inbox(self) -> Iterator[InboxRow | None]:
         """Every row of the inbox; None: it does not hold what it should."""
+        ...
+
+    def deliveries(self) -> Iterator[OpenRow | None]:
+        """Every row of an open delivery; None: it does not hold what it should."""
+        ...
+
+    def receipts(self) -> Iterator[UnseenReceipt | None]:
+        """Every row of a receipt; None: it does not hold what it should."""
         ...
 
     def texts(self) -> Iterator[tuple[bytes, bytes] | None]:

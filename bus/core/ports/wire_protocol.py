@@ -51,6 +51,15 @@ class WireProtocol(Protocol):
         """The signed answer to an accepted message. Raises KeyUnavailableError."""
         ...
 
+    def acceptance(
+        self, accepted: Accepted, recipients_count: int, signer: Signer, time: datetime
+    ) -> bytes:
+        """The hub's signed answer to a submission that was taken at `time` for so many recipients.
+
+        Raises KeyUnavailableError.
+        """
+        ...
+
     def fault(
         self, fault: Fault, version: str, spelling: FaultSpelling, signer: Signer, time: datetime
     ) -> bytes:

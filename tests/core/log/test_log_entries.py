@@ -40,6 +40,11 @@ FULL: dict[str, Any] = {
     "attachments": b"\x03" * 32,
     "stored": b"\x04" * 32,
     "program": "lienthong 0.1.0",
+    "recipients": 34,
+    "position": 0,
+    "recipient": "VN/GOV/H41/motcua",
+    "attempt": 1,
+    "doubt": True,
 }
 
 digests = st.binary(min_size=32, max_size=32)
@@ -53,6 +58,11 @@ facts = st.fixed_dictionaries(
         "payload": digests,
         "continues": st.integers(0, 2**53 - 1),
         "raw_bytes": st.integers(0, 2**53 - 1),
+        "recipients": st.integers(0, 2**53 - 1),
+        "position": st.integers(0, 2**53 - 1),
+        "recipient": st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
+        "attempt": st.integers(0, 2**53 - 1),
+        "doubt": st.just(True),
     },
 )
 
@@ -79,7 +89,11 @@ def test_a_leaf_is_canonical_and_reads_back(
 
 
 def test_a_full_leaf_stays_small() -> None:
-    assert len(build_leaf(Event.RECEIVED, TIME, **FULL)) < 780
+    assert len(build_leaf(Event.RECEIVED, TIME, **FULL)) < 880
+
+
+def test_no_doubt_is_no_fact() -> None:
+    assert build_leaf(Event.ATTEMPT, TIME, doubt=False) == build_leaf(Event.ATTEMPT, TIME)
 
 
 def test_a_start_from_before_programs_were_named_is_read_as_it_stands() -> None:
@@ -118,6 +132,11 @@ GOOD = json.loads(build_leaf(Event.RECEIVED, TIME, **FULL))
         {"bytes": "1"},
         {"stranger": "x"},
         {"client": ["x"]},
+        {"doubt": False},
+        {"doubt": "true"},
+        {"doubt": 1},
+        {"attempt": True},
+        {"position": "0"},
     ],
 )
 def test_a_leaf_with_a_wrong_fact_is_refused(change: dict[str, object]) -> None:
@@ -204,3 +223,16 @@ def test_json_that_is_no_object_is_no_leaf() -> None:
 def test_a_commitment_to_attachments_is_none_to_a_payload() -> None:
     assert commit_attachments(b"s" * 32, b"[]") != commit_payload(b"s" * 32, b"[]")
     assert commit_attachments(b"s" * 32, b"[]") != commit_attachments(b"t" * 32, b"[]")
+
+
+def test_what_goes_one_after_the_other_has_one_key_and_no_claim_has_it() -> None:
+    names = Pseudonyms(bytes(32))
+    key = names.conversation_key("VN/GOV/H41/motcua", "VN/GOV/H26/motcua", "case-1")
+    assert len(key) == 16
+    assert key == names.conversation_key("VN/GOV/H41/motcua", "VN/GOV/H26/motcua", "case-1")
+    others = [
+        names.conversation_key("VN/GOV/H26/motcua", "VN/GOV/H41/motcua", "case-1"),
+        names.conversation_key("VN/GOV/H41/motcua", "VN/GOV/H26/motcua", "case-2"),
+        names.claim_key("VN/GOV/H41/motcua", "VN/GOV/H26/motcua\ncase-1"),
+    ]
+    assert key not in others

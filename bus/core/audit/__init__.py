@@ -1,1 +1,0 @@
-"""Check and repeat the decisions of the past from entries alone."""
