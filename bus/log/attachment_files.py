@@ -92,6 +92,9 @@ class AttachmentFiles:
             raise LogUnavailable(f"attachments: {error.strerror}") from error
         return removed
 
+    def close(self) -> None:
+        """Files are open only while they are read."""
+
     def _write(
         self, new: Path, attachments: Sequence[Attachment], *, is_content_kept: bool
     ) -> tuple[bytes, bytes]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from bus.core.errors import LogUnavailable
 from bus.runtime.found_files import FileUnfit, open_file
 
 DATABASE = "log.sqlite"
@@ -19,10 +20,14 @@ PAGES = "pages"
 FOLD = "pages.fold"
 TILES = "tile"
 ATTACHMENTS = "attachments"
+HUB_NAME = "hub.name"
+"""Names the hub of this folder to a database that several share."""
 HUB_LOCK = "hub.lock"
 """Empty; held by the hub that writes this log."""
 FOLD_LOCK = "fold.lock"
 """Empty; shared by readers who need the database file to stand still, taken alone to change it."""
+OPERATOR_SOCKET = "operator.sock"
+"""Where a running hub is told what to do by whoever may open the folder."""
 NOTE_BYTES_MAX = 64 * 1024
 """Largest checkpoint or verifier key that is read: a signed note with many cosignatures."""
 LOCK_SECONDS_MAX = 20.0
@@ -121,3 +126,12 @@ class FolderLock:
         """Give it back for good."""
         os.close(self._descriptor)
         self.is_held = False
+
+
+def take_hub_lock(folder: Path) -> FolderLock:
+    """The lock of the one who writes the log. Raises LogUnavailable, OSError."""
+    lock = FolderLock(folder / HUB_LOCK, is_made=True)
+    if not lock.take_alone():
+        lock.close()
+        raise LogUnavailable(f"{folder}: another hub holds this log")
+    return lock

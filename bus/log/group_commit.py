@@ -11,6 +11,7 @@ from enum import Enum
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from bus.core.deliveries import DeliveryChange, ReceiptRemoval
 from bus.core.errors import BusError, LogCorrupt, LogUnavailable
 from bus.core.limits import Limits
 from bus.core.ports.entry_store import EntryStore
@@ -30,11 +31,11 @@ class Proof(Enum):
     WRITE = "write"
 
 
-Work = LogWrite | bytes | Proof
-"""An entry, a text to be kept, or a proof."""
+Work = LogWrite | DeliveryChange | ReceiptRemoval | bytes | Proof
+"""An entry, a change without one, receipts to be removed, a text to be kept, or a proof."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Pending:
     """What waits for the writer's thread, and who waits for it."""
 
@@ -45,7 +46,9 @@ class _Pending:
     def payload_bytes(self) -> int:
         """About how much it adds to a transaction."""
         if isinstance(self.work, LogWrite):
-            return len(self.work.sealed.ciphertext) if self.work.sealed else 0
+            sealed, carried = self.work.sealed, self.work.carried
+            carried_bytes = len(carried.ciphertext) if carried else 0
+            return carried_bytes + (len(sealed.ciphertext) if sealed else 0)
         return len(self.work) if isinstance(self.work, bytes) else 0
 
 
@@ -62,6 +65,8 @@ class GroupCommit:
         """Entries that are queued and not told of yet; a bound, exact with one event loop."""
         self._backlog: deque[_Pending] = deque()
         """Taken from the queue, not yet committed. Owned by the writer's thread."""
+        self.commits = 0
+        """Transactions that appended entries or changed rows, since the start."""
         self._is_ending = False
         self._has_stopped = False
         self.has_news = threading.Event()
@@ -156,19 +161,24 @@ class GroupCommit:
             self._deliver(batch, results)
 
     def _commit_all(self, batch: list[_Pending]) -> list[Any]:
-        apart: dict[int, bytes | None] = {}
+        apart: dict[int, bytes | int | None] = {}
         for place, pending in enumerate(batch):
             if isinstance(pending.work, bytes):
                 # Rare and before the entries that cite it: a transaction of its own.
                 apart[place] = self._store.keep_text(pending.work)
+            elif isinstance(pending.work, ReceiptRemoval):
+                apart[place] = self._store.remove_receipts(pending.work)
             elif isinstance(pending.work, Proof):
                 self._store.prove()
                 apart[place] = None
-        writes = [pending.work for pending in batch if isinstance(pending.work, LogWrite)]
-        if not writes:
+        works = [
+            pending.work for pending in batch if isinstance(pending.work, LogWrite | DeliveryChange)
+        ]
+        if not works:
             return list(apart.values())
-        entries = iter(self._store.commit(writes))
-        return [apart[at] if at in apart else next(entries) for at in range(len(batch))]
+        committed = iter(self._store.commit(works))
+        self.commits += 1
+        return [apart[at] if at in apart else next(committed) for at in range(len(batch))]
 
     def _deliver(self, batch: list[_Pending], results: list[Any]) -> None:
         """Wake everybody who waits for this batch, with one call for each event loop."""

@@ -8,10 +8,12 @@ import threading
 import time
 from typing import Any
 
+from bus.core.deliveries import Changed, DeliveryChange, Moved, ReceiptRemoval
 from bus.core.errors import LogCorrupt, LogUnavailable
 from bus.core.limits import Limits
-from bus.core.ports.entry_store import EntryStore, OpenClaim
-from bus.core.ports.message_log import AlreadyTaken, Appended, LogWrite, StoredEntry
+from bus.core.ports.delivery_rows import DeliveryRows
+from bus.core.ports.entry_store import LogStore, OpenClaim
+from bus.core.ports.message_log import AlreadyTaken, Appended, Claim, LogWrite, StoredEntry
 from bus.log.group_commit import GroupCommit, Proof, Work
 from bus.log.publisher import Publisher
 from bus.runtime.daemon_threads import run_aside
@@ -29,7 +31,7 @@ class HubLog:
 
     def __init__(
         self,
-        store: EntryStore,
+        store: LogStore,
         publisher: Publisher,
         *,
         limits: Limits,
@@ -60,6 +62,11 @@ class HubLog:
         return self._store.size
 
     @property
+    def commits(self) -> int:
+        """Transactions since the start; entries that came together share one."""
+        return self._writer.commits
+
+    @property
     def published_size(self) -> int:
         """Entries under the last signed checkpoint."""
         return self._publisher.published_size
@@ -79,16 +86,36 @@ class HubLog:
         """What entries and payloads take on disk, about."""
         return self._store.stored_bytes
 
+    @property
+    def is_fenced(self) -> bool:
+        """Another hub has the log; nothing is written here any more."""
+        return self._store.is_fenced
+
+    @property
+    def deliveries(self) -> DeliveryRows:
+        """What is open, to be looked at, from any thread."""
+        return self._store.deliveries
+
     def interrupted(self) -> list[OpenClaim]:
         """What earlier runs took and left without an outcome, oldest first."""
         return self._store.open_claims()
 
-    async def append(self, write: LogWrite) -> Appended | AlreadyTaken:
+    async def append(self, write: LogWrite) -> Appended | AlreadyTaken | Moved:
         """Append one entry; see `MessageLog.append`. Raises LogUnavailable."""
         if b"\n" in write.leaf:
             raise ValueError("a leaf is canonical JSON and holds no newline")
-        result: Appended | AlreadyTaken = await self._enqueue(write)
+        result: Appended | AlreadyTaken | Moved = await self._enqueue(write)
         return result
+
+    async def change(self, change: DeliveryChange) -> Changed | Moved:
+        """Change a row without an entry; see `MessageLog.change`. Raises LogUnavailable."""
+        result: Changed | Moved = await self._enqueue(change)
+        return result
+
+    async def remove_receipts(self, removal: ReceiptRemoval) -> int:
+        """Remove receipts; see `MessageLog.remove_receipts`. Raises LogUnavailable."""
+        removed: int = await self._enqueue(removal)
+        return removed
 
     async def append_text(self, text: bytes) -> bytes:
         """Keep a text, once; give its SHA-256. It is on disk then. Raises LogUnavailable."""
@@ -104,9 +131,16 @@ class HubLog:
             raise LogUnavailable("the log is closed")
         return self._writer.enqueue(work)
 
-    async def read(self, index: int) -> StoredEntry:
-        """The entry at `index`. Raises LogCorrupt if there is none, LogUnavailable."""
-        entry = await asyncio.to_thread(self._store.entry, index)
+    async def claimed(self, claim: Claim) -> AlreadyTaken | None:
+        """What would meet a claim; see `MessageLog.claimed`. Raises LogUnavailable."""
+        return await asyncio.to_thread(self._store.claimed, claim)
+
+    async def read(self, index: int, origin: str | None = None) -> StoredEntry:
+        """The entry at `index`; see `MessageLog.read`. Raises LogCorrupt, LogUnavailable."""
+        if origin is None:
+            entry = await asyncio.to_thread(self._store.entry, index)
+        else:
+            entry = await asyncio.to_thread(self._store.entry_elsewhere, origin, index)
         if entry is None:
             raise LogCorrupt(f"there is no entry {index}")
         return entry

@@ -6,6 +6,7 @@ have stood without a timestamp for longer than the bound, it takes no message un
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from pathlib import Path
 import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from bus.core.errors import ConfigurationError, Problem
+from bus.core.errors import ConfigurationError, LogUnavailable, Problem
 from bus.http.bounded_get import Bounds, FetchFailed, FetchRequest, fetch
 from bus.log.files import CHECKPOINT, NOTE_BYTES_MAX
 from bus.log.timestamp_files import find_last_token, store_anchors, store_timestamp
@@ -104,8 +105,13 @@ class Timestamper:
         *,
         clock: Callable[[], datetime],
         ask: AskAuthority = ask_authority,
+        kept: Callable[[], None] = lambda: None,
     ) -> None:
-        """Raises OSError: the anchors cannot be kept in the log's folder."""
+        """`kept` is told of each token that lies in the folder; it may raise LogUnavailable, and
+        is told of the next one, too.
+
+        Raises OSError: the anchors cannot be kept in the log's folder.
+        """
         store_anchors(folder, trust.anchors)
         last = find_last_token(folder)
         self._folder = folder
@@ -113,6 +119,7 @@ class Timestamper:
         self._trust = trust
         self._clock = clock
         self._ask = ask
+        self._kept = kept
         self.state = TimestampState(last.size if last else 0)
         """How things stand; replaced as a whole by the thread that stamps, read by any."""
         self._asked_at: datetime | None = None
@@ -211,4 +218,6 @@ class Timestamper:
         response = self._ask(self._settings, timestamp_request(note, nonce))
         stamped = verify_timestamp(response, note, self._trust, nonce=nonce)
         store_timestamp(self._folder, size, note, response, stamped.time)
+        with contextlib.suppress(LogUnavailable):
+            self._kept()
         return stamped

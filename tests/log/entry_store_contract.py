@@ -15,7 +15,7 @@ import pytest
 
 from bus.core.errors import LogCorrupt, LogUnavailable
 from bus.core.log.leaf import Event, build_leaf
-from bus.core.ports.entry_store import EntryStore, Fenced, OpenClaim
+from bus.core.ports.entry_store import Fenced, LogStore, OpenClaim
 from bus.core.ports.message_log import AlreadyTaken, Appended, InboxState, LogWrite
 from tests.log.log_stories import START, claim_of, heartbeat, outcome, received
 
@@ -24,7 +24,7 @@ class StoreDisk(ABC):
     """Where stores of one log lie; outlives each of them."""
 
     @abstractmethod
-    def open(self) -> EntryStore:
+    def open(self) -> LogStore:
         """A store on this disk, beside those that are open; they are fenced off by it."""
 
     @abstractmethod
@@ -49,11 +49,11 @@ class EntryStoreContract:
         raise NotImplementedError
 
     @pytest.fixture
-    def store(self, disk: StoreDisk) -> Iterator[EntryStore]:
+    def store(self, disk: StoreDisk) -> Iterator[LogStore]:
         with opened(disk) as store:
             yield store
 
-    def test_a_new_store_is_empty(self, store: EntryStore) -> None:
+    def test_a_new_store_is_empty(self, store: LogStore) -> None:
         assert store.size == 0
         assert store.open_claims() == []
         assert store.entry(0) is None
@@ -61,7 +61,7 @@ class EntryStoreContract:
         assert store.trouble == ""
         assert not store.is_fenced
 
-    def test_a_batch_is_numbered_without_gaps_and_read_back(self, store: EntryStore) -> None:
+    def test_a_batch_is_numbered_without_gaps_and_read_back(self, store: LogStore) -> None:
         writes = [received("m-1", b"<one/>"), heartbeat(), received("m-2", b"<two/>")]
 
         assert store.commit(writes) == [Appended(0), Appended(1), Appended(2)]
@@ -77,12 +77,12 @@ class EntryStoreContract:
         assert store.entry(4) is None
         assert store.stored_bytes > 0
 
-    def test_leaves_that_are_not_there_are_missing(self, store: EntryStore) -> None:
+    def test_leaves_that_are_not_there_are_missing(self, store: LogStore) -> None:
         store.commit([heartbeat()])
         with pytest.raises(LogCorrupt):
             list(store.leaves(0, 2))
 
-    def test_an_id_is_kept_by_the_first_bytes_under_it(self, store: EntryStore) -> None:
+    def test_an_id_is_kept_by_the_first_bytes_under_it(self, store: LogStore) -> None:
         assert store.commit([received("m", b"a")]) == [Appended(0)]
         assert store.commit([received("m", b"a")]) == [AlreadyTaken(True, InboxState.OPEN, 0, None)]
         assert store.commit([received("m", b"b")]) == [
@@ -90,7 +90,7 @@ class EntryStoreContract:
         ]
         assert store.size == 1
 
-    def test_an_answered_id_stays_answered(self, store: EntryStore) -> None:
+    def test_an_answered_id_stays_answered(self, store: LogStore) -> None:
         store.commit([received("m", b"a")])
         store.commit([outcome("m", 0)])
         for raw, is_same in ((b"a", True), (b"b", False)):
@@ -98,7 +98,7 @@ class EntryStoreContract:
                 AlreadyTaken(is_same, InboxState.ANSWERED, 0, 1)
             ]
 
-    def test_a_retryable_id_is_taken_over_by_the_same_bytes_alone(self, store: EntryStore) -> None:
+    def test_a_retryable_id_is_taken_over_by_the_same_bytes_alone(self, store: LogStore) -> None:
         store.commit([received("m", b"a")])
         store.commit([outcome("m", 0, InboxState.RETRYABLE)])
         assert store.commit([received("m", b"b")]) == [
@@ -111,8 +111,21 @@ class EntryStoreContract:
             AlreadyTaken(True, InboxState.ANSWERED, 2, 3)
         ]
 
+    def test_what_a_claim_would_meet_is_told_without_taking_it(self, store: LogStore) -> None:
+        first, other = received("m", b"a").claim, received("m", b"b").claim
+        assert first is not None
+        assert other is not None
+        assert store.claimed(first) is None
+        store.commit([received("m", b"a")])
+        assert store.claimed(first) == AlreadyTaken(True, InboxState.OPEN, 0, None)
+        assert store.claimed(other) == AlreadyTaken(False, InboxState.OPEN, 0, None)
+        store.commit([outcome("m", 0, InboxState.RETRYABLE)])
+        assert store.claimed(first) is None
+        assert store.claimed(other) == AlreadyTaken(False, InboxState.RETRYABLE, 0, 1)
+        assert store.commit([received("m", b"a")]) == [Appended(2)]
+
     def test_claims_of_one_batch_meet_each_other_and_the_others_stand(
-        self, store: EntryStore
+        self, store: LogStore
     ) -> None:
         assert store.commit(
             [received("m", b"a"), received("m", b"a"), received("m", b"b"), heartbeat()]
@@ -139,7 +152,7 @@ class EntryStoreContract:
         ]
 
     @pytest.mark.parametrize("count", [1, 2, 3, 17, 256, 300])
-    def test_batches_of_any_size_are_one(self, store: EntryStore, count: int) -> None:
+    def test_batches_of_any_size_are_one(self, store: LogStore, count: int) -> None:
         writes = [received(f"m-{number}", b"%d" % number) for number in range(count)]
         assert store.commit(writes) == [Appended(index) for index in range(count)]
         assert all(
@@ -147,7 +160,7 @@ class EntryStoreContract:
             for index, one in enumerate(store.commit(writes))
         )
 
-    def test_what_is_erased_loses_its_payload_and_nothing_else(self, store: EntryStore) -> None:
+    def test_what_is_erased_loses_its_payload_and_nothing_else(self, store: LogStore) -> None:
         secret = received("m", b"secret")
         store.commit([secret, received("n", b"other")])
         leaf = build_leaf(Event.ERASED, START, continues=0)
@@ -159,7 +172,7 @@ class EntryStoreContract:
         assert other is not None
         assert other.sealed is not None
 
-    def test_a_text_is_kept_once(self, store: EntryStore) -> None:
+    def test_a_text_is_kept_once(self, store: LogStore) -> None:
         digest = hashlib.sha256(b"rules").digest()
         assert store.text(digest) is None
         assert store.keep_text(b"rules") == digest
@@ -167,7 +180,7 @@ class EntryStoreContract:
         assert store.text(digest) == b"rules"
         assert store.size == 0
 
-    def test_attachments_are_known_by_the_entry_that_names_them(self, store: EntryStore) -> None:
+    def test_attachments_are_known_by_the_entry_that_names_them(self, store: LogStore) -> None:
         stored = hashlib.sha256(b"file").digest()
         assert not store.names_attachments(stored)
         store.commit([with_attachments(stored)])
@@ -207,7 +220,7 @@ class EntryStoreContract:
                 assert list(second.leaves(0, 2)) == [heartbeat().leaf, heartbeat(2).leaf]
 
     def test_a_commit_that_fails_leaves_nothing_and_the_next_one_works(
-        self, disk: StoreDisk, store: EntryStore
+        self, disk: StoreDisk, store: LogStore
     ) -> None:
         disk.fail(is_done=False)
         for _ in range(2):
@@ -221,7 +234,7 @@ class EntryStoreContract:
         assert store.size == 1
 
     def test_a_commit_whose_confirmation_is_lost_is_counted_once(
-        self, disk: StoreDisk, store: EntryStore
+        self, disk: StoreDisk, store: LogStore
     ) -> None:
         disk.fail(is_done=True)
         with pytest.raises(LogUnavailable):
@@ -253,7 +266,7 @@ class EntryStoreContract:
                 first.prove()
             assert first.is_fenced
 
-    def test_tending_changes_nothing_that_was_promised(self, store: EntryStore) -> None:
+    def test_tending_changes_nothing_that_was_promised(self, store: LogStore) -> None:
         for number in range(20):
             store.commit([received(f"m-{number}", b"x" * 1000)])
             store.tend()
@@ -262,7 +275,7 @@ class EntryStoreContract:
 
 
 @contextmanager
-def opened(disk: StoreDisk) -> Iterator[EntryStore]:
+def opened(disk: StoreDisk) -> Iterator[LogStore]:
     store = disk.open()
     try:
         yield store

@@ -1,5 +1,7 @@
 """Write small logs with real parts, for the tests of the log."""
 
+from __future__ import annotations
+
 import asyncio
 import hashlib
 import sys
@@ -89,8 +91,10 @@ def write_for_ever(folder: Path) -> None:
             message_id = f"{writer}-{number}-{log.size}"
             size = 3 if number % 7 else 9000
             taken = await log.append(received(message_id, b"<x/>" * size))
+            assert isinstance(taken, Appended)
             print(taken.index, flush=True)
             done = await log.append(outcome(message_id, taken.index))
+            assert isinstance(done, Appended)
             print(done.index, flush=True)
 
     async def story() -> None:

@@ -8,13 +8,22 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
+from copy import copy
 from dataclasses import dataclass, field, replace
 
+from bus.core.deliveries import Changed, DeliveryChange, Moved, ReceiptRemoval
 from bus.core.errors import LogCorrupt, LogUnavailable
 from bus.core.log.leaf import text_of_digest
-from bus.core.ports.entry_store import Fenced, OpenClaim
-from bus.core.ports.message_log import AlreadyTaken, Appended, InboxState, LogWrite, StoredEntry
+from bus.core.ports.entry_store import CommitResult, Fenced, OpenClaim
+from bus.core.ports.message_log import (
+    AlreadyTaken,
+    Appended,
+    Claim,
+    InboxState,
+    LogWrite,
+    StoredEntry,
+)
+from tests.log.memory_delivery_rows import MemoryDeliveries, MemoryDeliveryRows
 
 
 @dataclass(slots=True)
@@ -30,6 +39,16 @@ class _Rows:
     entries: list[StoredEntry] = field(default_factory=list)
     inbox: dict[bytes, _Taken] = field(default_factory=dict)
     texts: dict[bytes, bytes] = field(default_factory=dict)
+    deliveries: MemoryDeliveries = field(default_factory=MemoryDeliveries)
+
+    def copy(self) -> _Rows:
+        """Another that may be changed; what both hold never changes."""
+        return _Rows(
+            list(self.entries),
+            {key: copy(taken) for key, taken in self.inbox.items()},
+            dict(self.texts),
+            self.deliveries.copy(),
+        )
 
 
 @dataclass(slots=True)
@@ -46,7 +65,7 @@ class MemoryDisk:
 
 
 class MemoryEntryStore:
-    """Implements `bus.core.ports.entry_store.EntryStore`."""
+    """Implements `bus.core.ports.entry_store.LogStore`."""
 
     def __init__(self, disk: MemoryDisk) -> None:
         """Open it; whoever had it is fenced off."""
@@ -63,6 +82,7 @@ class MemoryEntryStore:
         self._left_open = sorted(open_rows, key=lambda one: one.received_index)
         self._trouble = ""
         self._is_fenced = False
+        self._deliveries = MemoryDeliveryRows(lambda: disk.rows.deliveries)
 
     @property
     def size(self) -> int:
@@ -85,9 +105,13 @@ class MemoryEntryStore:
     def open_claims(self) -> list[OpenClaim]:
         return list(self._left_open)
 
-    def commit(self, writes: Sequence[LogWrite]) -> list[Appended | AlreadyTaken]:
+    @property
+    def deliveries(self) -> MemoryDeliveryRows:
+        return self._deliveries
+
+    def commit(self, works: Sequence[LogWrite | DeliveryChange]) -> list[CommitResult]:
         rows = self._begin()
-        results = [_append(rows, write) for write in writes]
+        results = [_commit(rows, work) for work in works]
         self._end(rows)
         return results
 
@@ -98,6 +122,12 @@ class MemoryEntryStore:
         self._end(rows)
         return digest
 
+    def remove_receipts(self, removal: ReceiptRemoval) -> int:
+        rows = self._begin()
+        removed = rows.deliveries.remove_receipts(removal)
+        self._end(rows)
+        return removed
+
     def prove(self) -> None:
         self._end(self._begin())
 
@@ -107,6 +137,12 @@ class MemoryEntryStore:
     def entry(self, index: int) -> StoredEntry | None:
         entries = self._disk.rows.entries
         return entries[index] if 0 <= index < len(entries) else None
+
+    def claimed(self, claim: Claim) -> AlreadyTaken | None:
+        return _claim_refused(self._disk.rows, claim)
+
+    def entry_elsewhere(self, origin: str, index: int) -> StoredEntry | None:
+        return None
 
     def leaves(self, first: int, end: int) -> Iterator[bytes]:
         entries = self._disk.rows.entries
@@ -131,7 +167,7 @@ class MemoryEntryStore:
             raise Fenced(self._trouble)
         if self._disk.fails_before:
             self._fail()
-        return deepcopy(self._disk.rows)
+        return self._disk.rows.copy()
 
     def _end(self, rows: _Rows) -> None:
         with self._disk.lock:
@@ -146,21 +182,36 @@ class MemoryEntryStore:
         raise LogUnavailable(self._trouble)
 
 
-def _append(rows: _Rows, write: LogWrite) -> Appended | AlreadyTaken:
+def _commit(rows: _Rows, work: LogWrite | DeliveryChange) -> CommitResult:
+    if isinstance(work, DeliveryChange):
+        moved = rows.deliveries.moved(work)
+        return moved or Changed(*rows.deliveries.apply(work))
+    return _append(rows, work)
+
+
+def _append(rows: _Rows, write: LogWrite) -> Appended | AlreadyTaken | Moved:
     index = len(rows.entries)
-    claim = write.claim
-    if claim is not None:
-        row = rows.inbox.get(claim.key)
-        if row is not None and not (
-            row.digest == claim.digest and row.state is InboxState.RETRYABLE
-        ):
-            is_same = row.digest == claim.digest
-            return AlreadyTaken(is_same, row.state, row.received_index, row.outcome_index)
-        rows.inbox[claim.key] = _Taken(claim.digest, InboxState.OPEN, index)
+    taken = _claim_refused(rows, write.claim) if write.claim else None
+    moved = rows.deliveries.moved(write.change) if write.change else None
+    if taken is not None:
+        return taken
+    if moved is not None:
+        return moved
+    if write.claim is not None:
+        rows.inbox[write.claim.key] = _Taken(write.claim.digest, write.claim.state, index)
     rows.entries.append(StoredEntry(index, write.leaf, write.sealed))
     if write.settlement is not None and write.settlement.key in rows.inbox:
         settled = rows.inbox[write.settlement.key]
         settled.state, settled.outcome_index = write.settlement.state, index
     if write.erases is not None:
         rows.entries[write.erases] = replace(rows.entries[write.erases], sealed=None)
-    return Appended(index)
+    freed = rows.deliveries.apply(write.change)[1] if write.change else None
+    return Appended(index, rows.deliveries.add(index, write), freed)
+
+
+def _claim_refused(rows: _Rows, claim: Claim) -> AlreadyTaken | None:
+    row = rows.inbox.get(claim.key)
+    if row is None or (row.digest == claim.digest and row.state is InboxState.RETRYABLE):
+        return None
+    is_same = row.digest == claim.digest
+    return AlreadyTaken(is_same, row.state, row.received_index, row.outcome_index)

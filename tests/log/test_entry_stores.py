@@ -1,4 +1,4 @@
-"""Every store of entries passes one contract: the real one, and the one in memory of the tests."""
+"""Every store passes one contract: the real one, and the one in memory of the tests."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from bus.log.sqlite import store
+from bus.log.sqlite import batches, store
 from bus.log.sqlite.database import make_database
 from bus.log.sqlite.pages import PageSlots
 from bus.log.sqlite.store import SqliteEntryStore
+from tests.log.delivery_rows_contract import DeliveryRowsContract
 from tests.log.entry_store_contract import EntryStoreContract, StoreDisk
 from tests.log.memory_entry_store import MemoryDisk, MemoryEntryStore
 
@@ -30,7 +31,7 @@ class _MemoryDisk(StoreDisk):
         self._disk.fails_before = self._disk.fails_after = False
 
 
-class TestMemoryEntryStore(EntryStoreContract):
+class TestMemoryEntryStore(EntryStoreContract, DeliveryRowsContract):
     """The one that stands in for a database in tests."""
 
     @pytest.fixture
@@ -45,8 +46,8 @@ class _SqliteDisk(StoreDisk):
         PageSlots(folder).recover()
         self._folder = folder
         self._monkeypatch = monkeypatch
-        self._real = store.commit_batch
-        self._rewrite_epoch = store.rewrite_epoch
+        self._real = batches.commit_batch
+        self._rewrite_epoch = batches.rewrite_epoch
 
     def open(self) -> SqliteEntryStore:
         return SqliteEntryStore(self._folder)
@@ -74,7 +75,7 @@ class _SqliteDisk(StoreDisk):
         self._monkeypatch.setattr(store, "rewrite_epoch", self._rewrite_epoch)
 
 
-class TestSqliteEntryStore(EntryStoreContract):
+class TestSqliteEntryStore(EntryStoreContract, DeliveryRowsContract):
     """The embedded default."""
 
     @pytest.fixture

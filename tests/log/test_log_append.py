@@ -1,33 +1,43 @@
 """What the log promises when it takes an entry, and what it does when it cannot keep it."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import os
 import sqlite3
+from collections.abc import Coroutine, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from bus.audit.folder import verify_log
+from bus.core.deliveries import Moved
 from bus.core.errors import ConfigurationError, LogCorrupt, LogUnavailable
 from bus.core.limits import Limits
 from bus.core.log.checkpoint import read_checkpoint
+from bus.core.log.leaf import Event, build_leaf
 from bus.core.log.merkle import hash_leaf
 from bus.core.log.tiles import TiledTree
+from bus.core.ports.entry_store import CommitResult
 from bus.core.ports.message_log import AlreadyTaken, Appended, InboxState, LogWrite
 from bus.log import files as log_files
 from bus.log import publisher as log_publisher
 from bus.log.message_log import HubLog
 from bus.log.opening import open_log
 from bus.log.publisher import Publisher
-from bus.log.sqlite import database
+from bus.log.sqlite import batches, database
 from bus.log.sqlite import store as sqlite_entry_store
 from signing.signed_note import SigningKey
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.log.log_stories import (
     CONFIGURATION,
     CONFIGURATION_DIGEST,
     KEY,
     READ_KEY,
     SEALER,
+    START,
     claim_of,
     fill,
     heartbeat,
@@ -38,31 +48,43 @@ from tests.log.log_stories import (
 from tests.log.memory_entry_store import MemoryDisk, MemoryEntryStore
 from tests.log.small_database import SmallDisk
 
+Told = TypeVar("Told")
+Taken = Appended | AlreadyTaken | Moved
+
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-def run(story):
+def run(story: Coroutine[Any, Any, Told]) -> Told:
     """Run a story with a deadline: a future that nobody resolves must fail, not hang."""
-    return asyncio.run(asyncio.wait_for(story, 60))
+    return asyncio.run(asyncio.wait_for(story, HANG_SECONDS_MAX))
 
 
-async def opened(folder, **options):
-    return open_log(folder, key=KEY, **options)
+async def opened(
+    folder: Path, *, guard: Path | None = None, limits: Limits | None = None
+) -> HubLog:
+    return open_log(folder, key=KEY, guard=guard, limits=limits)
 
 
 class Commits:
     """Counts commits; can fail before one or after one."""
 
-    def __init__(self, monkeypatch):
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
         self.fail_before = self.fail_after = False
-        self._real = sqlite_entry_store.commit_batch
+        self._real = batches.commit_batch
         monkeypatch.setattr(sqlite_entry_store, "commit_batch", self)
 
-    def __call__(self, connection, writes, next_index, epoch, open_claims):
+    def __call__(
+        self,
+        connection: sqlite3.Connection,
+        writes: Sequence[LogWrite],
+        next_index: int,
+        epoch: int,
+        open_claims: batches.OpenClaims,
+    ) -> list[CommitResult]:
         if self.fail_before:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("INSERT INTO entries VALUES (?, ?)", (next_index, b"{}"))
@@ -74,14 +96,15 @@ class Commits:
         return results
 
 
-def test_entries_are_numbered_without_gaps_and_read_back(folder):
-    async def story():
+def test_entries_are_numbered_without_gaps_and_read_back(folder: Path) -> None:
+    async def story() -> None:
         log = await opened(folder)
         first, second = received("m-1", b"<one/>"), heartbeat()
         assert await log.append(first) == Appended(0)
         assert await log.append(second) == Appended(1)
         entry = await log.read(0)
         assert (entry.leaf, entry.sealed) == (first.leaf, first.sealed)
+        assert entry.sealed is not None
         assert SEALER.open_sealed(entry.sealed)[1] == b"<one/>"
         assert (await log.read(1)).sealed is None
         with pytest.raises(LogCorrupt):
@@ -91,10 +114,12 @@ def test_entries_are_numbered_without_gaps_and_read_back(folder):
     run(story())
 
 
-def test_what_queued_meanwhile_shares_one_commit(folder, monkeypatch):
+def test_what_queued_meanwhile_shares_one_commit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commits = Commits(monkeypatch)
 
-    async def story():
+    async def story() -> None:
         log = await opened(folder)
         await asyncio.gather(*(log.append(heartbeat(second)) for second in range(500)))
         await log.close()
@@ -103,8 +128,8 @@ def test_what_queued_meanwhile_shares_one_commit(folder, monkeypatch):
     assert commits.count <= 10
 
 
-def test_a_claim_is_settled_as_the_table_says(folder):
-    async def story():
+def test_a_claim_is_settled_as_the_table_says(folder: Path) -> None:
+    async def story() -> None:
         log = await opened(folder)
         await log.append_text(CONFIGURATION)
         assert await log.append(received("m", b"a")) == Appended(0)
@@ -128,10 +153,12 @@ def test_a_claim_is_settled_as_the_table_says(folder):
     assert verify_log(folder, read_key=READ_KEY).findings == []
 
 
-def test_two_claims_of_one_id_in_one_batch_give_one_entry(folder, monkeypatch):
+def test_two_claims_of_one_id_in_one_batch_give_one_entry(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commits = Commits(monkeypatch)
 
-    async def story():
+    async def story() -> list[Taken]:
         log = await opened(folder)
         results = await asyncio.gather(
             *(log.append(received("same", b"a")) for _ in range(5)), log.append(received("same"))
@@ -146,8 +173,8 @@ def test_two_claims_of_one_id_in_one_batch_give_one_entry(folder, monkeypatch):
     assert results[5] == AlreadyTaken(False, InboxState.OPEN, 0, None)
 
 
-def test_a_settlement_and_the_next_claim_may_share_a_batch(folder):
-    async def story():
+def test_a_settlement_and_the_next_claim_may_share_a_batch(folder: Path) -> None:
+    async def story() -> list[Taken]:
         log = await opened(folder)
         await log.append_text(CONFIGURATION)
         await log.append(received("m", b"a"))
@@ -157,7 +184,7 @@ def test_a_settlement_and_the_next_claim_may_share_a_batch(folder):
             log.append(received("m", b"a")),
         )
         await log.close()
-        return results
+        return list(results)
 
     assert run(story()) == [
         Appended(1),
@@ -167,10 +194,12 @@ def test_a_settlement_and_the_next_claim_may_share_a_batch(folder):
     assert verify_log(folder).findings == []
 
 
-def test_a_commit_that_fails_leaves_nothing_and_the_next_one_works(folder, monkeypatch):
+def test_a_commit_that_fails_leaves_nothing_and_the_next_one_works(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commits = Commits(monkeypatch)
 
-    async def story():
+    async def story() -> None:
         log = await opened(folder)
         await log.append_text(CONFIGURATION)
         commits.fail_before = True
@@ -188,10 +217,12 @@ def test_a_commit_that_fails_leaves_nothing_and_the_next_one_works(folder, monke
     assert verify_log(folder, read_key=READ_KEY).findings == []
 
 
-def test_a_commit_whose_confirmation_is_lost_is_counted_once(folder, monkeypatch):
+def test_a_commit_whose_confirmation_is_lost_is_counted_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commits = Commits(monkeypatch)
 
-    async def story():
+    async def story() -> None:
         log = await opened(folder)
         await log.append_text(CONFIGURATION)
         commits.fail_after = True
@@ -210,11 +241,13 @@ def test_a_commit_whose_confirmation_is_lost_is_counted_once(folder, monkeypatch
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_nobody_waits_for_a_writer_that_broke(folder, monkeypatch):
-    def break_down(*arguments):
+def test_nobody_waits_for_a_writer_that_broke(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_down(*arguments: object) -> None:
         raise TypeError("a mistake of ours")
 
-    async def story():
+    async def story() -> None:
         log = await opened(folder)
         monkeypatch.setattr(sqlite_entry_store, "commit_batch", break_down)
         results = await asyncio.gather(
@@ -229,22 +262,25 @@ def test_nobody_waits_for_a_writer_that_broke(folder, monkeypatch):
     assert verify_log(folder).findings == []
 
 
-def test_a_full_disk_refuses_and_room_lets_it_go_on(folder, monkeypatch):
+def test_a_full_disk_refuses_and_room_lets_it_go_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     disk = SmallDisk(monkeypatch)
 
-    async def story():
+    async def story() -> None:
         log = await opened(folder)
         await log.append_text(CONFIGURATION)
         disk.leave_pages(20)
-        results = [
-            await asyncio.gather(
-                log.append(received(f"m-{number}", os.urandom(20000))), return_exceptions=True
-            )
-            for number in range(10)
-        ]
-        taken = results.index(next(one for one in results if one != [Appended(results.index(one))]))
+        results: list[Taken | BaseException] = []
+        for number in range(10):
+            append = log.append(received(f"m-{number}", os.urandom(20000)))
+            results += await asyncio.gather(append, return_exceptions=True)
+        taken = sum(isinstance(one, Appended) for one in results)
         assert 0 < taken < 10
-        assert "full" in results[taken][0].detail
+        assert results[:taken] == [Appended(index) for index in range(taken)]
+        for refused in results[taken:]:
+            assert isinstance(refused, LogUnavailable)
+            assert "full" in refused.detail
         assert log.size == taken
         disk.leave_pages(100_000)
         assert await log.append(received("later")) == Appended(taken)
@@ -254,8 +290,8 @@ def test_a_full_disk_refuses_and_room_lets_it_go_on(folder, monkeypatch):
     assert verify_log(folder, read_key=READ_KEY).findings == []
 
 
-def test_a_queue_that_is_full_refuses_at_once(folder):
-    async def story():
+def test_a_queue_that_is_full_refuses_at_once(folder: Path) -> None:
+    async def story() -> None:
         log = await opened(folder, limits=Limits(log_queue_entries_max=0))
         with pytest.raises(LogUnavailable, match="wait"):
             await log.append(heartbeat())
@@ -264,8 +300,8 @@ def test_a_queue_that_is_full_refuses_at_once(folder):
     run(story())
 
 
-def test_a_closed_log_takes_nothing(folder):
-    async def story():
+def test_a_closed_log_takes_nothing(folder: Path) -> None:
+    async def story() -> None:
         log = await opened(folder)
         pending = asyncio.gather(*(log.append(heartbeat(second)) for second in range(50)))
         await asyncio.sleep(0)
@@ -278,8 +314,8 @@ def test_a_closed_log_takes_nothing(folder):
     assert verify_log(folder).signed_size == 50
 
 
-def test_a_second_hub_on_the_same_folder_is_stopped(folder):
-    async def story():
+def test_a_second_hub_on_the_same_folder_is_stopped(folder: Path) -> None:
+    async def story() -> None:
         log = await opened(folder)
         with pytest.raises(LogUnavailable, match="another hub"):
             await opened(folder)
@@ -289,8 +325,8 @@ def test_a_second_hub_on_the_same_folder_is_stopped(folder):
     run(story())
 
 
-def test_a_hub_that_was_fenced_off_writes_no_more(folder):
-    async def story():
+def test_a_hub_that_was_fenced_off_writes_no_more(folder: Path) -> None:
+    async def story() -> None:
         log = await opened(folder)
         await log.append(heartbeat())
         other = database.open_writing(folder)
@@ -305,36 +341,36 @@ def test_a_hub_that_was_fenced_off_writes_no_more(folder):
     run(story())
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_bytes(b"")
     with pytest.raises(LogUnavailable, match="file"):
         run(opened(blocked / "log"))
 
 
-def test_a_log_made_under_another_key_is_refused(folder):
+def test_a_log_made_under_another_key_is_refused(folder: Path) -> None:
     write_log(folder, 1)
     other = SigningKey("other.vn/log", KEY.private_key)
     with pytest.raises(ConfigurationError, match=r"other\.vn"):
         open_log(folder, key=other)
 
 
-def test_what_was_open_is_told_to_the_next_run(folder):
-    async def first():
+def test_what_was_open_is_told_to_the_next_run(folder: Path) -> None:
+    async def first() -> None:
         log = await opened(folder)
         await log.append_text(CONFIGURATION)
         await fill(log, 3)
         await log.append(received("lost"))
         await log.close()
 
-    async def second():
+    async def second() -> None:
         log = await opened(folder)
         (lost,) = log.interrupted()
         assert (lost.key, lost.received_index) == (claim_of("lost").key, 6)
         await log.append(outcome("lost", 6, InboxState.RETRYABLE))
         await log.close()
 
-    async def third():
+    async def third() -> None:
         log = await opened(folder)
         assert log.interrupted() == []
         await log.close()
@@ -345,8 +381,8 @@ def test_what_was_open_is_told_to_the_next_run(folder):
     assert verify_log(folder, read_key=READ_KEY).findings == []
 
 
-def test_a_text_is_kept_once(folder):
-    async def story():
+def test_a_text_is_kept_once(folder: Path) -> None:
+    async def story() -> None:
         log = await opened(folder)
         assert await log.append_text(CONFIGURATION) == CONFIGURATION_DIGEST
         assert await log.append_text(CONFIGURATION) == CONFIGURATION_DIGEST
@@ -358,13 +394,10 @@ def test_a_text_is_kept_once(folder):
     run(story())
 
 
-def test_an_erased_payload_leaves_a_tombstone_and_no_byte(folder):
-    from bus.core.log.leaf import Event, build_leaf
-    from tests.log.log_stories import START
-
+def test_an_erased_payload_leaves_a_tombstone_and_no_byte(folder: Path) -> None:
     entry = received("m", b"secret" * 100)
 
-    async def story():
+    async def story() -> None:
         log = await opened(folder)
         await log.append_text(CONFIGURATION)
         await log.append(entry)
@@ -379,6 +412,7 @@ def test_an_erased_payload_leaves_a_tombstone_and_no_byte(folder):
     assert report.findings == []
     assert report.erased == 1
     stored = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert entry.sealed is not None
     assert entry.sealed.ciphertext[:40] not in stored
     assert entry.sealed.wrapped_key not in stored
 
@@ -386,12 +420,12 @@ def test_an_erased_payload_leaves_a_tombstone_and_no_byte(folder):
 @pytest.mark.parametrize("is_done", [False, True])
 @pytest.mark.parametrize("name", ["tile/0/000.p/3", "guard", "checkpoint"])
 def test_publishing_may_fail_at_any_file_and_catches_up(
-    tmp_path, folder, monkeypatch, name, is_done
-):
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_done: bool
+) -> None:
     is_failing = False
     real = log_files.store_files
 
-    def store(files):
+    def store(files: Iterable[tuple[Path, bytes]]) -> None:
         for path, content in files:
             hits = is_failing and str(path).endswith(name)
             if not hits or is_done:
@@ -402,7 +436,7 @@ def test_publishing_may_fail_at_any_file_and_catches_up(
     monkeypatch.setattr(log_publisher, "store_files", store)
     guard = tmp_path / "guard"
 
-    async def first():
+    async def first() -> None:
         nonlocal is_failing
         log = await opened(folder, guard=guard)
         await log.append_text(CONFIGURATION)
@@ -416,7 +450,7 @@ def test_publishing_may_fail_at_any_file_and_catches_up(
     assert verify_log(folder).findings == []
     is_failing = False
 
-    async def second():
+    async def second() -> None:
         log = await opened(folder, guard=guard)
         assert (log.size, log.published_size) == (3, 3)
         await log.close()
@@ -425,8 +459,8 @@ def test_publishing_may_fail_at_any_file_and_catches_up(
     assert verify_log(folder).signed_size == 3
 
 
-def test_bytes_that_cannot_be_a_leaf_are_refused(folder):
-    async def story():
+def test_bytes_that_cannot_be_a_leaf_are_refused(folder: Path) -> None:
+    async def story() -> None:
         log = await opened(folder)
         with pytest.raises(ValueError, match="newline"):
             await log.append(LogWrite(b"{\n}"))
@@ -435,11 +469,13 @@ def test_bytes_that_cannot_be_a_leaf_are_refused(folder):
     run(story())
 
 
-def test_a_log_whose_disk_is_gone_is_closed_without_a_word_too_much(tmp_path, monkeypatch):
-    def gone(*arguments, **named):
+def test_a_log_whose_disk_is_gone_is_closed_without_a_word_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*arguments: object, **named: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
-    async def story():
+    async def story() -> None:
         log = open_log(tmp_path / "log", key=KEY)
         await fill(log, 3)
         with monkeypatch.context() as patch:
@@ -452,11 +488,11 @@ def test_a_log_whose_disk_is_gone_is_closed_without_a_word_too_much(tmp_path, mo
     assert verify_log(tmp_path / "log", read_key=READ_KEY).findings == []
 
 
-def test_the_log_needs_a_store_of_entries_and_no_database(folder):
+def test_the_log_needs_a_store_of_entries_and_no_database(folder: Path) -> None:
     folder.mkdir()
     disk = MemoryDisk()
 
-    async def story():
+    async def story() -> None:
         store = MemoryEntryStore(disk)
         publisher = Publisher(folder, store, KEY, None)
         log = HubLog(store, publisher, limits=Limits(), resources=contextlib.ExitStack())

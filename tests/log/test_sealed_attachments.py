@@ -30,9 +30,11 @@ SIZES = (0, 1, FRAME_BYTES - 1, FRAME_BYTES, 3 * FRAME_BYTES + 5)
 def sealed(path: Path, attachments: list[Attachment], *, is_content_kept: bool = True) -> bytes:
     """Seal into a file; give the commitment."""
     with path.open("wb") as file:
-        return seal_attachments(
-            attachments, SEALER, lambda piece: file.write(piece), is_content_kept=is_content_kept
-        )
+
+        def write(piece: bytes) -> None:
+            file.write(piece)
+
+        return seal_attachments(attachments, SEALER, write, is_content_kept=is_content_kept)
 
 
 def some() -> list[Attachment]:

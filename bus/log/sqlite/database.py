@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
-from bus.core.errors import LogCorrupt
+from bus.core.errors import ConfigurationError, LogCorrupt, Problem
 from bus.log.files import (
     DATABASE,
     FOLD_LOCK,
@@ -19,7 +21,7 @@ from bus.log.files import (
 from bus.log.sqlite.pages import PageSlots, digest_database, digest_wal
 from bus.log.sqlite.wal import FRAME_BYTES, WAL_HEADER_BYTES, mapped, scan_wal
 
-FORMAT = 1
+FORMAT = 2
 """Of the database, the pages file and the leaves; a hub refuses a log of another format."""
 CACHE_KIBIBYTES = 4 * 1024
 """What the writing connection keeps of the database, whatever the log's size."""
@@ -41,6 +43,41 @@ CREATE INDEX inbox_open ON inbox (received_idx) WHERE state = 0;
 CREATE TABLE texts (digest BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
+# What is open, by the entry that received it. Each index holds the rows of some states alone, so
+# that a delivery that is out from its first moment to its last touches the smallest one only.
+SCHEMA_OF_DELIVERIES = """
+CREATE TABLE deliveries (
+    received_idx INTEGER NOT NULL, position INTEGER NOT NULL, recipient TEXT NOT NULL,
+    service TEXT NOT NULL, state INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    attempt_max INTEGER NOT NULL, doubt INTEGER NOT NULL, due INTEGER NOT NULL,
+    expires INTEGER NOT NULL, key BLOB NOT NULL, deadline INTEGER, urgent INTEGER NOT NULL,
+    conversation BLOB, place INTEGER NOT NULL, generation INTEGER NOT NULL, holder BLOB,
+    version INTEGER NOT NULL, lets_pass INTEGER NOT NULL,
+    PRIMARY KEY (received_idx, position)
+) WITHOUT ROWID;
+CREATE INDEX deliveries_due ON deliveries (recipient, urgent, due) WHERE state = 0;
+CREATE INDEX deliveries_begun ON deliveries (deadline) WHERE state IN (2, 4);
+CREATE INDEX deliveries_expiring ON deliveries (expires) WHERE state IN (0, 1, 3);
+CREATE INDEX deliveries_offered ON deliveries (recipient) WHERE state IN (3, 4);
+CREATE INDEX deliveries_dead ON deliveries (received_idx) WHERE state = 5;
+CREATE INDEX deliveries_dead_of ON deliveries (recipient) WHERE state = 5;
+CREATE INDEX deliveries_queued ON deliveries (conversation, lets_pass, place)
+    WHERE conversation IS NOT NULL;
+CREATE TABLE carried (
+    received_idx INTEGER PRIMARY KEY, ciphertext BLOB NOT NULL, wrapped_key BLOB NOT NULL
+);
+CREATE TABLE related (
+    received_idx INTEGER NOT NULL, idx INTEGER NOT NULL, PRIMARY KEY (received_idx, idx)
+) WITHOUT ROWID;
+CREATE TABLE mailbox (
+    recipient TEXT NOT NULL, number INTEGER NOT NULL, kind INTEGER NOT NULL,
+    received_idx INTEGER NOT NULL, position INTEGER NOT NULL, idx INTEGER NOT NULL,
+    PRIMARY KEY (recipient, number)
+) WITHOUT ROWID;
+CREATE TABLE recipients (
+    recipient TEXT PRIMARY KEY, paused INTEGER NOT NULL, reason TEXT NOT NULL
+) WITHOUT ROWID;
+"""
 
 
 def make_database(folder: Path) -> None:
@@ -53,7 +90,7 @@ def make_database(folder: Path) -> None:
         connection.execute("PRAGMA page_size = 4096")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(_SCHEMA)
+        connection.executescript(_SCHEMA + SCHEMA_OF_DELIVERIES)
         connection.execute("INSERT INTO meta VALUES ('epoch', 0), ('format', ?)", (FORMAT,))
     finally:
         connection.close()
@@ -127,15 +164,65 @@ def entry_count(connection: sqlite3.Connection) -> int:
 def take_over(connection: sqlite3.Connection) -> int:
     """Raise the fence: from here on a writer of an earlier epoch is refused; give the epoch.
 
-    Raises sqlite3.Error, LogCorrupt.
+    Raises sqlite3.Error, LogCorrupt, ConfigurationError: it has another format than ours, or its
+    entries were moved to another database.
     """
     connection.execute("BEGIN IMMEDIATE")
     with connection:
-        rows = dict(connection.execute("SELECT name, value FROM meta").fetchall())
-        if rows.get("format") != FORMAT:
-            raise LogCorrupt(f"{DATABASE}: format {rows.get('format')}, expected {FORMAT}")
+        read_format(connection, known=(FORMAT,))
+        if _is_marked_moved(connection):
+            problem = "its entries were moved to another database, and a hub goes on there"
+            raise ConfigurationError([Problem(DATABASE, "", problem)])
         connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'epoch'")
-        return int(rows["epoch"]) + 1
+        (epoch,) = connection.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
+        return int(epoch)
+
+
+def mark_moved(connection: sqlite3.Connection) -> None:
+    """Say that a hub goes on in another database: none opens this one any more.
+
+    Raises sqlite3.Error.
+    """
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('moved', 1)")
+
+
+def is_moved(folder: Path) -> bool:
+    """Whether a database says that its entries were moved. Raises sqlite3.Error."""
+    with contextlib.closing(open_reading(folder)) as connection:
+        return _is_marked_moved(connection)
+
+
+def _is_marked_moved(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("SELECT 1 FROM meta WHERE name = 'moved'").fetchone())
+
+
+def read_format(connection: sqlite3.Connection, *, known: Sequence[int]) -> int:
+    """The format of a database. Raises sqlite3.Error, LogCorrupt (it says none), ConfigurationError
+    (none of those known)."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
+    if row is None:
+        raise LogCorrupt(f"{DATABASE}: it says no format")
+    if row[0] in known:
+        return int(row[0])
+    is_older = isinstance(row[0], int) and row[0] < FORMAT
+    helps = (
+        "`lienthong db upgrade FOLDER` brings it to ours" if is_older else "a newer program made it"
+    )
+    what = f"this log is of format {row[0]}, this program writes {FORMAT}; {helps}"
+    raise ConfigurationError([Problem(DATABASE, "", what)])
+
+
+def check_format(folder: Path) -> None:
+    """Raises ConfigurationError: the log there has a format that is not ours. Where there is none,
+    or somebody is just making it, nothing is said."""
+    database = folder / DATABASE
+    if not database.is_file():
+        return
+    with contextlib.suppress(sqlite3.Error, LogCorrupt):
+        # What a hub is writing meanwhile lies elsewhere; this touches nothing.
+        connection = sqlite3.connect(f"{database.as_uri()}?mode=ro&immutable=1", uri=True)
+        with contextlib.closing(connection):
+            read_format(connection, known=(FORMAT,))
 
 
 class Fold:

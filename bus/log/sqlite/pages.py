@@ -90,6 +90,21 @@ def digest_database(path: Path) -> bytes:
         return bytes(slots)
 
 
+def first_damaged_page(folder: Path) -> int | None:
+    """The first page of a database that nobody has open which is not what `pages` says; None: all
+    are. Raises OSError."""
+    with mapped(folder / DATABASE) as database, mapped(folder / PAGES) as slots:
+        page_count = len(database) // PAGE_BYTES
+        for number in range(1, page_count + 1):
+            slot = slots[(number - 1) * SLOT_BYTES : number * SLOT_BYTES]
+            if number == LOCK_PAGE:
+                continue
+            if slot != digest_page(number, database, (number - 1) * PAGE_BYTES):
+                return number
+        is_whole = len(database) == page_count * PAGE_BYTES
+        return None if is_whole and len(slots) == page_count * SLOT_BYTES else page_count
+
+
 class PageSlots:
     """Owns `pages` and `pages.fold` of one folder. Used by the writer's thread alone."""
 

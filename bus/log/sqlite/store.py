@@ -1,4 +1,4 @@
-"""Keep entries, payloads, claims and texts in a log's SQLite database: implements `EntryStore`."""
+"""Keep entries and what stands beside them in a log's SQLite database: implements `LogStore`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,25 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bus.core.deliveries import DeliveryChange, ReceiptRemoval
 from bus.core.errors import LogCorrupt, LogUnavailable
 from bus.core.log.leaf import text_of_digest
-from bus.core.ports.entry_store import Fenced, OpenClaim
-from bus.core.ports.message_log import AlreadyTaken, Appended, LogWrite, SealedPayload, StoredEntry
+from bus.core.ports.delivery_rows import DeliveryRows
+from bus.core.ports.entry_store import CommitResult, Fenced, OpenClaim
+from bus.core.ports.message_log import (
+    AlreadyTaken,
+    Appended,
+    Claim,
+    LogWrite,
+    SealedPayload,
+    StoredEntry,
+)
 from bus.log.files import DATABASE, WAL
+from bus.log.row_values import met_claim
 from bus.log.sqlite.batches import (
     OPEN_NUMBER,
     commit_batch,
+    delete_receipts,
     insert_text,
     prepare_batches,
     rewrite_epoch,
@@ -29,6 +40,7 @@ from bus.log.sqlite.database import (
     open_writing,
     take_over,
 )
+from bus.log.sqlite.delivery_rows import SqliteDeliveryRows
 
 FOLD_BYTES = 8 * 1024 * 1024
 """Size of the write-ahead log from which on it is folded into the database file."""
@@ -38,6 +50,7 @@ _ENTRY = (
     "SELECT leaf, ciphertext, wrapped_key FROM entries LEFT JOIN payloads USING (idx) WHERE idx = ?"
 )
 _NAMING = "SELECT 1 FROM entries WHERE instr(leaf, ?) > 0 LIMIT 1"
+_CLAIMED = "SELECT digest, state, received_idx, outcome_idx FROM inbox WHERE key = ?"
 _TEXT = "SELECT text FROM texts WHERE digest = ?"
 _OPEN_CLAIMS = "SELECT key, received_idx FROM inbox WHERE state = ? ORDER BY received_idx"
 # One row for thousands of leaves: each row fetched is a chance to wait for the interpreter.
@@ -51,8 +64,8 @@ _LEAVES = (
 class SqliteEntryStore:
     """Owns the connections to one database and its fold.
 
-    The writing connection serves the thread that commits; the two reading ones serve whoever
-    reads entries, and whoever reads leaves, one call at a time each.
+    The writing connection serves the thread that commits; the reading ones serve whoever reads
+    entries, whoever reads leaves, and whoever looks at deliveries, one call at a time each.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -86,6 +99,8 @@ class SqliteEntryStore:
             resources.callback(self._reader.close)
             self._leaf_reader = open_reading(folder)
             resources.callback(self._leaf_reader.close)
+            self._deliveries = SqliteDeliveryRows(folder)
+            resources.callback(self._deliveries.close)
             self._resources = resources.pop_all()
 
     @property
@@ -108,18 +123,21 @@ class SqliteEntryStore:
         """Another store has the log."""
         return self._is_fenced
 
+    @property
+    def deliveries(self) -> DeliveryRows:
+        """What is open, to be looked at, from any thread."""
+        return self._deliveries
+
     def open_claims(self) -> list[OpenClaim]:
         """What was left without an outcome when the store was opened, oldest first."""
         return list(self._left_open)
 
-    def commit(self, writes: Sequence[LogWrite]) -> list[Appended | AlreadyTaken]:
+    def commit(self, works: Sequence[LogWrite | DeliveryChange]) -> list[CommitResult]:
         """Append a batch; see `EntryStore.commit`. Raises LogUnavailable, Fenced."""
         with self._committing():
-            results = commit_batch(
-                self._writing, writes, self._size, self._epoch, self._received_of
-            )
+            results = commit_batch(self._writing, works, self._size, self._epoch, self._received_of)
         self._size += sum(isinstance(result, Appended) for result in results)
-        if any(write.erases is not None for write in writes):
+        if any(isinstance(one, LogWrite) and one.erases is not None for one in works):
             self._fold_from_bytes = 0  # what was erased must leave the write-ahead log too
         return results
 
@@ -127,6 +145,11 @@ class SqliteEntryStore:
         """Keep a text, once; see `EntryStore.keep_text`. Raises LogUnavailable, Fenced."""
         with self._committing():
             return insert_text(self._writing, text)
+
+    def remove_receipts(self, removal: ReceiptRemoval) -> int:
+        """Remove receipts; see `EntryStore.remove_receipts`. Raises LogUnavailable, Fenced."""
+        with self._committing():
+            return delete_receipts(self._writing, removal, self._epoch)
 
     def prove(self) -> None:
         """Write the epoch as it is; see `EntryStore.prove`. Raises LogUnavailable, Fenced."""
@@ -157,6 +180,15 @@ class SqliteEntryStore:
         leaf, ciphertext, wrapped_key = row
         sealed = None if ciphertext is None else SealedPayload(ciphertext, wrapped_key)
         return StoredEntry(index, leaf, sealed)
+
+    def claimed(self, claim: Claim) -> AlreadyTaken | None:
+        """What would meet a claim; see `EntryStore.claimed`. Raises LogUnavailable."""
+        row = self._fetch(_CLAIMED, claim.key)
+        return None if row is None else met_claim(claim, *row)
+
+    def entry_elsewhere(self, origin: str, index: int) -> StoredEntry | None:
+        """None: one log lies in a folder."""
+        return None
 
     def leaves(self, first: int, end: int) -> Iterator[bytes]:
         """The leaves of entries [first, end). Raises LogCorrupt, LogUnavailable."""
