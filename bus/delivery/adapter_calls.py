@@ -8,7 +8,8 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 import structlog
 
@@ -22,9 +23,20 @@ from bus.core.errors import (
     RecipientTimeout,
     RecipientUnavailable,
 )
+from bus.core.identifiers import SubsystemId
 from bus.core.limits import Limits
 from bus.http.read_replies import bytes_read_here
-from bus.kit.contract import Adapter, Answer, Query
+from bus.kit.contract import (
+    Adapter,
+    Answer,
+    Delivered,
+    Disposition,
+    Query,
+    Rejected,
+    Retry,
+    Submission,
+    overrides,
+)
 from bus.runtime.bulkheads import Bulkhead
 from bus.runtime.daemon_threads import DaemonThreads
 
@@ -45,6 +57,10 @@ _log = structlog.get_logger()
 
 def _has_read_much() -> bool:
     return bytes_read_here() >= REPLIES_BYTES_MAX
+
+
+def _raise(error: BusError) -> NoReturn:
+    raise error
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,8 @@ class AdapterCalls:
         self._places = Bulkhead(at_once_max, AgencyBusy)
         self._hanging = 0
         """Calls that nobody waits for any more, and that still hold their thread."""
+        self.deliveries_at_once = max(1, concurrency // 2)
+        """Deliveries take half of the threads at most: whoever asks does not wait for them."""
         self._threads = DaemonThreads(concurrency, f"adapter-{adapter_id}", is_worn=_has_read_much)
 
     def place(self) -> Bulkhead:
@@ -119,6 +137,98 @@ class AdapterCalls:
                 public_detail=f"no answer within {query.timeout_seconds:g} s"
             ) from error
 
+    async def deliver(
+        self,
+        submission: Submission,
+        report: Callable[[Callable[[], Disposition]], Made],
+        is_in_time: Callable[[], bool],
+        *,
+        asks_first: bool,
+    ) -> Made:
+        """What `report` makes of a delivery, on the thread that makes it; the event loop's, where
+        the adapter waits for nothing.
+
+        `report` is given the call, which raises what `call` raises. It is not begun when
+        `is_in_time` is false by the time that a thread is free. With `asks_first` the agency is
+        asked for what it may have had before. Within `submission.timeout_seconds`, with waiting.
+        Raises AgencyBusy (it was not begun), RecipientTimeout (nobody knows what comes of it).
+        """
+        if self.delivers_here:
+            return await self._deliver_here(submission, report, is_in_time, asks_first=asks_first)
+        if self._hanging >= self._concurrency:
+            raise AgencyBusy(f"{self._hanging} calls hang and hold every thread")
+
+        def do() -> Made:
+            if not is_in_time():
+                raise AgencyBusy("no thread was free in time")
+            return report(lambda: self._deliver(submission, asks_first=asks_first))
+
+        work = self._threads.submit(do)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(work), submission.timeout_seconds)
+        except TimeoutError as error:
+            if work.cancelled():
+                raise AgencyBusy("no thread was free in time") from error
+            if not work.done():
+                self._await_hanging(work)
+            raise RecipientTimeout(
+                public_detail=f"no answer within {submission.timeout_seconds:g} s"
+            ) from error
+
+    async def _deliver_here(
+        self,
+        submission: Submission,
+        report: Callable[[Callable[[], Disposition]], Made],
+        is_in_time: Callable[[], bool],
+        *,
+        asks_first: bool,
+    ) -> Made:
+        """The same, by an adapter that waits for nothing. Raises AgencyBusy."""
+        if not is_in_time():
+            raise AgencyBusy("nobody came to it in time")
+        made: Callable[[], Disposition] = partial(self._deliver, submission, asks_first=asks_first)
+        try:
+            disposition = made()
+        except BusError as error:
+            return report(partial(_raise, error))
+        if isinstance(disposition, Delivered) and disposition.attachments:
+            return await asyncio.to_thread(report, lambda: disposition)  # they are read
+        return report(lambda: disposition)
+
+    @property
+    def delivers_here(self) -> bool:
+        """Whether deliveries are made on the event loop's thread."""
+        return self._adapter.answers_at_once
+
+    @property
+    def can_probe(self) -> bool:
+        """Whether the adapter can see, without a message, if its agency is there."""
+        return overrides(type(self._adapter), "probe")
+
+    async def probe(self, recipient: SubsystemId, timeout_seconds: float) -> None:
+        """See whether a recipient can be reached, on a thread of its agency.
+
+        Within `timeout_seconds`, with waiting. Raises AgencyBusy (no thread was free: it was not
+        asked), and the errors of `call`.
+        """
+        if self._hanging >= self._concurrency:
+            raise AgencyBusy(f"{self._hanging} calls hang and hold every thread")
+
+        def do() -> None:
+            self._held(lambda: self._adapter.probe(recipient, timeout_seconds), "probe")
+
+        work = self._threads.submit(do)
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(work), timeout_seconds)
+        except TimeoutError as error:
+            if work.cancelled():
+                raise AgencyBusy("no thread was free in time") from error
+            if not work.done():
+                self._await_hanging(work)
+            raise RecipientTimeout(
+                public_detail=f"no answer within {timeout_seconds:g} s"
+            ) from error
+
     def _await_hanging(self, work: Future[Any]) -> None:
         loop = asyncio.get_running_loop()
         self._hanging += 1
@@ -133,11 +243,28 @@ class AdapterCalls:
         self._hanging -= 1
 
     def _answer(self, query: Query) -> Answer:
-        try:
+        def ask() -> Answer:
             answer = self._adapter.answer(query)
             if not isinstance(answer, Answer):
                 raise TypeError("an adapter's answer must be an Answer")
             return answer
+
+        return self._held(ask, query.idempotency_key)
+
+    def _deliver(self, submission: Submission, *, asks_first: bool) -> Disposition:
+        def deliver() -> Disposition:
+            found = self._adapter.find(submission) if asks_first else None
+            disposition = self._adapter.deliver(submission) if found is None else found
+            if not isinstance(disposition, Delivered | Retry | Rejected):
+                raise TypeError("an adapter must say Delivered, Retry or Rejected")
+            return disposition
+
+        return self._held(deliver, submission.idempotency_key)
+
+    def _held(self, call: Callable[[], Made], message_key: str) -> Made:
+        """What an adapter gives, held to the errors of its contract."""
+        try:
+            return call()
         except _ALLOWED:
             raise
         except BusError as error:
@@ -148,7 +275,7 @@ class AdapterCalls:
             _log.error(
                 "adapter.broken",
                 adapter=self._adapter_id,
-                message_key=query.idempotency_key,
+                message_key=message_key,
                 error=type(error).__name__,
                 places=[f"{frame.filename}:{frame.lineno}" for frame in frames[-4:]],
             )

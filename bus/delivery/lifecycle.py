@@ -10,6 +10,8 @@ one transaction. The rules, and why:
      delivery is never closed as refused or expired; it becomes a dead letter that says so.
  (4) Only the first closing counts: what comes later is noted, and changes nothing.
  (5) That the recipient acted closes a delivery whenever it is told, dead letters too.
+ (6) What lies in a mailbox is held by one fetcher at a time. Whoever held it and said nothing may
+     have acted: that is an attempt in doubt, and it lies there again.
 
 tests/delivery/test_lifecycle_model.py walks every interleaving of these with a broker that loses,
 doubles and redelivers, and with hubs and workers that die.
@@ -22,37 +24,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from bus.core.deliveries import AttemptEnd, AttemptOutcome, Delivery, DeliveryState
+from bus.core.registry import RetryPolicy
+
 _JITTER_STEPS = 2**32
-
-
-class DeliveryState(StrEnum):
-    """Where an open delivery stands. A closed one has no row."""
-
-    WAITING = "waiting"
-    """For its time, or for room."""
-    BLOCKED = "blocked"
-    """Behind an open delivery of its conversation."""
-    OUT = "out"
-    """An attempt is on its way."""
-    OFFERED = "offered"
-    """In a mailbox, for the recipient to fetch."""
-    HELD = "held"
-    """Fetched, and hidden from others until it is acknowledged or its time is up."""
-    DEAD = "dead"
-    """Given up; an operator decides."""
-
-
-class AttemptEnd(StrEnum):
-    """How an attempt ended, as far as anybody knows."""
-
-    DELIVERED = "delivered"
-    """The recipient acted, and said so."""
-    REFUSED = "refused"
-    """The recipient refused for good, and did not act."""
-    FAILED = "failed"
-    """It failed for a while, and the recipient did not act."""
-    UNKNOWN = "unknown"
-    """Nobody knows whether the recipient acted: timeout, broken off, worker lost."""
 
 
 class Closing(StrEnum):
@@ -72,65 +47,17 @@ class DeadReason(StrEnum):
     """It would be closed otherwise, but an attempt is in doubt."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """When a failed attempt is followed by another; `routes.yaml` says it for each service."""
+def retry_delay(policy: RetryPolicy, attempt: int, key: bytes) -> timedelta:
+    """From the end of attempt number `attempt` (1, 2 …) to the next.
 
-    first_seconds: float = 5.0
-    """Before the second attempt."""
-    factor: float = 2.0
-    """So many times longer before each further one."""
-    cap_seconds: float = 900.0
-    """At most so long between two attempts."""
-    jitter: float = 0.2
-    """Share by which a delay is longer or shorter, so that what failed together is spread."""
-    attempts_max: int = 300
-    expires_after_seconds: float = 3 * 24 * 3600.0
-    """From acceptance to expiry."""
-
-    def delay(self, attempt: int, key: bytes) -> timedelta:
-        """From the end of attempt number `attempt` (1, 2 …) to the next.
-
-        The same for the same key, which is random enough: no randomness is asked for.
-        """
-        # The exponent is bounded before the power is: a float would run over.
-        steps = min(attempt - 1, 64)
-        seconds = min(self.first_seconds * self.factor**steps, self.cap_seconds)
-        digest = hashlib.sha256(key + attempt.to_bytes(8, "big")).digest()
-        luck = int.from_bytes(digest[:4], "big") / _JITTER_STEPS * 2 - 1
-        return timedelta(seconds=seconds * (1 + luck * self.jitter))
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """An open delivery, or a dead letter."""
-
-    state: DeliveryState
-    attempt: int
-    """Number of the last attempt; 0: none was made. A number is never used again."""
-    attempt_max: int
-    """Number of the last attempt that may be made."""
-    doubt: bool
-    """See rule (3)."""
-    due: datetime
-    """Not before this."""
-    expires: datetime
-    key: bytes
-    """Names this delivery to its recipient: the same in every attempt."""
-    deadline: datetime | None = None
-    """Of an attempt that is out: nothing of it is acted upon after this."""
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptOutcome:
-    """What was told about an attempt."""
-
-    attempt: int
-    end: AttemptEnd
-    is_redelivered: bool = False
-    """Somebody else had this attempt before, and what came of that is not known."""
-    retry_after: timedelta | None = None
-    """The recipient asked for this much patience."""
+    The same for the same key, which is random enough: no randomness is asked for.
+    """
+    # The exponent is bounded before the power is: a float would run over.
+    steps = min(attempt - 1, 64)
+    seconds = min(policy.first_seconds * policy.factor**steps, policy.cap_seconds)
+    digest = hashlib.sha256(key + attempt.to_bytes(8, "big")).digest()
+    luck = int.from_bytes(digest[:4], "big") / _JITTER_STEPS * 2 - 1
+    return timedelta(seconds=seconds * (1 + luck * policy.jitter))
 
 
 # --- what is to be written --------------------------------------------------------------------
@@ -141,6 +68,8 @@ class Closed:
     """A closing entry, and the row goes."""
 
     closing: Closing
+    doubt: bool = False
+    """The recipient acted, and may have acted before that, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +100,29 @@ Change = Closed | Reopened | GivenUp | Noted
 def begin_attempt(delivery: Delivery, deadline: datetime) -> Delivery:
     """Rule (1): the row to be on disk before the attempt leaves."""
     assert delivery.state is DeliveryState.WAITING
+    return Delivery(  # every delivery comes this way: `replace` takes three times as long
+        DeliveryState.OUT,
+        delivery.attempt + 1,
+        delivery.attempt_max,
+        delivery.doubt,
+        delivery.due,
+        delivery.expires,
+        delivery.key,
+        deadline,
+    )
+
+
+def offer(delivery: Delivery) -> Delivery:
+    """The row of what its recipient fetches, once nothing keeps it waiting."""
+    assert delivery.state is DeliveryState.WAITING
+    return replace(delivery, state=DeliveryState.OFFERED)
+
+
+def hand_out(delivery: Delivery, deadline: datetime) -> Delivery:
+    """Rule (6): the row to be on disk before somebody who fetched it gets it."""
+    assert delivery.state is DeliveryState.OFFERED
     return replace(
-        delivery, state=DeliveryState.OUT, attempt=delivery.attempt + 1, deadline=deadline
+        delivery, state=DeliveryState.HELD, attempt=delivery.attempt + 1, deadline=deadline
     )
 
 
@@ -182,35 +132,64 @@ def send_again(delivery: Delivery) -> Delivery:
     return replace(delivery, doubt=True)
 
 
+def not_sent(delivery: Delivery, due: datetime) -> Delivery:
+    """The row of an attempt that nobody took, and so nobody made: it is not counted."""
+    assert delivery.state is DeliveryState.OUT
+    return replace(
+        delivery,
+        state=DeliveryState.WAITING,
+        attempt_max=delivery.attempt_max + 1,
+        due=due,
+        deadline=None,
+    )
+
+
 def settle(
-    delivery: Delivery | None, outcome: AttemptOutcome, policy: RetryPolicy, now: datetime
+    delivery: Delivery | None,
+    outcome: AttemptOutcome,
+    policy: RetryPolicy,
+    now: datetime,
+    *,
+    is_last: bool = False,
+    is_repeatable: bool = True,
 ) -> Change:
-    """What an attempt's outcome does to a delivery; None: it is closed."""
+    """What an attempt's outcome does to a delivery; None: it is closed.
+
+    `is_last`: a further attempt would end the same way. Unless `is_repeatable`, a recipient that
+    may have acted is not asked again.
+    """
     # (4)
     if delivery is None:
         return Noted(None)
     # (5)
     if outcome.end is AttemptEnd.DELIVERED:
-        return Closed(Closing.DELIVERED)
+        return Closed(Closing.DELIVERED, doubt=delivery.doubt or outcome.is_redelivered)
     if delivery.state is DeliveryState.DEAD:
         return Noted(delivery)
     # (3) Whoever had the attempt before may have acted.
     doubt = delivery.doubt or outcome.is_redelivered
     if outcome.end is AttemptEnd.REFUSED:
         if doubt:
-            return _give_up(replace(delivery, doubt=True), DeadReason.IN_DOUBT)
+            return give_up(replace(delivery, doubt=True))
         return Closed(Closing.REFUSED)
     doubt = doubt or outcome.end is AttemptEnd.UNKNOWN
     if delivery.state is not DeliveryState.OUT or delivery.attempt != outcome.attempt:
         return Noted(replace(delivery, doubt=doubt))
-    return _after_failure(replace(delivery, doubt=doubt), policy, now, outcome.retry_after)
+    gives_up = is_last or (doubt and not is_repeatable)
+    patience = outcome.retry_after
+    return _after_failure(replace(delivery, doubt=doubt), policy, now, patience, gives_up=gives_up)
 
 
-def reap(delivery: Delivery, policy: RetryPolicy, now: datetime) -> Change | None:
-    """What becomes of an attempt of which nothing was heard by its deadline; None: not yet."""
-    if delivery.state is not DeliveryState.OUT or not _has_passed(delivery.deadline, now):
+def reap(
+    delivery: Delivery, policy: RetryPolicy, now: datetime, *, is_repeatable: bool = True
+) -> Change | None:
+    """What becomes of an attempt, or of what was fetched, of which nothing was heard by its
+    deadline; None: not yet."""
+    is_out = delivery.state in (DeliveryState.OUT, DeliveryState.HELD)
+    if not is_out or not _has_passed(delivery.deadline, now):
         return None
-    return _after_failure(replace(delivery, doubt=True), policy, now, None)
+    doubted = replace(delivery, doubt=True)
+    return _after_failure(doubted, policy, now, None, gives_up=not is_repeatable)
 
 
 def expire(delivery: Delivery, now: datetime) -> Change | None:
@@ -221,8 +200,14 @@ def expire(delivery: Delivery, now: datetime) -> Change | None:
     if is_out and not _has_passed(delivery.deadline, now):
         return None
     if delivery.doubt or is_out:
-        return _give_up(replace(delivery, doubt=True), DeadReason.IN_DOUBT)
+        return give_up(replace(delivery, doubt=True))
     return Closed(Closing.EXPIRED)
+
+
+def give_up(delivery: Delivery) -> GivenUp:
+    """The dead letter of what nobody tries any more: it says whether an attempt is in doubt."""
+    reason = DeadReason.IN_DOUBT if delivery.doubt else DeadReason.GIVEN_UP
+    return GivenUp(replace(delivery, state=DeliveryState.DEAD, deadline=None), reason)
 
 
 def resend(delivery: Delivery, policy: RetryPolicy, now: datetime) -> Delivery:
@@ -237,19 +222,28 @@ def resend(delivery: Delivery, policy: RetryPolicy, now: datetime) -> Delivery:
     )
 
 
+def resubmit(delivery: Delivery, key: bytes, policy: RetryPolicy, now: datetime) -> Delivery:
+    """The row of a dead letter that an operator sends as another message, under another key: what
+    the recipient did of the first does not keep it from acting on this. Doubt is kept."""
+    return replace(resend(delivery, policy, now), key=key)
+
+
 def _after_failure(
-    delivery: Delivery, policy: RetryPolicy, now: datetime, retry_after: timedelta | None
+    delivery: Delivery,
+    policy: RetryPolicy,
+    now: datetime,
+    retry_after: timedelta | None,
+    *,
+    gives_up: bool,
 ) -> Change:
-    delay = policy.delay(delivery.attempt, delivery.key)
-    due = now + max(delay, retry_after or delay)
-    if delivery.attempt >= delivery.attempt_max or due >= delivery.expires:
-        reason = DeadReason.IN_DOUBT if delivery.doubt else DeadReason.GIVEN_UP
-        return _give_up(delivery, reason)
-    return Reopened(replace(delivery, state=DeliveryState.WAITING, due=due, deadline=None))
-
-
-def _give_up(delivery: Delivery, reason: DeadReason) -> GivenUp:
-    return GivenUp(replace(delivery, state=DeliveryState.DEAD, deadline=None), reason)
+    is_fetched = delivery.state is DeliveryState.HELD
+    delay = retry_delay(policy, delivery.attempt, delivery.key)
+    # Whoever fetches comes when it wants to.
+    due = now if is_fetched else now + max(delay, retry_after or delay)
+    if gives_up or delivery.attempt >= delivery.attempt_max or due >= delivery.expires:
+        return give_up(delivery)
+    state = DeliveryState.OFFERED if is_fetched else DeliveryState.WAITING
+    return Reopened(replace(delivery, state=state, due=due, deadline=None))
 
 
 def _has_passed(deadline: datetime | None, now: datetime) -> bool:

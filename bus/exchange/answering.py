@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from datetime import datetime
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from bus.core.authorisation import find_service
 from bus.core.decision import Accepted
-from bus.core.errors import AdapterBroken
-from bus.core.pipeline import Rules
-from bus.core.ports.wire_protocol import WireProtocol
-from bus.core.validation import schema_of, validate_answer
+from bus.delivery.adapter_messages import query_of
+from bus.delivery.answers import AgencyAnswers, FinishedAnswer
+from bus.delivery.asked_query import AskedQuery
 from bus.exchange.messages import IncomingRequest, Outcome
-from bus.exchange.signing import signed_aside, signed_here
+from bus.exchange.reception import TakenMessage
 from bus.kit.contract import Answer, Query
-from bus.kit.made_attachments import is_whole
-from bus.protocols.mime.signed_part import signed_part
-from signing.pki.keys import SignerInTime
-from signing.wss.sign import AttachmentPart
 
 Made = TypeVar("Made")
-_Finished = tuple[Answer, datetime, bytes | Callable[[], bytes]]
-"""An answer that may pass, when, and its message: signed, or what has it signed by a device."""
+
+
+class Asking(Protocol):
+    """Whoever has the answers to messages of one kind."""
+
+    def room(self, accepted: Accepted) -> AbstractContextManager[None]:
+        """Room for a message. Raises AgencyBusy, here or when entered."""
+        ...
+
+    async def ask(self, taken: TakenMessage) -> Outcome:
+        """The signed answer to a message that was recorded. Raises a BusError."""
+        ...
 
 
 class AgencyCall(Protocol):
@@ -43,70 +45,80 @@ class AgencyCall(Protocol):
         ...
 
 
+class AgenciesElsewhere(Protocol):
+    """The way to agencies whose workers are elsewhere."""
+
+    def asks(self, adapter: str) -> bool:
+        """Whether this adapter's work is done there."""
+        ...
+
+    def place(self, adapter: str) -> AbstractContextManager[None]:
+        """Room for one query while it is in work. Raises AgencyBusy, here or when entered."""
+        ...
+
+    async def ask(self, asked: AskedQuery) -> FinishedAnswer:
+        """The agency's answer, proved, within the query's time. Raises a BusError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """Agencies, and the keys that they answer by."""
+    """Agencies, and what becomes of their answers."""
 
     agencies: Mapping[str, AgencyCall]
     """By adapter id."""
-    signers: Mapping[str, SignerInTime] = field(repr=False)
-    """Of the answering agencies, by member id."""
-    wire: WireProtocol
-    rules: Rules
-    clock: Callable[[], datetime]
+    answers: AgencyAnswers
+    elsewhere: AgenciesElsewhere | None = None
+    """Those whose workers are elsewhere; None: there are none."""
 
     def room(self, accepted: Accepted) -> AbstractContextManager[None]:
         """Room for a message at its agency. Raises AgencyBusy, here or when entered."""
+        if self.elsewhere is not None and self.elsewhere.asks(accepted.adapter):
+            return self.elsewhere.place(accepted.adapter)
         return self.agencies[accepted.adapter].place()
 
-    async def ask(self, accepted: Accepted, request: IncomingRequest) -> Outcome:
-        """The signed answer to a message. Raises a BusError."""
-        finish = partial(self._finish, accepted)
-        query = _query(accepted, request)
-        answer, time, made = await self.agencies[accepted.adapter].call(query, finish)
-        body = made if isinstance(made, bytes) else await signed_aside(made)
-        return Outcome(body, time, answer.attachments)
+    async def ask(self, taken: TakenMessage) -> Outcome:
+        """The signed answer to a message that was recorded. Raises a BusError."""
+        if self.elsewhere is not None and self.elsewhere.asks(taken.accepted.adapter):
+            finished = await self.elsewhere.ask(_asked(taken))
+        else:
+            finished = await self._ask_here(taken.accepted, taken.request)
+        return Outcome(await finished.signed(), finished.time, finished.attachments)
 
-    def _finish(self, accepted: Accepted, answer: Answer) -> _Finished:
-        """The answer as it is told, where it may pass: on the thread that read it.
+    async def _ask_here(self, accepted: Accepted, request: IncomingRequest) -> FinishedAnswer:
+        provider = accepted.service.provider.member
 
-        Raises AnswerInvalid, AdapterBroken, SigningUnavailable.
-        """
-        service = find_service(accepted.service, self.rules.registry)
-        schema = schema_of(service, self.rules.schemas)
-        content = validate_answer(answer.element, service, schema, answer.attachments)
-        time = self.clock()
-        signer = self.signers[str(accepted.service.provider.member)].at(time)
-        parts = _signed_parts(answer) if answer.attachments else ()
-        write = partial(self.wire.answer, accepted, content, signer, time, attachments=parts)
-        # A device has threads and a time of its own.
-        return answer, time, write if signer.waits else signed_here(write)
+        def finish(answer: Answer) -> FinishedAnswer:
+            return self.answers.finish(accepted, provider, answer.element, answer.attachments)
+
+        query = query_of(accepted, request.attachments)
+        return await self.agencies[accepted.adapter].call(query, finish)
 
 
-def _query(accepted: Accepted, request: IncomingRequest) -> Query:
-    facts = accepted.facts
-    return Query(
-        service=accepted.service,
-        client=facts.client,
-        message_id=facts.message_id,
-        idempotency_key=accepted.idempotency_key,
-        user_id=facts.user_id,
-        issue=facts.issue,
-        purpose=accepted.purpose,
-        payload=accepted.payload,
-        timeout_seconds=accepted.timeout_seconds,
-        attachments=accepted.attachments_signed(request.attachments),
-        header_blocks=accepted.answer_blocks.canonical,
-        soap_action=accepted.action,
-    )
+class OwnService(Protocol):
+    """What the hub answers itself, in its own name."""
+
+    async def answer(self, accepted: Accepted, raw: bytes) -> FinishedAnswer:
+        """The answer to a message whose bytes were `raw`. Raises a BusError."""
+        ...
 
 
-def _signed_parts(answer: Answer) -> tuple[AttachmentPart, ...]:
-    """What is signed of an answer's attachments, which are read.
+@dataclass(frozen=True, slots=True)
+class OwnAnswering:
+    """Asks the hub itself."""
 
-    Raises AdapterBroken: one is not what it says.
-    """
-    # What is signed, recorded and sent must be one and the same content.
-    if not all(is_whole(one) for one in answer.attachments):
-        raise AdapterBroken("the content of an attachment is not what it says")
-    return tuple(signed_part(one, covers_comments=False) for one in answer.attachments)
+    service: OwnService
+
+    def room(self, accepted: Accepted) -> AbstractContextManager[None]:
+        """There is always room: no agency is waited for."""
+        return nullcontext()
+
+    async def ask(self, taken: TakenMessage) -> Outcome:
+        """The hub's signed answer. Raises a BusError."""
+        finished = await self.service.answer(taken.accepted, taken.request.raw)
+        return Outcome(await finished.signed(), finished.time, finished.attachments)
+
+
+def _asked(taken: TakenMessage) -> AskedQuery:
+    request = taken.request
+    return AskedQuery(taken.accepted, request.raw, request.attachments, taken.entry.index)

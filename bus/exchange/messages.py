@@ -9,8 +9,10 @@ from bus.core.attachments import message_digest
 from bus.core.decision import Refused
 from bus.core.errors import BusError
 from signing.attachments import Attachment
+from signing.quick_init import quick_init
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class IncomingRequest:
     """A request's bytes, what came beside them, and what its head said."""
@@ -29,6 +31,7 @@ class IncomingRequest:
         return message_digest(self.raw, self.attachments)
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a message, as it is told to its sender."""

@@ -1,11 +1,12 @@
-"""Make the reply to whatever came of a request: signed faults, the hub's receipt, status, type.
+"""Make the reply to whatever came of a request: the hub's receipt, status, type.
 
-An exchange asks once for each reply: `refusal`, `outcome`, `again`, `unrecorded`. The one thing it
-asks for before is the signed fault of a delivery that failed, which is recorded as its outcome.
+An exchange asks once for each reply: `refusal`, `outcome`, `again`, `unrecorded`, `unsigned`.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -16,22 +17,29 @@ from bus.core.errors import (
     Blame,
     BusError,
     LogUnavailable,
+    RateLimited,
     Recovery,
     SenderBusy,
     SigningUnavailable,
 )
 from bus.core.exchange_leaves import Entry
-from bus.core.faults import fault_of
 from bus.core.log.merkle import hash_leaf
 from bus.core.log.receipts import Receipt
 from bus.core.ports.wire_protocol import WireProtocol
 from bus.core.registry import FaultStyle
+from bus.exchange.faults import Faults
 from bus.exchange.messages import IncomingRequest, Outcome
-from bus.exchange.signing import signed_aside, signed_here
-from bus.protocols.reply import HTTP_OK, HTTP_UNAVAILABLE, Reply, reply_with_attachments
-from bus.runtime.off_loop import off_loop
+from bus.protocols.reply import (
+    HTTP_OK,
+    HTTP_UNAVAILABLE,
+    RETRY_AFTER_SECONDS,
+    RETRY_AFTER_SECONDS_MAX,
+    Reply,
+    reply_with_attachments,
+)
+from bus.runtime.off_loop import INLINE_BYTES_MAX, off_loop
 from signing.attachments import Attachment
-from signing.pki.keys import SignerInTime
+from signing.quick_init import quick_init
 from signing.signed_note import SigningKey, sign_note
 
 ANSWERED_AGAIN = "answered-again"
@@ -40,6 +48,7 @@ HTTP_TOO_MANY = 429
 _TEXT_CONTENT_TYPE = "text/plain; charset=utf-8"
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class ReplyFacts:
     """What stands behind a reply: the entries, and the request."""
@@ -51,28 +60,35 @@ class ReplyFacts:
     """Names the request."""
     version: str
     """Of the request, and of what is replied."""
+    origin: str | None = None
+    """Of the log in which the entries stand, if it is another hub's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """The hub's voice: its keys, its wire and the style of its faults."""
+    """The hub's voice: its wire, its faults and how they travel, its key for receipts."""
 
     wire: WireProtocol
-    hub_signer: SignerInTime = field(repr=False)
+    faults: Faults
     receipt_key: SigningKey = field(repr=False)
     style: FaultStyle
-    show_precise_faults: bool
+    receipt_keys_elsewhere: Mapping[str, SigningKey] = field(default_factory=dict, repr=False)
+    """Of other hubs that this one may speak for, by the origins of their logs."""
+
+    def speaks_for(self, origin: str) -> bool:
+        """Whether a receipt can be made of entries of this log."""
+        return origin in self.receipt_keys_elsewhere
 
     async def refusal(
         self, refused: Refused, request: IncomingRequest, entry: Entry, fault_id: str
     ) -> Reply:
         """The reply to a request that was refused, and recorded in `entry`."""
         try:
-            outcome = await self.failure(refused, request, fault_id, request.time)
+            outcome = await self.faults.outcome(refused, request, fault_id, request.time)
         except SigningUnavailable as error:
             return self.unsigned(error)
         digest = await off_loop(len(request.raw), partial(request.digest, refused))
-        behind = ReplyFacts(entry, entry, digest, self.version_of(refused, request))
+        behind = ReplyFacts(entry, entry, digest, self.faults.version_of(refused, request))
         return await self.outcome(outcome, behind)
 
     async def unrecorded(
@@ -81,10 +97,10 @@ class Replies:
         """The reply that no entry stands behind: the log itself cannot be written."""
         unsaid = Refused(LogUnavailable(), refused.facts, refused.proof)
         try:
-            outcome = await self.failure(unsaid, request, fault_id, request.time)
+            outcome = await self.faults.outcome(unsaid, request, fault_id, request.time)
         except SigningUnavailable as unavailable:
             return self.unsigned(unavailable)
-        return self._fault_reply(error, outcome.body, self.version_of(refused, request))
+        return self._fault_reply(error, outcome.body, self.faults.version_of(refused, request))
 
     async def outcome(self, outcome: Outcome, facts: ReplyFacts) -> Reply:
         """The reply that tells what came of a request."""
@@ -102,17 +118,6 @@ class Replies:
         reply = Reply(status, body, content_type=content_type, outcome=ANSWERED_AGAIN)
         return await _with_attachments(reply, outcome.attachments)
 
-    async def failure(
-        self, refused: Refused, request: IncomingRequest, fault_id: str, time: datetime
-    ) -> Outcome:
-        """The signed fault that tells why a message failed. Raises SigningUnavailable."""
-        write = partial(self.fault, refused, request, fault_id, time)
-        if self.hub_signer.at(time).waits:
-            body = await signed_aside(write)
-        else:
-            body = await off_loop(len(request.raw), partial(signed_here, write))
-        return Outcome(body, time, error=refused.error, fault_id=fault_id)
-
     def unsigned(self, error: SigningUnavailable) -> Reply:
         """The one reply without a signature: what signs faults cannot be reached."""
         body = f"{error.public_reason}\n".encode()
@@ -124,20 +129,6 @@ class Replies:
             outcome=error.code,
         )
 
-    def fault(
-        self, refused: Refused, request: IncomingRequest, fault_id: str, time: datetime
-    ) -> bytes:
-        """A signed fault message, without receipt yet."""
-        fault = fault_of(
-            refused.error,
-            fault_id=fault_id,
-            message_id=refused.facts.message_id if refused.facts else "",
-            request_digest=request.digest(refused),
-            show_precise_faults=self.show_precise_faults,
-        )
-        version, signer = self.version_of(refused, request), self.hub_signer.at(time)
-        return self.wire.fault(fault, version, self.style.spelling, signer, time)
-
     def receipted(
         self,
         body: bytes,
@@ -147,8 +138,11 @@ class Replies:
         attachments: tuple[Attachment, ...] = (),
     ) -> bytes:
         """The message with the hub's receipt: the same for the same entries, whenever made."""
+        key = self.receipt_key
+        if facts.origin is not None:
+            key = self.receipt_keys_elsewhere[facts.origin]
         receipt = Receipt(
-            origin=self.receipt_key.name,
+            origin=key.name,
             time=time,
             received_index=facts.received.index,
             received_hash=hash_leaf(facts.received.leaf),
@@ -157,16 +151,12 @@ class Replies:
             request_digest=facts.digest,
             answer_digest=message_digest(body, attachments),
         )
-        return self.wire.with_receipt(body, sign_note(receipt.text(), [self.receipt_key]))
-
-    def version_of(self, refused: Refused, request: IncomingRequest) -> str:
-        """The version of a fault: that of the request, as far as it shows."""
-        if refused.facts is not None:
-            return refused.facts.version
-        return request.version or self.wire.likely_version(request.raw)
+        return self.wire.with_receipt(body, sign_note(receipt.text(), [key]))
 
     async def _receipted(self, outcome: Outcome, facts: ReplyFacts) -> bytes:
         body, beside = outcome.body, outcome.attachments
+        if len(body) <= INLINE_BYTES_MAX:
+            return self.receipted(body, facts, outcome.time, attachments=beside)
         make = partial(self.receipted, body, facts, outcome.time, attachments=beside)
         return await off_loop(len(body), make)
 
@@ -176,16 +166,22 @@ class Replies:
         is_later = error.recovery is Recovery.LATER
         is_unavailable = is_later and error.blame is Blame.HUB
         status = HTTP_UNAVAILABLE if is_unavailable else self.style.http_status
-        if isinstance(error, SenderBusy):
+        if isinstance(error, (SenderBusy, RateLimited)):
             status = HTTP_TOO_MANY
+        seconds = RETRY_AFTER_SECONDS
+        if isinstance(error, RateLimited):
+            seconds = min(math.ceil(error.retry_after_seconds), RETRY_AFTER_SECONDS_MAX)
         return Reply(
             status,
             body,
             is_retryable=is_later,
+            retry_after_seconds=seconds,
             content_type=self.wire.content_type(version),
             outcome=error.code,
         )
 
 
 async def _with_attachments(reply: Reply, attachments: tuple[Attachment, ...]) -> Reply:
+    if not attachments:
+        return reply
     return await off_loop(len(reply.body), partial(reply_with_attachments, reply, attachments))

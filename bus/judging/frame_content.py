@@ -14,6 +14,8 @@ from bus.core.decision import Accepted, Decision
 from bus.core.decision_encoding import DecisionUnreadable, decode_decision, encode_decision
 from bus.core.errors import BusError
 from bus.core.pipeline import Rules
+from bus.core.registry import RecipientRule, Service
+from bus.core.routing import Recipient, recipients_of
 
 _TASK = struct.Struct(">QqI")
 _DECISION = struct.Struct(">QI")
@@ -57,7 +59,7 @@ def decisions_to_bytes(rules_digest: bytes, decisions: list[tuple[int, Decision]
     """Many decisions as one frame's content, with the digest of the rules they were made by."""
     parts = [bytes((len(rules_digest),)), rules_digest]
     for number, decision in decisions:
-        encoded = encode_decision(decision)
+        encoded = encode_decision(decision, is_summed=False)
         parts.append(_DECISION.pack(number, len(encoded)))
         parts.append(encoded)
     return b"".join(parts)
@@ -82,7 +84,7 @@ def decisions_from_bytes(content: bytes | memoryview) -> tuple[bytes, list[tuple
 
 def decision_of(encoded: bytes, rules: Rules) -> Decision:
     """The decision that the other process made by the same rules. Raises DecisionUnreadable."""
-    decision = decode_decision(encoded)
+    decision = decode_decision(encoded, is_summed=False)
     if isinstance(decision, Accepted):
         _require_granted(decision, rules)
     return decision
@@ -98,6 +100,20 @@ def _require_granted(accepted: Accepted, rules: Rules) -> None:
     grant = find_grant(client, service, rules.registry)
     if grant is None or (service.adapter, grant.purpose) != (accepted.adapter, accepted.purpose):
         raise DecisionUnreadable("it accepts what the rules have no grant for")
+    if accepted.recipients != _recipients(accepted, service, rules):
+        raise DecisionUnreadable("it goes to others than the rules let it")
+
+
+def _recipients(accepted: Accepted, service: Service, rules: Rules) -> tuple[Recipient, ...]:
+    """Who may get the message, where its sender named whom it goes to."""
+    is_named = service.submission is not None and (
+        service.submission.recipients is RecipientRule.NAMED
+    )
+    named = tuple(one.subsystem for one in accepted.recipients) if is_named else ()
+    try:
+        return recipients_of(service, named, rules.registry)
+    except BusError as error:
+        raise DecisionUnreadable("it goes to nobody that it may go to") from error
 
 
 def _read(form: struct.Struct, content: bytes | memoryview, place: int) -> tuple[int, ...]:

@@ -15,7 +15,9 @@ from datetime import datetime
 from bus.core.decision import Decision, Refused
 from bus.core.errors import HubInternal, JudgingUnavailable, TooCostly
 from bus.core.pipeline import Rules
-from bus.judging.lane import Lane, LaneBounds, LaneState
+from bus.core.ports.wire_protocol import WireProtocol
+from bus.judging.lane import Lane, LaneState
+from bus.judging.lane_queue import LaneBounds
 from bus.judging.threads import DecisionThread
 from signing.attachments import Attachment
 
@@ -49,11 +51,8 @@ PROBE_SECONDS_MAX = 3.0
 HERE_SECONDS_MAX = 60.0
 """What the hub judges by itself, with its attachments, takes no longer, or that stands still."""
 _PROBE_LOOK_SECONDS = 0.05
-PROBE = (
-    b'<Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/"><Header/><Body><probe xmlns=""/>'
-    b"</Body></Envelope>"
-)
-"""A message that nobody may send: it is judged as any other, and refused."""
+PROBE = b"<probe/>"
+"""No message of any wire protocol: it is judged as one, and refused."""
 
 
 class Decider:
@@ -62,14 +61,18 @@ class Decider:
     Owns processes and threads; used from one event loop.
     """
 
-    def __init__(self, rules: Rules, report: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, wire: WireProtocol, rules: Rules, report: Callable[[Exception], None]
+    ) -> None:
         self._here_small = DecisionThread(
+            wire,
             rules,
             report,
             waiting_max=HERE_WAITING_MAX,
             waiting_bytes_max=HERE_SMALL_BYTES_MAX,
         )
         self._here_large = DecisionThread(
+            wire,
             rules,
             report,
             waiting_max=HERE_WAITING_MAX,

@@ -20,11 +20,14 @@ from io import BufferedReader
 from bus.core.decision import Decision
 from bus.core.errors import LogCorrupt
 from bus.core.pipeline import Rules
+from bus.core.ports.wire_protocol import WireProtocol
+from bus.core.request_decision import decide_request_in
 from bus.judging.frame_content import decisions_to_bytes, tasks_from_bytes
 from bus.judging.frames import LENGTH, Board, framed
 from bus.judging.rules_manifest import restore_rules
 from bus.runtime.memory import give_back_memory, settle_memory
 from bus.runtime.recycled_threads import READ_BYTES_MAX
+from bus.runtime.telemetry import report_broken
 
 DECISIONS_TOGETHER = 16
 """So many decisions at most come back in one frame."""
@@ -93,6 +96,18 @@ def serve_decisions(
                 give_back_memory()
             with ThreadPoolExecutor(1) as thread:
                 largest = thread.submit(_serve_a_while, served).result()
+
+
+def decide_in(wire: WireProtocol) -> Callable[[Rules], Decide]:
+    """What decides by given rules about requests in this wire protocol."""
+
+    def decide_by(rules: Rules) -> Decide:
+        def decide(raw: bytes, now: datetime) -> Decision:
+            return decide_request_in(wire, raw, rules, now, report_broken)
+
+        return decide
+
+    return decide_by
 
 
 def rules_to_bytes(rules: Rules, texts: tuple[bytes, ...]) -> bytes:

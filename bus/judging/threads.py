@@ -15,7 +15,8 @@ from functools import partial
 
 from bus.core.decision import Decision
 from bus.core.pipeline import Rules
-from bus.protocols.soap_xroad.judging import decide_request
+from bus.core.ports.wire_protocol import WireProtocol
+from bus.core.request_decision import decide_request_in
 from bus.runtime.recycled_threads import RecycledThreads
 from signing.attachments import Attachment
 
@@ -28,12 +29,14 @@ class DecisionThread:
 
     def __init__(
         self,
+        wire: WireProtocol,
         rules: Rules,
         report: Callable[[Exception], None],
         *,
         waiting_max: int,
         waiting_bytes_max: int,
     ) -> None:
+        self._wire = wire
         self._rules = rules
         self._report = report
         self._waiting_max = waiting_max
@@ -83,7 +86,9 @@ class DecisionThread:
         if self._rules_of_thread is None:
             trust = self._rules.trust.for_another_thread()
             self._rules_of_thread = replace(self._rules, trust=trust)
-        return decide_request(raw, self._rules_of_thread, now, self._report, attachments)
+        return decide_request_in(
+            self._wire, raw, self._rules_of_thread, now, self._report, attachments
+        )
 
     def _count_out(self, size: int) -> None:
         self.waiting -= 1

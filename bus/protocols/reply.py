@@ -7,11 +7,16 @@ from dataclasses import dataclass, field, replace
 from bus.core.exchange_leaves import DELIVERED
 from bus.protocols.mime.write import XOP_NAMESPACE, RelatedMessage, write_related
 from signing.attachments import Attachment
+from signing.quick_init import quick_init
 
 HTTP_OK = 200
 HTTP_UNAVAILABLE = 503
+RETRY_AFTER_SECONDS = 2
+"""Told where nothing more precise is known."""
+RETRY_AFTER_SECONDS_MAX = 3600
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What goes back to the sender."""
@@ -20,6 +25,8 @@ class Reply:
     body: bytes = field(repr=False)
     content_type: str
     is_retryable: bool = False
+    retry_after_seconds: int = RETRY_AFTER_SECONDS
+    """When to try again, if that may help."""
     outcome: str = DELIVERED
     """`delivered`, `answered-again`, or the code of an error: for the operator's metrics."""
     related: RelatedMessage | None = field(default=None, repr=False)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import closing, contextmanager
+from dataclasses import fields, replace
 
 import pytest
 import structlog
+from lxml import etree
 
 from bus.core import errors
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.delivery.adapter_calls import AdapterCalls, AdapterMetrics
-from bus.kit.contract import Adapter, Answer, Query
+from bus.kit.contract import Adapter, Answer, Delivered, Disposition, Query, Submission
+from bus.kit.made_attachments import attachment_of_bytes
 from tests.hang_limits import HANG_SECONDS_MAX
 
 QUERY = Query(
@@ -27,6 +29,12 @@ QUERY = Query(
     purpose="",
     payload=b"<a/>",
     timeout_seconds=HANG_SECONDS_MAX,
+)
+
+
+SUBMISSION = Submission(
+    **{field.name: getattr(QUERY, field.name) for field in fields(Query)},
+    recipient=SubsystemId.parse("VN/GOV/G01/dancu"),
 )
 
 
@@ -220,3 +228,70 @@ def test_only_so_many_queries_may_wait_for_one_agency() -> None:
     with calls.place():
         assert calls.metrics().in_work == 1
     calls.close()
+
+
+class DeliveringAtOnce(Adapter):
+    """Says what a test says, on whatever thread it is asked."""
+
+    answers_at_once = True
+
+    def __init__(self, said: Disposition | Exception) -> None:
+        super().__init__({})
+        self.said = said
+        self.threads: list[threading.Thread] = []
+
+    def deliver(self, submission: Submission) -> Disposition:
+        self.threads.append(threading.current_thread())
+        if isinstance(self.said, Exception):
+            raise self.said
+        return self.said
+
+
+def delivered_by(
+    adapter: Adapter, *, is_in_time: bool = True
+) -> tuple[Disposition, threading.Thread]:
+    """What was reported, and on which thread."""
+
+    def report(call: Callable[[], Disposition]) -> tuple[Disposition, threading.Thread]:
+        return call(), threading.current_thread()
+
+    with closing(AdapterCalls("test", adapter, concurrency=1)) as calls:
+        assert calls.delivers_here == adapter.answers_at_once
+        delivering = calls.deliver(SUBMISSION, report, lambda: is_in_time, asks_first=False)
+        return asyncio.run(delivering)
+
+
+def test_an_adapter_that_never_waits_delivers_without_a_thread() -> None:
+    adapter = DeliveringAtOnce(Delivered())
+    assert delivered_by(adapter) == (Delivered(), threading.current_thread())
+    assert adapter.threads == [threading.current_thread()]
+
+
+def test_attachments_of_an_answer_are_not_read_on_the_event_loop() -> None:
+    said = Delivered(
+        etree.Element("a"), (attachment_of_bytes(b"x", content_id="a", media_type="text/plain"),)
+    )
+    disposition, thread = delivered_by(DeliveringAtOnce(said))
+    assert disposition is said
+    assert thread is not threading.current_thread()
+
+
+def test_what_comes_too_late_is_not_begun_by_an_adapter_that_never_waits() -> None:
+    adapter = DeliveringAtOnce(Delivered())
+    with pytest.raises(errors.AgencyBusy):
+        delivered_by(adapter, is_in_time=False)
+    assert not adapter.threads
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        (errors.RecipientRefused("x"), errors.RecipientRefused),
+        (KeyError("SoDinhDanh"), errors.AdapterBroken),
+    ],
+)
+def test_what_an_adapter_raises_that_never_waits_is_reported(
+    raised: Exception, told: type[errors.BusError]
+) -> None:
+    with pytest.raises(told):
+        delivered_by(DeliveringAtOnce(raised))

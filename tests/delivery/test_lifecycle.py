@@ -9,22 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.core.deliveries import AttemptEnd, AttemptOutcome, Delivery, DeliveryState
+from bus.core.registry import RetryPolicy
 from bus.delivery.lifecycle import (
-    AttemptEnd,
-    AttemptOutcome,
     Closed,
     Closing,
     DeadReason,
-    Delivery,
-    DeliveryState,
     GivenUp,
     Noted,
     Reopened,
-    RetryPolicy,
     begin_attempt,
     expire,
+    hand_out,
+    offer,
     reap,
     resend,
+    retry_delay,
     send_again,
     settle,
 )
@@ -74,6 +74,15 @@ def test_that_the_recipient_acted_closes_it_whenever_it_is_told(row: Delivery) -
     assert settle(row, ended(AttemptEnd.DELIVERED), POLICY, NOW) == Closed(Closing.DELIVERED)
 
 
+@pytest.mark.parametrize(
+    ("row", "redelivered"),
+    [(OUT, True), (send_again(OUT), False), (replace(DEAD, doubt=True), True)],
+)
+def test_that_it_may_have_acted_before_is_said_as_well(row: Delivery, redelivered: bool) -> None:
+    change = settle(row, ended(AttemptEnd.DELIVERED, redelivered=redelivered), POLICY, NOW)
+    assert change == Closed(Closing.DELIVERED, doubt=True)
+
+
 @pytest.mark.parametrize(("end", "doubt"), [(AttemptEnd.FAILED, False), (AttemptEnd.UNKNOWN, True)])
 def test_a_failure_for_a_while_is_tried_again(end: AttemptEnd, doubt: bool) -> None:
     change = settle(OUT, ended(end), POLICY, NOW)
@@ -81,7 +90,7 @@ def test_a_failure_for_a_while_is_tried_again(end: AttemptEnd, doubt: bool) -> N
     row = change.delivery
     assert (row.state, row.attempt, row.doubt) == (DeliveryState.WAITING, 1, doubt)
     assert row.deadline is None
-    assert row.due == NOW + POLICY.delay(1, b"key")
+    assert row.due == NOW + retry_delay(POLICY, 1, b"key")
 
 
 def test_a_recipient_that_asks_for_patience_gets_it() -> None:
@@ -163,12 +172,56 @@ def test_a_dead_letter_that_is_sent_again_never_uses_a_number_twice() -> None:
 
 @given(attempt=st.integers(1, 10_000), key=st.binary(min_size=1, max_size=40))
 def test_delays_grow_to_their_cap_and_are_spread(attempt: int, key: bytes) -> None:
-    delay = POLICY.delay(attempt, key).total_seconds()
+    delay = retry_delay(POLICY, attempt, key).total_seconds()
     plain = min(POLICY.first_seconds * POLICY.factor ** min(attempt - 1, 64), POLICY.cap_seconds)
     assert plain * (1 - POLICY.jitter) <= delay <= plain * (1 + POLICY.jitter)
-    assert delay == POLICY.delay(attempt, key).total_seconds()
+    assert delay == retry_delay(POLICY, attempt, key).total_seconds()
 
 
 def test_what_failed_together_does_not_come_back_together() -> None:
-    delays = {POLICY.delay(1, b"%d" % number) for number in range(100)}
+    delays = {retry_delay(POLICY, 1, b"%d" % number) for number in range(100)}
     assert len(delays) > 90
+
+
+# --- mailboxes ---------------------------------------------------------------------------------
+
+OFFERED = offer(WAITING)
+HELD = hand_out(OFFERED, SOON)
+
+
+def test_what_is_fetched_is_an_attempt_that_is_on_disk_before_it_leaves() -> None:
+    assert (HELD.state, HELD.attempt, HELD.deadline) == (DeliveryState.HELD, 1, SOON)
+
+
+def test_what_was_held_for_its_time_lies_there_again_in_doubt_and_at_once() -> None:
+    assert reap(HELD, POLICY, NOW) is None
+    change = reap(HELD, POLICY, SOON)
+    assert isinstance(change, Reopened)
+    row = change.delivery
+    assert (row.state, row.attempt, row.doubt) == (DeliveryState.OFFERED, 1, True)
+    assert (row.due, row.deadline) == (SOON, None)
+
+
+def test_it_is_handed_out_so_often_and_no_more() -> None:
+    last = replace(HELD, attempt=POLICY.attempts_max)
+    change = reap(last, POLICY, SOON)
+    assert isinstance(change, GivenUp)
+    assert change.reason is DeadReason.IN_DOUBT
+
+
+def test_where_a_recipient_would_act_twice_it_is_handed_out_once() -> None:
+    assert isinstance(reap(HELD, POLICY, SOON, is_repeatable=False), GivenUp)
+
+
+def test_what_nobody_fetched_expires_and_what_somebody_held_is_in_doubt() -> None:
+    assert expire(OFFERED, OFFERED.expires) == Closed(Closing.EXPIRED)
+    change = reap(HELD, POLICY, SOON)
+    assert isinstance(change, Reopened)
+    assert isinstance(expire(change.delivery, OFFERED.expires), GivenUp)
+    assert expire(replace(HELD, deadline=HELD.expires + timedelta(hours=1)), HELD.expires) is None
+
+
+@pytest.mark.parametrize("row", [OFFERED, HELD])
+def test_what_its_fetcher_says_closes_it(row: Delivery) -> None:
+    assert settle(row, ended(AttemptEnd.DELIVERED), POLICY, NOW) == Closed(Closing.DELIVERED)
+    assert settle(row, ended(AttemptEnd.REFUSED), POLICY, NOW) == Closed(Closing.REFUSED)

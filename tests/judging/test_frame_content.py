@@ -24,7 +24,6 @@ from bus.judging.frame_content import (
     tasks_from_bytes,
     tasks_to_bytes,
 )
-from bus.protocols.soap_xroad.judging import decide_request
 from signing.names import SOAP11
 from tests.envelopes import with_header
 from tests.nation import (
@@ -34,6 +33,7 @@ from tests.nation import (
     OTHER_CLIENT,
     SAMPLE,
     SmallNation,
+    decide_request,
     payload,
     request,
 )

@@ -111,6 +111,24 @@ def test_bytes_in_utf_8_stay_as_they_are() -> None:
     assert raw == to_utf8(raw, "utf-8")
 
 
+def test_utf_16_that_begins_with_a_space_has_its_larger_byte_first() -> None:
+    text = f"\n{plain_request(user_id='Đào').decode()}"
+
+    assert read(text.encode("utf-16-be"), "utf-16").envelope.user_id == "Đào"
+    with pytest.raises(errors.NotWellFormed):
+        read(text.encode("utf-16-le"), "utf-16")
+
+
+@pytest.mark.parametrize("codec", ["utf-32", "utf-32-be"])
+@pytest.mark.parametrize("charset", ["", "utf-32", "utf-16"])
+def test_utf_32_is_a_charset_that_is_not_taken(codec: str, charset: str) -> None:
+    text = plain_request().decode()
+    marked = text if codec == "utf-32" else f"\ufeff{text}"
+
+    with pytest.raises(errors.ContentTypeInvalid, match="charset"):
+        to_utf8(marked.encode(codec), charset)
+
+
 def test_a_text_in_utf_16_without_mark_and_letter_is_none() -> None:
     with pytest.raises(errors.NotWellFormed):
         to_utf8(b"\x00", "utf-16")

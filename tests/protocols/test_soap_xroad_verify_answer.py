@@ -313,6 +313,26 @@ def test_a_receipt_must_be_one(
         verify_answer(with_receipt(signed(asked, nation), note), asked, known, NOW)
 
 
+def test_a_receipt_of_another_hub_of_the_operator_is_believed_as_its_own(
+    asked: Envelope, known: KnownHub, nation: SmallNation
+) -> None:
+    other = SigningKey("lienthong.example/b/receipt", OTHER_KEY.private_key)
+    both = replace(known, receipt_keys_elsewhere=(other.verifying_key,))
+    answer = signed(asked, nation)
+    raw = receipted(answer, asked, key=other, origin=other.name)
+    proved = verify_answer(raw, asked, both, NOW)
+    assert proved.receipt is not None
+    assert proved.receipt.origin == other.name
+    # Neither speaks for the other, and who does not know it believes none of it.
+    for origin, key, who in (
+        (ORIGIN, other, both),
+        (other.name, KEY, both),
+        (ORIGIN, other, known),
+    ):
+        with pytest.raises(AnswerRejected, match="receipt"):
+            verify_answer(receipted(answer, asked, key=key, origin=origin), asked, who, NOW)
+
+
 def test_without_receipt_nothing_says_that_it_was_recorded(
     asked: Envelope, known: KnownHub, nation: SmallNation
 ) -> None:

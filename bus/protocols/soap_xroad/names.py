@@ -11,7 +11,8 @@ IDENTIFIERS = "http://x-road.eu/xsd/identifiers"
 REPRESENTATION = "http://x-road.eu/xsd/representation.xsd"
 SECURITY_TOKEN = "http://x-road.eu/xsd/security-token.xsd"  # noqa: S105 - a namespace
 LIENTHONG = "urn:lienthong:message:1.0"
-"""Our own blocks: the receipt in a header, the error in a fault's detail."""
+"""Our own: the receipt in a header, recipients in another, the acceptance of a submission, the
+error in a fault's detail."""
 SERVICE_FAULT = "urn:lienthong:service-fault:1.0"
 """Of the code of a service's own fault, where SOAP 1.2 wants a namespace: ours must not stand."""
 
@@ -29,6 +30,13 @@ REQUEST_HASH = f"{{{XROAD}}}requestHash"
 
 OBJECT_TYPE = f"{{{IDENTIFIERS}}}objectType"
 RECEIPT = f"{{{LIENTHONG}}}receipt"
+ACCEPTANCE = f"{{{LIENTHONG}}}acceptance"
+RECIPIENTS = f"{{{LIENTHONG}}}recipients"
+"""Says where a message goes, as the blocks of the X-Road namespaces do: it is signed, too."""
+RECIPIENT = f"{{{LIENTHONG}}}recipient"
+NOT_REPEATED = frozenset({REQUEST_HASH, RECIPIENTS})
+"""Routing blocks of a request that do not stand in its answer: it has a hash of its own, and whom
+a message goes to, which may be a thousand, is no business of the answer's."""
 
 REQUEST_HASH_ALGORITHM = "http://www.w3.org/2001/04/xmlenc#sha512"
 PROTOCOL = "4.0"

@@ -35,6 +35,7 @@ from bus.protocols.soap_xroad.read_identifiers import (
     at,
     read_client,
     read_free_text,
+    read_recipients,
     read_security_server,
     read_service,
     read_text,
@@ -67,6 +68,7 @@ def parse(raw: bytes, limits: Limits) -> Envelope:
     service = read_service(blocks[names.SERVICE])
     security_server = read_security_server(blocks.get(names.SECURITY_SERVER))
     message_id = _message_id(blocks[names.ID])
+    recipients = read_recipients(blocks.get(names.RECIPIENTS), limits.recipients_max)
     # (8)
     body = _body(root, header, bodies)
     return Envelope(
@@ -85,6 +87,7 @@ def parse(raw: bytes, limits: Limits) -> Envelope:
         payload=_read_payload(body, service),
         soap_version=soap.version,
         security_server=security_server,
+        recipients=recipients,
     )
 
 
@@ -141,7 +144,8 @@ def _read_blocks(
 ) -> tuple[dict[str, etree._Element], dict[str, HeaderBlock]]:
     """The blocks that are known here and meant for us, by tag; and those that must be signed.
 
-    These are all of an X-Road namespace, whoever they are addressed to, in document order.
+    These are all of an X-Road namespace and our recipients, whoever they are addressed to, in
+    document order.
     """
     if len(header) > limits.header_blocks_max:
         raise errors.HeaderInvalid(
@@ -151,7 +155,7 @@ def _read_blocks(
     routing: dict[str, HeaderBlock] = {}
     for block in header:
         tag = block.tag
-        is_routing = tag.startswith(_ROUTING)
+        is_routing = tag.startswith(_ROUTING) or tag == names.RECIPIENTS
         # An answer repeats the routing blocks of every actor: each may stand once in all.
         if is_routing and tag in routing:
             raise errors.HeaderDuplicate(public_detail=at(block))

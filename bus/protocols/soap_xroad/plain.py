@@ -28,7 +28,7 @@ from bus.core.value_prefixes import alone, canonical_element
 from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.soap_xroad import names
 from bus.protocols.soap_xroad.faults import fault_element, fault_header, spell
-from bus.protocols.soap_xroad.judging import parse_with_attachments
+from bus.protocols.soap_xroad.parse_beside import parse_with_attachments
 from bus.protocols.soap_xroad.write import SigningTime, repeated_blocks, write_with_blocks
 from signing.attachments import Attachment
 from signing.names import SECURITY
@@ -49,6 +49,9 @@ _CODECS = {
 """Charsets in which a plain request may come; the signed one is always written in UTF-8."""
 _MARKS = {
     codecs.BOM_UTF8: "utf-8",
+    # Before those of UTF-16, of which one begins as they do; no text in it is taken.
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
@@ -130,9 +133,10 @@ def _charset(raw: bytes, stated: str) -> str:
     if stated and stated != "utf-16":
         return stated
     # Without a mark, UTF-16 shows its order of bytes by its first letter. XML 1.0 Appendix F.
-    unmarked = _UTF16_STARTS.get(raw[:2])
+    # That is a space where nothing is declared: then it is taken as RFC 2781 §4.3 says.
+    unmarked = _UTF16_STARTS.get(raw[:2], "utf-16be" if stated else "")
     declared = _DECLARED_ENCODING.match(raw)
-    return unmarked or stated or (declared[1].decode("ascii").lower() if declared else "utf-8")
+    return unmarked or (declared[1].decode("ascii").lower() if declared else "utf-8")
 
 
 def sign_plain(
@@ -179,7 +183,7 @@ def plain_answer(request: PlainRequest, payload: etree._Element) -> bytes:
     blocks = [
         _bare(block.element)
         for block in request.envelope.routing_blocks
-        if block.element.tag != names.REQUEST_HASH
+        if block.element.tag not in names.NOT_REPEATED
     ]
     value = base64.b64encode(hashlib.sha512(request.raw).digest()).decode("ascii")
     request_hash = (

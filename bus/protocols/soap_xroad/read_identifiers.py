@@ -67,6 +67,25 @@ def read_security_server(block: etree._Element | None) -> SecurityServerId | Non
     return SecurityServerId(member, found["serverCode"])
 
 
+def read_recipients(block: etree._Element | None, count_max: int) -> tuple[SubsystemId, ...]:
+    """Who is to get the message, each once; empty: it names nobody."""
+    if block is None:
+        return ()
+    if not 1 <= len(block) <= count_max:
+        raise errors.HeaderInvalid(
+            public_detail=f"{at(block)}: {len(block)} elements; expected 1 to {count_max}"
+        )
+    found: dict[SubsystemId, None] = {}
+    for child in block:
+        if child.tag != names.RECIPIENT:
+            raise errors.HeaderInvalid(public_detail=f"{at(child)} is not expected here")
+        recipient = read_client(child)
+        if recipient in found:
+            raise errors.HeaderDuplicate(public_detail=f"{at(child)}: {recipient}")
+        found[recipient] = None
+    return tuple(found)
+
+
 # --- what was read before ------------------------------------------------------------------------
 
 _Facts = tuple[tuple[str, str | None, int], ...]

@@ -5,12 +5,14 @@ The checks, in order (WSS = WS-Security 1.1.1, MESS = X-Road Message Protocol 4.
  (1) One signature reaches the Body, the timestamp, every routing header block and every
      attachment, each at its position, under a certificate that leads to a trust anchor now
      (signing.wss.verify). WSS §8.
- (2) The certificate belongs to the provider of the service; that of a fault to the hub.
+ (2) The certificate belongs to the provider of the service; that of a fault, and of the acceptance
+     of a submission, to the hub.
  (3) An answer repeats every routing header of the request, in order, and nothing else but the
      request's hash. MESS §2.2.
  (4) The request's hash is that of the bytes that were sent. MESS §2.4. A fault names their digest.
  (5) The receipt is signed under the log's key, and names the digest of the request and that of
-     the answer as it was signed. Only where the log itself failed, there is no receipt.
+     the answer as it was signed; that of an acceptance names the request and what the acceptance
+     says. Only where the log itself failed, there is no receipt.
 
 Age is not checked: (4) binds an answer to one request, and a copy gets the first answer again.
 """
@@ -31,11 +33,18 @@ from bus.core.envelope import Envelope, HeaderBlock
 from bus.core.errors import BusError, LogUnavailable
 from bus.core.faults import Fault
 from bus.core.identifiers import MemberId
-from bus.core.log.receipts import Receipt, ReceiptInvalid, parse_receipt
+from bus.core.log.receipts import Receipt, ReceiptInvalid
+from bus.core.log.submission_receipts import (
+    AcceptanceReceipt,
+    AnyReceipt,
+    parse_any_receipt,
+    part_digests,
+)
 from bus.protocols.mime.signed_part import read_xml_attachment
 from bus.protocols.soap_xroad import names
+from bus.protocols.soap_xroad.acceptance import Acceptance, read_acceptance
 from bus.protocols.soap_xroad.read_answer import AnswerEnvelope, AnswerRejected, read_answer
-from bus.protocols.soap_xroad.write import without_receipt
+from bus.protocols.soap_xroad.write import takes_receipt, without_receipt
 from signing.attachments import Attachment
 from signing.errors import SignatureError
 from signing.names import TIMESTAMP
@@ -62,6 +71,14 @@ class KnownHub(KnownSigners):
     """What a sender knows of a hub before it sends anything."""
 
     receipt_key: VerifyingKey
+    receipt_keys_elsewhere: tuple[VerifyingKey, ...] = ()
+    """Of other hubs of the same operator: each tells a copy what the first was told, under the
+    receipt of whoever told it."""
+
+    @property
+    def receipt_keys(self) -> list[VerifyingKey]:
+        """Every key that a receipt may be signed with."""
+        return [self.receipt_key, *self.receipt_keys_elsewhere]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +110,20 @@ class VerifiedFault:
     """Of whoever signed it: the hub."""
 
 
+@dataclass(frozen=True, slots=True)
+class VerifiedAcceptance:
+    """The acceptance of a submission, proved. Made by `verify_reply` only."""
+
+    acceptance: Acceptance
+    payload: etree._Element = field(repr=False)
+    """The one element of the signed Body, which says the same."""
+    receipt: AcceptanceReceipt
+    raw: bytes = field(repr=False)
+    """The bytes as received."""
+    certificate: ValidatedCertificate = field(repr=False)
+    """Of whoever signed it: the hub."""
+
+
 def verify_answer(
     raw: bytes,
     request: Envelope,
@@ -100,10 +131,25 @@ def verify_answer(
     now: datetime,
     attachments: tuple[Attachment, ...] = (),
 ) -> VerifiedAnswer | VerifiedFault:
-    """Prove what came back for `request` (as `parse_with_attachments` reads what was sent).
+    """Prove what came back for the query `request` (as `parse_with_attachments` reads what was
+    sent).
 
-    `attachments` came beside the answer. Raises AnswerRejected.
+    `attachments` came beside the answer. Raises AnswerRejected: of an acceptance, too.
     """
+    verified = verify_reply(raw, request, known, now, attachments)
+    if isinstance(verified, VerifiedAcceptance):
+        raise AnswerRejected("it is no answer: the message was accepted, to be delivered later")
+    return verified
+
+
+def verify_reply(
+    raw: bytes,
+    request: Envelope,
+    known: KnownHub,
+    now: datetime,
+    attachments: tuple[Attachment, ...] = (),
+) -> VerifiedAnswer | VerifiedFault | VerifiedAcceptance:
+    """Prove what came back for a message of either mode. Raises AnswerRejected."""
     answer = read_answer(raw)
     # (1) to (4)
     signer, certificate = _check_answer(answer, request, known, now, attachments)
@@ -111,6 +157,10 @@ def verify_answer(
     if answer.fault is not None:
         fault_receipt = _fault_receipt(answer, request, known)
         return VerifiedFault(answer.fault, fault_receipt, raw, certificate)
+    if answer.payload.tag == names.ACCEPTANCE:
+        acceptance = _checked_acceptance(answer, request)
+        proof = _acceptance_receipt(answer, acceptance, request, known)
+        return VerifiedAcceptance(acceptance, answer.payload, proof, raw, certificate)
     receipt = _verified_receipt(answer, request, known, attachments)
     return VerifiedAnswer(answer.payload, receipt, signer, raw, certificate, attachments)
 
@@ -131,6 +181,29 @@ def verify_recorded(
     return answer.fault
 
 
+def verify_made(
+    raw: bytes,
+    request: Envelope,
+    known: KnownSigners,
+    now: datetime,
+    attachments: tuple[Attachment, ...] = (),
+) -> etree._Element:
+    """Prove an answer that an agency's worker made for us to record and to put our receipt on: (1)
+    to (4), in the form in which we write, without receipt. Gives its payload.
+
+    Raises AnswerRejected: of a fault and an acceptance, too.
+    """
+    answer = read_answer(raw)
+    if answer.fault is not None or answer.payload.tag == names.ACCEPTANCE:
+        raise AnswerRejected("it is no answer")
+    if answer.soap_version is not request.soap_version:
+        raise AnswerRejected("it is of another SOAP version than its request")
+    if answer.receipt_note is not None or not takes_receipt(raw):
+        raise AnswerRejected("it has no place for a receipt")
+    _check_answer(answer, request, known, now, attachments)
+    return answer.payload
+
+
 def _check_answer(
     answer: AnswerEnvelope,
     request: Envelope,
@@ -141,7 +214,8 @@ def _check_answer(
     # (1)
     signature = _verified_signature(answer, known, now, attachments)
     # (2)
-    signer = request.service.provider.member if answer.fault is None else known.member
+    is_hubs = answer.fault is not None or answer.payload.tag == names.ACCEPTANCE
+    signer = known.member if is_hubs else request.service.provider.member
     _check_signer(signature, signer, known)
     if answer.fault is not None:
         # (4)
@@ -199,7 +273,7 @@ def _check_headers(answer: AnswerEnvelope, request: Envelope) -> None:
 
 
 def _is_repeated(block: HeaderBlock) -> bool:
-    return block.element.tag != names.REQUEST_HASH
+    return block.element.tag not in names.NOT_REPEATED
 
 
 def _content(block: HeaderBlock) -> list[tuple[str, str, dict[str, str]]]:
@@ -252,21 +326,50 @@ def _fault_receipt(answer: AnswerEnvelope, request: Envelope, known: KnownHub) -
     return _verified_receipt(answer, request, known)
 
 
+def _checked_acceptance(answer: AnswerEnvelope, request: Envelope) -> Acceptance:
+    acceptance = read_acceptance(answer.payload)
+    if acceptance.message_id != request.message_id:
+        raise AnswerRejected("the acceptance names another message id")
+    return acceptance
+
+
+def _acceptance_receipt(
+    answer: AnswerEnvelope, acceptance: Acceptance, request: Envelope, known: KnownHub
+) -> AcceptanceReceipt:
+    receipt = _proved_receipt(answer, known)
+    if not isinstance(receipt, AcceptanceReceipt):
+        raise AnswerRejected("the receipt is none of an acceptance")
+    sent = hashlib.sha256(request.raw).digest(), part_digests(request.attachments)
+    if (receipt.request_digest, receipt.part_digests) != sent:
+        raise AnswerRejected("the receipt is about another request than the one that was sent")
+    said = acceptance.recipients_count, acceptance.time
+    if (receipt.recipients_count, receipt.time) != said:
+        raise AnswerRejected("the receipt says something else than the acceptance")
+    return receipt
+
+
+def _proved_receipt(answer: AnswerEnvelope, known: KnownHub) -> AnyReceipt:
+    if answer.receipt_note is None:
+        raise AnswerRejected("there is no receipt: nothing says that the exchange was recorded")
+    try:
+        note = verify_note(answer.receipt_note, known.receipt_keys)
+        receipt = parse_any_receipt(note.text.decode())
+    except (NoteInvalid, ReceiptInvalid) as error:
+        raise AnswerRejected(f"the receipt does not hold: {error}") from error
+    if receipt.origin not in {one.name for one in note.signatures}:
+        raise AnswerRejected(f"the receipt is one of {receipt.origin!r}")
+    return receipt
+
+
 def _verified_receipt(
     answer: AnswerEnvelope,
     request: Envelope,
     known: KnownHub,
     attachments: tuple[Attachment, ...] = (),
 ) -> Receipt:
-    if answer.receipt_note is None:
-        raise AnswerRejected("there is no receipt: nothing says that the exchange was recorded")
-    try:
-        note = verify_note(answer.receipt_note, [known.receipt_key])
-        receipt = parse_receipt(note.text.decode())
-    except (NoteInvalid, ReceiptInvalid) as error:
-        raise AnswerRejected(f"the receipt does not hold: {error}") from error
-    if receipt.origin != known.receipt_key.name:
-        raise AnswerRejected(f"the receipt is one of {receipt.origin!r}")
+    receipt = _proved_receipt(answer, known)
+    if not isinstance(receipt, Receipt):
+        raise AnswerRejected("the receipt is none of an answer")
     if receipt.request_digest != request.digest:
         raise AnswerRejected("the receipt is about another request than the one that was sent")
     if receipt.answer_digest != message_digest(without_receipt(answer.raw), attachments):

@@ -16,6 +16,7 @@ from bus.core.limits import Limits
 from bus.core.registry import FaultSpelling
 from bus.core.value_prefixes import CanonicalElement
 from bus.protocols.soap_xroad import names
+from bus.protocols.soap_xroad.acceptance import Acceptance
 from bus.protocols.soap_xroad.faults import fault_element, fault_header
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.write import (
@@ -28,6 +29,9 @@ from bus.protocols.soap_xroad.write import (
 from signing.attachments import Attachment
 from signing.pki.keys import Signer
 from signing.wss.sign import AttachmentPart, CanonicalParts
+
+_VERSIONS = {version.value: version for version in SoapVersion}
+"""A quarter of what it takes to call the enumeration."""
 
 
 class SoapXroad:
@@ -59,15 +63,22 @@ class SoapXroad:
             content,
             signer,
             SigningTime(time),
-            soap_version=SoapVersion(accepted.facts.version),
+            soap_version=_VERSIONS[accepted.facts.version],
             attachments=attachments,
         )
+
+    def acceptance(
+        self, accepted: Accepted, recipients_count: int, signer: Signer, time: datetime
+    ) -> bytes:
+        """The signed acceptance. Raises KeyUnavailableError."""
+        said = Acceptance(accepted.facts.message_id, recipients_count, time)
+        return self.answer(accepted, said.element(), signer, time)
 
     def fault(
         self, fault: Fault, version: str, spelling: FaultSpelling, signer: Signer, time: datetime
     ) -> bytes:
         """A signed SOAP fault. Raises KeyUnavailableError."""
-        soap_version = SoapVersion(version)
+        soap_version = _VERSIONS[version]
         return write_fault_message(
             fault_element(fault, spelling, soap_version),
             signer,
@@ -84,7 +95,7 @@ class SoapXroad:
 
     def content_type(self, version: str) -> str:
         """SOAP 1.1 §6; SOAP 1.2 Part 2 §7.1.4."""
-        return names.CONTENT_TYPES[SoapVersion(version)]
+        return names.CONTENT_TYPES[_VERSIONS[version]]
 
     def likely_version(self, raw: bytes) -> str:
         """The SOAP version that the start of a message shows."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -22,6 +22,7 @@ from bus.core.xml import parse_again
 from bus.protocols.soap_xroad import names
 from signing.names import EXCLUSIVE_C14N, WSU, WSU_ID, XML_ID
 from signing.pki.keys import Signer
+from signing.quick_init import quick_init
 from signing.wss.canonical import Canonicalisation, canonicalise
 from signing.wss.sign import (
     AttachmentPart,
@@ -74,8 +75,11 @@ class RequestHeader:
     message_id: str
     user_id: str = ""
     issue: str = ""
+    recipients: tuple[SubsystemId, ...] = ()
+    """Who is to get a message to a service that lets its senders say so."""
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class SigningTime:
     """When a message is signed, and for how long it holds."""
@@ -105,6 +109,7 @@ def write_request(
         _text_block("id", header.message_id),
         _text_block("issue", header.issue) if header.issue else None,
         _version_block(names.PROTOCOL),
+        _recipients_block(header.recipients) if header.recipients else None,
     ]
     present = together(block for block in blocks if block is not None)
     wrapping = _WRAPPINGS[soap_version]
@@ -131,17 +136,18 @@ def write_answer(
 
 def answer_blocks(request: Envelope) -> CanonicalParts:
     """The header blocks of the answer to a request, ready to be signed."""
-    return together((*_repeated(request), _request_hash_block(request.raw)))
+    repeated = _repeated(request, names.NOT_REPEATED)
+    return together((*repeated, _request_hash_block(request.raw)))
 
 
 def repeated_blocks(request: Envelope) -> CanonicalParts:
     """The header blocks of a request again, in its order, ready to be signed."""
-    return together(_repeated(request))
+    return together(_repeated(request, frozenset({names.REQUEST_HASH})))
 
 
-def _repeated(request: Envelope) -> Iterable[CanonicalPart]:
+def _repeated(request: Envelope, left_out: Container[str]) -> Iterable[CanonicalPart]:
     for number, block in enumerate(request.routing_blocks):
-        if block.element.tag != names.REQUEST_HASH:
+        if block.element.tag not in left_out:
             yield _repeated_block(block, request, number)
 
 
@@ -193,6 +199,13 @@ def with_receipt(message: bytes, receipt_note: bytes) -> bytes:
     return message.replace(border, block + border, 1)
 
 
+def takes_receipt(message: bytes) -> bool:
+    """Whether `with_receipt` finds its one place in a message."""
+    wrapping = _wrapping_of(message)
+    is_ours = message.startswith(wrapping.envelope_start)
+    return is_ours and message.count(wrapping.header_border) == 1
+
+
 def without_receipt(message: bytes) -> bytes:
     """The message as it was signed and recorded, before `with_receipt`."""
     end = message.find(_RECEIPT_END + _wrapping_of(message).header_border)
@@ -209,6 +222,7 @@ def _wrapping_of(message: bytes) -> _Wrapping:
     return _WRAPPINGS[SoapVersion.SOAP_1_1]
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class _Security:
     """What makes the security header of one message."""
@@ -311,18 +325,35 @@ def _version_block(version: str) -> CanonicalPart:
 
 @lru_cache(maxsize=1024)
 def _client_block(client: SubsystemId) -> CanonicalPart:
-    parts = [*_member_parts(client.member)]
-    if client.subsystem_code:
-        parts.append(("subsystemCode", client.subsystem_code))
-    object_type = "SUBSYSTEM" if client.subsystem_code else "MEMBER"
-    return _identifier_block("client", object_type, parts)
+    return _identifier_block("client", _object_type(client), _subsystem_parts(client))
+
+
+def _recipients_block(recipients: Iterable[SubsystemId]) -> CanonicalPart:
+    children = "".join(
+        f'<lt:recipient xmlns:id="{names.IDENTIFIERS}" id:objectType="{_object_type(one)}">'
+        f"{_identifier_children(_subsystem_parts(one))}</lt:recipient>"
+        for one in recipients
+    )
+    canonical = (
+        f'<lt:recipients xmlns:lt="{names.LIENTHONG}" xmlns:wsu="{WSU}" wsu:Id="recipients">'
+        f"{children}</lt:recipients>"
+    )
+    return CanonicalPart("recipients", canonical.encode())
+
+
+def _object_type(subsystem: SubsystemId) -> str:
+    return "SUBSYSTEM" if subsystem.subsystem_code else "MEMBER"
+
+
+def _subsystem_parts(subsystem: SubsystemId) -> Iterable[tuple[str, str]]:
+    yield from _member_parts(subsystem.member)
+    if subsystem.subsystem_code:
+        yield "subsystemCode", subsystem.subsystem_code
 
 
 @lru_cache(maxsize=1024)
 def _service_block(service: ServiceId) -> CanonicalPart:
-    parts = [*_member_parts(service.provider.member)]
-    if service.provider.subsystem_code:
-        parts.append(("subsystemCode", service.provider.subsystem_code))
+    parts = [*_subsystem_parts(service.provider)]
     parts.append(("serviceCode", service.service_code))
     if service.service_version:
         parts.append(("serviceVersion", service.service_version))
@@ -338,12 +369,16 @@ def _member_parts(member: MemberId) -> Iterable[tuple[str, str]]:
 def _identifier_block(
     name: str, object_type: str, parts: Iterable[tuple[str, str]]
 ) -> CanonicalPart:
-    children = "".join(f"<id:{part}>{escape(text)}</id:{part}>" for part, text in parts)
+    children = _identifier_children(parts)
     canonical = (
         f'<xrd:{name} xmlns:id="{names.IDENTIFIERS}" xmlns:wsu="{WSU}" xmlns:xrd="{names.XROAD}" '
         f'wsu:Id="{name}" id:objectType="{object_type}">{children}</xrd:{name}>'
     )
     return with_reference(CanonicalPart(name, canonical.encode()))
+
+
+def _identifier_children(parts: Iterable[tuple[str, str]]) -> str:
+    return "".join(f"<id:{part}>{escape(text)}</id:{part}>" for part, text in parts)
 
 
 def _text_block(name: str, text: str, attributes: str = "") -> CanonicalPart:

@@ -17,7 +17,7 @@ from lxml import etree
 
 from bus.core.attachments import OCTETS
 from bus.core.envelope import SoapVersion
-from bus.core.registry import Service
+from bus.core.registry import RecipientRule, Service
 from bus.core.schema_kinds import Kind, SchemaPart, declared_below, kind_of
 from bus.protocols.soap_xroad import names
 
@@ -45,24 +45,35 @@ def write_wsdl(
     """The WSDL of one service, with a port of one SOAP version.
 
     `schema` is the XSD of its messages, the document to start with first; `header_schemas` are
-    those of the X-Road identifiers and header blocks; `location` is the URL to post to.
+    those of the X-Road identifiers and header blocks, and our own; `location` is the URL to post
+    to. What is submitted is answered by the hub's acceptance.
     """
     namespace = schema[0].namespace
     code = service.id.service_code
     root = etree.Element(
         _wsdl("definitions"),
         {"targetNamespace": namespace, "name": code},
-        nsmap={"wsdl": _WSDL, "soap": _BINDINGS[version], "xrd": names.XROAD, "tns": namespace},
+        nsmap={
+            "wsdl": _WSDL,
+            "soap": _BINDINGS[version],
+            "xrd": names.XROAD,
+            "lt": names.LIENTHONG,
+            "tns": namespace,
+        },
     )
     etree.SubElement(root, _wsdl("types"))
-    _add_messages(root, code)
+    _add_messages(root, service)
     _add_port_type(root, service)
     _add_binding(root, service, _BINDINGS[version])
     _add_service(root, code, location, _BINDINGS[version])
     etree.indent(root)
     # As text: a tree that takes in another drops prefixes that it thinks it has already, and the
     # schemas name their types by them.
-    told = {one.get("targetNamespace", ""): _text(one) for one in header_schemas}
+    told = {}
+    for one in header_schemas:
+        known = one.get("targetNamespace", "")
+        if known != names.LIENTHONG or service.submission is not None:
+            told[known] = _one_document([SchemaPart(deepcopy(one), known)])
     for known, parts in _by_namespace(_with_media_types(schema, service)).items():
         told.setdefault(known, _one_document(parts))
     types = b"\n".join(told.values())
@@ -105,37 +116,41 @@ def _one_document(parts: Sequence[SchemaPart]) -> bytes:
             one.attrib.pop("schemaLocation", "")
     if len(parts) == 1:
         return _text(first)
-    head = deepcopy(first)
-    del head[:]
-    head.text = None
+    # Xerces, and with it CXF, finds no prefix that a global declaration alone binds.
+    prefixes: dict[str | None, str] = {}
+    for part in parts:
+        prefixes = {**part.root.nsmap, **prefixes}
+    head = etree.Element(first.tag, first.attrib, nsmap=prefixes)  # type: ignore[arg-type]
     imports = {
         one.get("namespace", ""): _text(one)
         for part in parts
         for one in part.root.iterchildren(_xsd("import"))
     }
-    declared = [text for part in parts for text in _declarations(part, like=first)]
+    declared = [text for part in parts for text in _declarations(part, within=head)]
     start = _text(head).removesuffix(b"/>") + b">"
-    end = f"</{first.prefix}:schema>" if first.prefix else "</schema>"
+    end = f"</{head.prefix}:schema>" if head.prefix else "</schema>"
     return b"\n".join([start, *imports.values(), *declared, end.encode()])
 
 
-def _declarations(part: SchemaPart, *, like: etree._Element) -> Iterator[bytes]:
-    """What one document declares, to stand in the schema `like`."""
+def _declarations(part: SchemaPart, *, within: etree._Element) -> Iterator[bytes]:
+    """What one document declares, to stand in the schema `within`."""
     for kind in ("element", "attribute"):
-        default = part.root.get(f"{kind}FormDefault", "unqualified")
-        if default != like.get(f"{kind}FormDefault", "unqualified"):
+        form = part.root.get(f"{kind}FormDefault", "unqualified")
+        if form != within.get(f"{kind}FormDefault", "unqualified"):
             for one in part.root.iter(_xsd(kind)):
                 if one.get("name") and one.getparent() is not part.root:
-                    one.set("form", one.get("form", default))
+                    one.set("form", one.get("form", form))
     is_adopted = part.root.get("targetNamespace") is None
     for child in part.root.iterchildren(etree.Element):
         if child.tag in (_xsd("include"), _xsd("import")):
             continue
         text = _text(child)
-        if is_adopted and None not in child.nsmap:
-            # XML Schema Part 1 §4.2.1: its own names are of the namespace that includes them.
+        if None not in child.nsmap and (is_adopted or None in within.nsmap):
+            # XML Schema Part 1 §4.2.1: names of an adopted file are of the namespace that includes
+            # them; those of other files without a default are of none, whatever the whole says.
+            default = part.namespace if is_adopted else ""
             name_end = len(f"<{child.prefix}:{etree.QName(child).localname}".encode())
-            declared = f' xmlns="{escape(part.namespace)}"'.encode()
+            declared = f' xmlns="{escape(default)}"'.encode()
             text = text[:name_end] + declared + text[name_end:]
         yield text
 
@@ -148,15 +163,24 @@ def _text(schema: etree._Element) -> bytes:
     return etree.tostring(schema, encoding="UTF-8", xml_declaration=False, with_tail=False)
 
 
-def _add_messages(root: etree._Element, code: str) -> None:
-    for name, element in ((code, code), (f"{code}Response", f"{code}Response")):
+def _add_messages(root: etree._Element, service: Service) -> None:
+    code = service.id.service_code
+    is_query = service.submission is None
+    answer = f"tns:{code}Response" if is_query else f"lt:{etree.QName(names.ACCEPTANCE).localname}"
+    for name, element in ((code, f"tns:{code}"), (f"{code}Response", answer)):
         message = etree.SubElement(root, _wsdl("message"), {"name": name})
-        etree.SubElement(
-            message, _wsdl("part"), {"name": "parameters", "element": f"tns:{element}"}
-        )
+        etree.SubElement(message, _wsdl("part"), {"name": "parameters", "element": element})
     header = etree.SubElement(root, _wsdl("message"), {"name": "requestHeader"})
     for part in _HEADER_PARTS:
         etree.SubElement(header, _wsdl("part"), {"name": part, "element": f"xrd:{part}"})
+    if _names_recipients(service):
+        part = etree.QName(names.RECIPIENTS).localname
+        etree.SubElement(header, _wsdl("part"), {"name": part, "element": f"lt:{part}"})
+
+
+def _names_recipients(service: Service) -> bool:
+    rule = service.submission
+    return rule is not None and rule.recipients is RecipientRule.NAMED
 
 
 def _add_port_type(root: etree._Element, service: Service) -> None:
@@ -188,7 +212,8 @@ def _add_binding(root: etree._Element, service: Service, soap: str) -> None:
     for direction in ("input", "output"):
         side = etree.SubElement(operation, _wsdl(direction))
         etree.SubElement(side, f"{{{soap}}}body", {"use": "literal"})
-        for part in _HEADER_PARTS:
+        is_addressed = direction == "input" and _names_recipients(service)
+        for part in (*_HEADER_PARTS, *(("recipients",) if is_addressed else ())):
             etree.SubElement(
                 side,
                 f"{{{soap}}}header",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
 import structlog
 
 from bus.core.errors import SigningUnavailable
 from bus.runtime.signing_threads import sign_aside
 from signing.errors import KeyUnavailableError
+from signing.pki.keys import Signer, SignerInTime
 
 _log = structlog.get_logger()
+
+
+def signer_for(recipient: str, signers: Mapping[str, SignerInTime], time: datetime) -> Signer:
+    """Who signs in the name of a subsystem's agency; `signers` are by member id."""
+    return signers[recipient.rpartition("/")[0]].at(time)
 
 
 async def signed_aside(write: Callable[[], bytes]) -> bytes:
