@@ -1,0 +1,1 @@
+"""Carry orders to workers and outcomes back: in this process, or over RabbitMQ."""
