@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 from lxml import etree
 
@@ -15,8 +14,6 @@ from bus.core.envelope import Envelope, SoapVersion
 from bus.core.errors import (
     AnswerInvalid,
     BusError,
-    ConfigurationError,
-    Problem,
     RecipientTimeout,
     RecipientUnavailable,
 )
@@ -28,24 +25,24 @@ from bus.http.client import AgencyHttp, AgencyReply, AgencyRequest
 from bus.http.spool import Spool
 from bus.protocols.mime.signed_part import signed_part
 from bus.protocols.mime.write import XOP_NAMESPACE, RelatedMessage, write_related
-from bus.protocols.soap_xroad.judging import parse_with_attachments
 from bus.protocols.soap_xroad.names import CONTENT_TYPES, likely_version
+from bus.protocols.soap_xroad.parse_beside import parse_with_attachments
 from bus.protocols.soap_xroad.read_answer import ANSWER_BYTES_MAX, AnswerRejected
 from bus.protocols.soap_xroad.verify_answer import (
     KnownHub,
+    VerifiedAcceptance,
     VerifiedAnswer,
     VerifiedFault,
-    verify_answer,
+    verify_reply,
 )
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
 from bus.runtime.clock import now as read_clock
 from bus.runtime.deadline import Deadline
 from bus.settings.trust import HubFiles, TrustSettings
 from bus.trust.certificate_checks import read_trust_store
-from bus.trust.key_file_kinds import why_not_expected
+from bus.trust.key_store import read_verifying_key
 from signing.attachments import Attachment
 from signing.pki.keys import Signer
-from signing.signed_note import KeyTextInvalid, VerifyingKey
 
 __all__ = [
     "AnswerRejected",
@@ -54,6 +51,7 @@ __all__ = [
     "HubUnreachable",
     "KnownHub",
     "RequestUnfit",
+    "VerifiedAcceptance",
     "VerifiedAnswer",
     "read_known_hub",
     "read_verifying_key",
@@ -89,6 +87,8 @@ class Labels:
     user_id: str = ""
     issue: str = ""
     soap_version: SoapVersion = SoapVersion.SOAP_1_1
+    recipients: tuple[SubsystemId, ...] = ()
+    """Who is to get it, of a service that lets its senders say so."""
 
 
 _NO_LABELS = Labels()
@@ -116,7 +116,7 @@ class HubClient:
         self._hub_url = hub_url
         self._signer = signer
         self._client = client
-        self._known = known
+        self.known = known
         self._clock = clock
         self._answer_seconds_max = answer_seconds_max
         spool = spool or Spool(None, bytes_max=Limits().spool_bytes_max)
@@ -155,6 +155,7 @@ class HubClient:
             message_id=labels.message_id or str(uuid.uuid4()),
             user_id=labels.user_id,
             issue=labels.issue,
+            recipients=labels.recipients,
         )
         parts = [signed_part(one) for one in attachments]
         time = SigningTime(self._clock())
@@ -176,6 +177,28 @@ class HubClient:
 
     def exchange(self, request: bytes, attachments: Attachments = ()) -> VerifiedAnswer:
         """Send a signed request and verify what comes back; raises as `call`."""
+        return _answered(self.exchange_any(request, attachments))
+
+    def submit(
+        self,
+        service: ServiceId,
+        payload: etree._Element,
+        labels: Labels = _NO_LABELS,
+        attachments: Attachments = (),
+    ) -> VerifiedAcceptance:
+        """Sign and send what is delivered afterwards; the hub's acceptance, proved.
+
+        Raises as `call`; AnswerRejected, too, if it was answered at once.
+        """
+        told = self.exchange_any(self.sign(service, payload, labels, attachments), attachments)
+        if not isinstance(told, VerifiedAcceptance):
+            raise AnswerRejected("it was answered at once: nothing will be delivered")
+        return told
+
+    def exchange_any(
+        self, request: bytes, attachments: Attachments = ()
+    ) -> VerifiedAnswer | VerifiedAcceptance:
+        """Send a signed request of either mode and verify what comes back; raises as `call`."""
         envelope = _read_own(request, attachments)
         reply = self._send(request, attachments)
         return self._verify(envelope, reply.body, reply.attachments)
@@ -186,7 +209,7 @@ class HubClient:
 
     def verify(self, request: bytes, answer: bytes) -> VerifiedAnswer:
         """Verify an answer to a request. Raises RequestUnfit, FaultReceived, AnswerRejected."""
-        return self._verify(_read_own(request, ()), answer, ())
+        return _answered(self._verify(_read_own(request, ()), answer, ()))
 
     def _send(self, request: bytes, attachments: Attachments) -> AgencyReply:
         reply = self._post(request, attachments)
@@ -196,8 +219,8 @@ class HubClient:
 
     def _verify(
         self, envelope: Envelope, answer: bytes, answer_attachments: Attachments
-    ) -> VerifiedAnswer:
-        verified = verify_answer(answer, envelope, self._known, self._clock(), answer_attachments)
+    ) -> VerifiedAnswer | VerifiedAcceptance:
+        verified = verify_reply(answer, envelope, self.known, self._clock(), answer_attachments)
         if isinstance(verified, VerifiedFault):
             raise FaultReceived(verified)
         return verified
@@ -225,6 +248,12 @@ class HubClient:
             raise HubUnreachable(f"{self._hub_url}: {error.detail or error}") from error
 
 
+def _answered(told: VerifiedAnswer | VerifiedAcceptance) -> VerifiedAnswer:
+    if isinstance(told, VerifiedAcceptance):
+        raise AnswerRejected("it is no answer: the message was accepted, to be delivered later")
+    return told
+
+
 def _read_own(request: bytes, attachments: Attachments) -> Envelope:
     """A request as a hub reads it; how large it may be is the hub's to say. Raises RequestUnfit."""
     limits = Limits()
@@ -241,18 +270,7 @@ def read_known_hub(files: HubFiles, member: MemberId) -> KnownHub:
         trust=read_trust_store(TrustSettings(files.anchors, files.intermediates)),
         member=member,
         receipt_key=receipt_key_of(read_verifying_key(files.checkpoint_key)),
+        receipt_keys_elsewhere=tuple(
+            receipt_key_of(read_verifying_key(one)) for one in files.other_checkpoint_keys
+        ),
     )
-
-
-def read_verifying_key(path: Path) -> VerifyingKey:
-    """A verifier key from its file of one line. Raises ConfigurationError."""
-    try:
-        raw = path.read_bytes()
-        if reason := why_not_expected(raw, "a verifier key"):
-            raise ConfigurationError([Problem(str(path), "", reason)])
-        return VerifyingKey.parse(raw.decode().strip())
-    except OSError as error:
-        message = f"cannot be read: {error.strerror}"
-        raise ConfigurationError([Problem(str(path), "", message)]) from error
-    except (KeyTextInvalid, UnicodeDecodeError) as error:
-        raise ConfigurationError([Problem(str(path), "", f"no verifier key: {error}")]) from error

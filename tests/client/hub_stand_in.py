@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +14,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus.client.hub_client import HubClient
 from bus.core import errors
-from bus.core.decision import Refused, facts_of
+from bus.core.decision import Accepted, Refused, facts_of
 from bus.core.exchange_leaves import Entry
 from bus.core.identifiers import SubsystemId
 from bus.core.limits import Limits
+from bus.core.log.merkle import hash_leaf
 from bus.core.log.receipts import RECEIPT_NAME
+from bus.core.log.submission_receipts import AcceptanceReceipt
 from bus.core.registry import FaultStyle
+from bus.exchange.faults import Faults
 from bus.exchange.messages import IncomingRequest
 from bus.exchange.replies import Replies, ReplyFacts
 from bus.protocols.soap_xroad.parse import parse
@@ -27,9 +31,18 @@ from bus.protocols.soap_xroad.wire import SOAP_XROAD
 from bus.protocols.soap_xroad.write import SigningTime, write_answer
 from signing.pki.certificates import TrustStore
 from signing.pki.keys import Signer
-from signing.signed_note import SigningKey
+from signing.signed_note import SigningKey, sign_note
 from tests.hang_limits import HANG_SECONDS_MAX
-from tests.nation import ANSWER, CLIENT, HUB, NOW, PROVIDER, SmallNation, payload
+from tests.nation import (
+    ANSWER,
+    CLIENT,
+    HUB,
+    NOW,
+    PROVIDER,
+    SmallNation,
+    decide_request,
+    payload,
+)
 
 LOG_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 RECEIPT_KEY = SigningKey(f"lienthong.example/test{RECEIPT_NAME}", LOG_KEY)
@@ -54,8 +67,9 @@ class StandIn:
     receipt_key: SigningKey = RECEIPT_KEY
 
     def replies(self) -> Replies:
-        signer = self.nation.signers[self.fault_signer]
-        return Replies(SOAP_XROAD, signer, self.receipt_key, FaultStyle(), True)
+        style, signer = FaultStyle(), self.nation.signers[self.fault_signer]
+        faults = Faults(SOAP_XROAD, signer, style.spelling, True)
+        return Replies(SOAP_XROAD, faults, self.receipt_key, style)
 
     def answer(self, request: bytes, *, about: bytes | None = None) -> bytes:
         """The signed answer with its receipt; `about`: whose headers and hash it has."""
@@ -65,6 +79,18 @@ class StandIn:
         body = write_answer(envelope, payload(ANSWER), signer, SigningTime(time))
         return self.receipted(body, request)
 
+    def acceptance(self, request: bytes, *, count: int = 34) -> bytes:
+        """The signed acceptance of what was submitted, with its receipt."""
+        accepted = decide_request(request, self.nation.rules, NOW, lambda error: None)
+        assert isinstance(accepted, Accepted)
+        signer = self.nation.signers[self.fault_signer]
+        body = SOAP_XROAD.acceptance(accepted, count, signer, NOW)
+        digest = hashlib.sha256(request).digest()
+        receipt = AcceptanceReceipt(
+            self.receipt_key.name, NOW, 7, hash_leaf(b"{}"), digest, (), count
+        )
+        return SOAP_XROAD.with_receipt(body, sign_note(receipt.text(), [self.receipt_key]))
+
     def receipted(self, body: bytes, request: bytes) -> bytes:
         asked = facts_of(parse(request, Limits()))
         behind = ReplyFacts(Entry(b"{}", 7), Entry(b"[]", 8), asked.digest, asked.version)
@@ -73,7 +99,8 @@ class StandIn:
     def fault(self, request: bytes, error: errors.BusError) -> bytes:
         """The signed fault, without receipt."""
         refused = Refused(error, facts_of(parse(request, Limits())))
-        return self.replies().fault(refused, IncomingRequest(request, (), NOW), "fault-1", NOW)
+        incoming = IncomingRequest(request, (), NOW)
+        return self.replies().faults.write(refused, incoming, "fault-1", NOW)
 
     def but(self, **changes: object) -> StandIn:
         return replace(self, **changes)  # type: ignore[arg-type]

@@ -18,10 +18,12 @@ from bus.client.hub_client import (
     RequestUnfit,
 )
 from bus.core import errors
+from bus.core.limits import Limits
+from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.write import without_receipt
 from signing.signed_note import SigningKey
 from tests.client.hub_stand_in import BROKEN_PARTS, RECEIPT_KEY, StandIn, client_of, listening
-from tests.nation import CLIENT, HUB, LOOKUP, SmallNation, payload
+from tests.nation import CLIENT, HUB, LOOKUP, PROVIDER, SmallNation, payload
 
 Spoil = Callable[[StandIn, bytes], bytes]
 
@@ -269,3 +271,51 @@ def test_bytes_that_are_no_request_are_not_sent(request_: bytes, nation: SmallNa
         with pytest.raises(RequestUnfit):
             client_of(nation, url).verify(request_, b"<a/>")
     assert sent == []
+
+
+# --- what is delivered afterwards ----------------------------------------------------------------
+
+
+def test_an_acceptance_is_proved_and_is_no_answer(nation: SmallNation) -> None:
+    stand_in = StandIn(nation)
+
+    with listening(lambda raw: (200, stand_in.acceptance(raw))) as url:
+        client = client_of(nation, url)
+        told = client.submit(LOOKUP, payload(), Labels("s-1"))
+        with pytest.raises(AnswerRejected, match="accepted, to be delivered later"):
+            client.call(LOOKUP, payload(), Labels("s-2"))
+        client.close()
+
+    assert (told.acceptance.message_id, told.acceptance.recipients_count) == ("s-1", 34)
+    assert (told.receipt.received_index, told.receipt.recipients_count) == (7, 34)
+
+
+def test_an_answer_is_no_acceptance(nation: SmallNation) -> None:
+    stand_in = StandIn(nation)
+
+    with listening(lambda raw: (200, stand_in.answer(raw))) as url:
+        client = client_of(nation, url)
+        with pytest.raises(AnswerRejected, match="answered at once"):
+            client.submit(LOOKUP, payload())
+        client.close()
+
+
+def test_an_acceptance_of_anybody_but_the_hub_is_not_believed(nation: SmallNation) -> None:
+    for forged in (
+        StandIn(nation).but(fault_signer=PROVIDER),
+        StandIn(nation).but(receipt_key=OTHER_LOG_KEY),
+    ):
+        with listening(lambda raw, of=forged: (200, of.acceptance(raw))) as url:  # type: ignore[misc]
+            client = client_of(nation, url)
+            with pytest.raises(AnswerRejected):
+                client.submit(LOOKUP, payload())
+            client.close()
+
+
+def test_recipients_are_named_under_the_senders_signature(nation: SmallNation) -> None:
+    client = client_of(nation, "http://127.0.0.1:1")
+
+    raw = client.sign(LOOKUP, payload(), Labels("s-3", recipients=(PROVIDER, CLIENT)))
+
+    assert parse(raw, Limits()).recipients == (PROVIDER, CLIENT)
+    client.close()
