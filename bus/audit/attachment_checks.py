@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 
-from bus.core.audit.entry_checks import LogReport
+from bus.audit.checks.entry_checks import LogReport
 from bus.core.errors import LogCorrupt
 from bus.core.log.findings import Finding
 from bus.core.log.leaf import Event, LeafInvalid, digest_of_text, read_leaf_facts, text_of_digest

@@ -55,10 +55,12 @@ class LogReader:
             for entry in self._rows.entries_holding(mark):
                 found[entry.index] = entry
         for index in sorted(found):
-            mark = f'"continues":{index},'.encode()
-            for entry in self._rows.entries_holding(mark, index + 1):
-                found[entry.index] = entry
+            found |= {entry.index: entry for entry in self.entries_continuing(index)}
         yield from (found[index] for index in sorted(found))
+
+    def entries_continuing(self, index: int) -> Iterator[StoredEntry]:
+        """Every entry that continues an entry, in order of index. Raises LogCorrupt."""
+        yield from self._rows.entries_holding(f'"continues":{index},'.encode(), index + 1)
 
     def text(self, digest: bytes) -> bytes:
         """The configuration text with this SHA-256. Raises LogCorrupt if there is none."""

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bus.audit.attachment_checks import AttachmentChecks
+from bus.audit.checks.entry_checks import EntryChecks, Examine, LogReport
+from bus.audit.checks.receipt_rows import is_explained
 from bus.audit.tile_checks import TileChecks
 from bus.audit.timestamp_checks import TimestampChecks
-from bus.core.audit.entry_checks import EntryChecks, Examine, IndexSet, LogReport
 from bus.core.log.checkpoint import Checkpoint, CheckpointInvalid, read_checkpoint
 from bus.core.log.findings import Finding
 from bus.core.log.leaf import text_of_digest
@@ -31,6 +32,8 @@ from signing.signed_note import KeyTextInvalid, VerifyingKey
 Progress = Callable[[int, int], None]
 """Told how many of how many entries are done."""
 
+_ACCEPTED = 3
+"""State of an inbox row: the entry that received the message is its answer."""
 _GAP_FINDINGS_MAX = 100
 _GAPS_MAX = 100_000
 """Missing entries whose hashes are looked for in tiles; whoever signs may speak of any number."""
@@ -51,10 +54,10 @@ def verify_source(
     2. Every byte of its storage, as far as the source knows it.
     3. Every entry: leaf, order, payload, attachments; with `read_key`, what the leaf commits to.
     4. Every tile against the rows; the tree's root against the checkpoint.
-    5. Inbox and configuration texts against the entries.
+    5. Inbox, open deliveries and configuration texts against the entries.
     6. Every timestamp, under `timestamp_trust` or else the anchors that lie in the log.
 
-    Memory does not grow with the log but by some bits for each entry.
+    Memory does not grow with the log but by some bytes for each entry, and for each open delivery.
     Raises LogUnavailable: it could not be checked.
     """
     verification = _Verification(source, read_key, progress, examine)
@@ -198,6 +201,8 @@ class _Verification:
             self._add(finding)
         self._report.tiles = tiles.checked
         self._check_inbox(rows)
+        self._check_deliveries(rows)
+        self._check_receipts(rows)
         self._check_texts(rows)
         for index in rows.orphans():
             self._find(index, "a payload without an entry")
@@ -265,14 +270,35 @@ class _Verification:
                 continue
             if row.received not in self._checks.received:
                 self._find(row.received, "an inbox row names it as received")
-            if row.outcome is not None and not self._is_settling(row.outcome, row.received):
-                self._find(row.outcome, "an inbox row names it as an outcome")
-            if row.state not in (0, 1, 2) or (row.outcome is None) != (row.state == 0):
+            outcomes = self._checks.outcomes
+            if row.outcome is not None and not outcomes.is_of(row.outcome, row.received):
+                what = f"an inbox row names it as an outcome of entry {row.received}"
+                self._find(row.outcome, what)
+            is_accepted = row.state == _ACCEPTED
+            if row.state not in range(4) or (row.outcome is None) != (row.state in (0, _ACCEPTED)):
                 self._find(row.received, f"its inbox row has the state {row.state}")
+            elif is_accepted != self._checks.conservation.is_submission(row.received):
+                told = "accepted for delivery" if is_accepted else f"a query, of state {row.state}"
+                self._find(row.received, f"its inbox row says that it is {told}")
 
-    def _is_settling(self, outcome: int, received: int) -> bool:
-        outcomes: IndexSet = self._checks.outcomes
-        return outcome > received and outcome in outcomes
+    def _check_deliveries(self, rows: LogRows) -> None:
+        conservation = self._checks.conservation
+        for row in rows.deliveries():
+            if row is None:
+                self._find(0, "the row of a delivery does not hold what it should")
+                continue
+            for finding in conservation.compare(row):
+                self._add(finding)
+        for finding in conservation.finish():
+            self._add(finding)
+
+    def _check_receipts(self, rows: LogRows) -> None:
+        for row in rows.receipts():
+            if row is None:
+                self._find(0, "the row of a receipt does not hold what it should")
+            elif not is_explained(row, rows):
+                what = f"a receipt says that delivery {row.position} of entry {row.received} ended"
+                self._find(row.entry, f"{what} with it, and it is not so, or the sender is another")
 
     def _check_texts(self, rows: LogRows) -> None:
         cited = self._checks.first_citing

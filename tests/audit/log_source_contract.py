@@ -10,13 +10,15 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bus.audit.checks.conservation import DeliveryClass
+from bus.audit.checks.entry_checks import LogReport
 from bus.audit.reader import open_reader
 from bus.audit.verify import verify_source
-from bus.core.audit.entry_checks import LogReport
 from bus.core.errors import LogCorrupt
 from bus.core.log.checkpoint import Checkpoint, read_checkpoint
 from bus.core.log.leaf import Event, build_leaf
@@ -26,13 +28,17 @@ from bus.core.ports.log_source import (
     InboxRow,
     LogSource,
     NamedAttachments,
+    OpenRow,
     PieceMissing,
     Stranger,
+    UnseenReceipt,
 )
 from bus.core.ports.message_log import KeptAttachments, LogWrite
 from bus.kit.made_attachments import attachment_of_bytes
 from signing.attachments import Attachment
+from tests.log.delivery_stories import A, B, C, submissions
 from tests.log.log_stories import (
+    CLIENT,
     CONFIGURATION,
     CONFIGURATION_DIGEST,
     KEY,
@@ -86,6 +92,18 @@ class LogPlace(ABC):
     @abstractmethod
     def set_inbox(self, row: InboxRow) -> None:
         """Write another outcome and state for a message that was received."""
+
+    @abstractmethod
+    def set_delivery(self, row: OpenRow) -> None:
+        """Write other facts into the row of a delivery, or another row."""
+
+    @abstractmethod
+    def drop_delivery(self, received: int, position: int) -> None:
+        """Remove the row of a delivery."""
+
+    @abstractmethod
+    def set_receipt(self, row: UnseenReceipt) -> None:
+        """Have another receipt lie ready."""
 
     @abstractmethod
     def set_text(self, digest: bytes, text: bytes | None) -> None:
@@ -190,6 +208,11 @@ CHANGES: dict[str, tuple[Change, int, str]] = {
         "the payload is missing and no entry says that it was erased",
     ),
     "a payload of nothing": (lambda p: p.add_orphan(900), SIZE, "a payload without an entry"),
+    "an inbox row names the outcome of another message": (
+        lambda place: place.set_inbox(InboxRow(1, 6, 1)),
+        6,
+        "an inbox row names it as an outcome of entry 1",
+    ),
     "an inbox row lies": (
         lambda p: p.set_inbox(InboxRow(1, 3, 1)),
         3,
@@ -389,3 +412,134 @@ class LogSourceContract:
 
 def document(content: bytes) -> list[Attachment]:
     return [attachment_of_bytes(content, content_id="document", media_type="application/pdf")]
+
+
+# --- submissions ----------------------------------------------------------------------------------
+
+OF_A = OpenRow(1, 0, A, 0, 1, True)
+"""What is open of the second submission."""
+ENDED = "ended with it, and it is not so, or the sender is another"
+ROW_CHANGES: dict[str, tuple[Callable[[LogPlace], None], int, str]] = {
+    "a row is gone": (
+        lambda place: place.drop_delivery(8, 0),
+        8,
+        "1 of its deliveries are open and no row carries them: 0",
+    ),
+    "a dead letter is gone": (
+        lambda place: place.drop_delivery(0, 2),
+        0,
+        "1 of its deliveries are open and no row carries them: 2",
+    ),
+    "a row is of what is closed": (
+        lambda place: place.set_delivery(OpenRow(0, 1, B, 0, 1, doubt=False)),
+        0,
+        "a row says that delivery 1 of it is open, and it is not",
+    ),
+    "a row is of a query": (
+        lambda place: place.set_delivery(OpenRow(9, 0, B, 0, 1, doubt=False)),
+        9,
+        "a row says that delivery 0 of it is open, and it is not",
+    ),
+    "a row is of a position too many": (
+        lambda place: place.set_delivery(OpenRow(1, 2, B, 0, 0, doubt=False)),
+        1,
+        "a row says that delivery 2 of it is open, and it is not",
+    ),
+    "a dead letter waits": (
+        lambda place: place.set_delivery(OpenRow(0, 2, C, 0, 1, doubt=False)),
+        0,
+        "the row of delivery 2 of it has the state 0, where the log says dead-lettered",
+    ),
+    "what waits is dead": (
+        lambda place: place.set_delivery(replace(OF_A, state=5)),
+        1,
+        "the row of delivery 0 of it has the state 5, where the log says pending",
+    ),
+    "a state that there is not": (
+        lambda place: place.set_delivery(replace(OF_A, state=6)),
+        1,
+        "the row of delivery 0 of it has the state 6, where the log says pending",
+    ),
+    "a doubt is gone": (
+        lambda place: place.set_delivery(replace(OF_A, doubt=False)),
+        1,
+        "the row of delivery 0 of it says nothing of a doubt that the log tells",
+    ),
+    "attempts are gone": (
+        lambda place: place.set_delivery(replace(OF_A, attempt=0)),
+        1,
+        "the row of delivery 0 of it says 0 attempts, where the log says 1",
+    ),
+    "attempts of what is blocked": (
+        lambda place: place.set_delivery(OpenRow(8, 0, A, 1, 1, doubt=False)),
+        8,
+        "the row of delivery 0 of it says 1 attempts, where the log says 0",
+    ),
+    "another recipient": (
+        lambda place: place.set_delivery(replace(OF_A, recipient=B)),
+        1,
+        f"the row of delivery 0 of it is of '{B}', where the log says '{A}'",
+    ),
+    "a receipt of an attempt": (
+        lambda place: place.set_receipt(UnseenReceipt(CLIENT, 2, 0, 0)),
+        2,
+        f"a receipt says that delivery 0 of entry 0 {ENDED}",
+    ),
+    "a receipt for another sender": (
+        lambda place: place.set_receipt(UnseenReceipt("VN/GOV/H27/khac", 5, 0, 0)),
+        5,
+        f"a receipt says that delivery 0 of entry 0 {ENDED}",
+    ),
+    "a receipt of another delivery": (
+        lambda place: place.set_receipt(UnseenReceipt("VN/GOV/H27/khac", 7, 0, 1)),
+        7,
+        f"a receipt says that delivery 1 of entry 0 {ENDED}",
+    ),
+    "an accepted one was answered": (
+        lambda place: place.set_inbox(InboxRow(8, None, 0)),
+        8,
+        "its inbox row says that it is a query, of state 0",
+    ),
+    "a query was accepted": (
+        lambda place: place.set_inbox(InboxRow(9, None, 3)),
+        9,
+        "its inbox row says that it is accepted for delivery",
+    ),
+}
+
+
+class SubmissionSourceContract:
+    """The suite of what is owed."""
+
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> LogPlace:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def submitted(self, place: LogPlace) -> LogPlace:
+        """Submissions, then a message with its outcome."""
+        writes = [*submissions(), received("q", b"<q/>"), outcome("q", 9)]
+        place.write(writes, [CONFIGURATION])
+        return place
+
+    def test_what_was_accepted_is_accounted_for(self, submitted: LogPlace) -> None:
+        report = found_in(submitted)
+        assert report.findings == []
+        accounts = report.deliveries
+        kinds = DeliveryClass
+        assert accounts.submissions == 3
+        assert +accounts.totals == dict.fromkeys(kinds, 1) | {kinds.PENDING: 2}
+        assert {name: +found for name, found in accounts.by_recipient.items() if +found} == {
+            A: {kinds.DELIVERED: 1, kinds.PENDING: 2},
+            B: {kinds.REFUSED: 1, kinds.EXPIRED: 1},
+            C: {kinds.DEAD: 1},
+        }
+        assert (report.received, report.settled, report.pending) == (4, 1, 0)
+
+    @pytest.mark.parametrize("what", list(ROW_CHANGES))
+    def test_a_row_that_the_log_does_not_explain_is_found(
+        self, what: str, submitted: LogPlace
+    ) -> None:
+        change, index, words = ROW_CHANGES[what]
+        change(submitted)
+        assert [(one.index, one.what) for one in found_in(submitted).findings] == [(index, words)]

@@ -6,13 +6,16 @@ What was stored may be changed behind its back, as in the database of somebody w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from bus.audit.checks.conservation import Conservation
+from bus.core.deliveries import DeliveryRow, DeliveryState
 from bus.core.errors import LogCorrupt
 from bus.core.log.checkpoint import Checkpoint
 from bus.core.log.findings import Finding
+from bus.core.log.leaf import read_leaf_facts
 from bus.core.log.merkle import HASH_BYTES, hash_leaf
 from bus.core.log.tiles import Tile, TiledTree
 from bus.core.ports.log_source import (
@@ -20,16 +23,25 @@ from bus.core.ports.log_source import (
     LogPlaces,
     LogRows,
     NamedAttachments,
+    OpenRow,
     PieceMissing,
     RowsLost,
     SealedBytes,
     StoredTimestamps,
     Stranger,
+    UnseenReceipt,
 )
 from bus.core.ports.message_log import InboxState, LogWrite, StoredEntry
 from signing.signed_note import SigningKey
+from tests.log.memory_delivery_rows import MemoryDeliveries
 
-_STATES = {InboxState.OPEN: 0, InboxState.ANSWERED: 1, InboxState.RETRYABLE: 2}
+_STATES = {
+    InboxState.OPEN: 0,
+    InboxState.ANSWERED: 1,
+    InboxState.RETRYABLE: 2,
+    InboxState.ACCEPTED: 3,
+}
+_DELIVERY_STATES = {state: number for number, state in enumerate(DeliveryState)}
 
 
 @dataclass(slots=True)
@@ -39,6 +51,8 @@ class MemoryRows:
     stored: list[StoredEntry | None] = field(default_factory=list)
     """As they are scanned; None: a row that holds something else."""
     inbox_rows: list[InboxRow | None] = field(default_factory=list)
+    delivery_rows: list[OpenRow | None] = field(default_factory=list)
+    receipt_rows: list[UnseenReceipt | None] = field(default_factory=list)
     kept_texts: dict[bytes, bytes | None] = field(default_factory=dict)
     orphaned: list[int] = field(default_factory=list)
     lost_at: int | None = None
@@ -59,6 +73,12 @@ class MemoryRows:
 
     def inbox(self) -> Iterator[InboxRow | None]:
         return iter(self.inbox_rows)
+
+    def deliveries(self) -> Iterator[OpenRow | None]:
+        return iter(self.delivery_rows)
+
+    def receipts(self) -> Iterator[UnseenReceipt | None]:
+        return iter(self.receipt_rows)
 
     def texts(self) -> Iterator[tuple[bytes, bytes] | None]:
         for digest, text in self.kept_texts.items():
@@ -166,6 +186,8 @@ class MemorySource:
         yield MemoryRows(
             list(self.table.stored),
             list(self.table.inbox_rows),
+            list(self.table.delivery_rows),
+            list(self.table.receipt_rows),
             dict(self.table.kept_texts),
             list(self.table.orphaned),
             self.table.lost_at,
@@ -178,24 +200,58 @@ class MemorySource:
         for text in texts:
             self.table.kept_texts[hashlib.sha256(text).digest()] = text
         taken: dict[bytes, int] = {}
+        owed = MemoryDeliveries()
         for write in writes:
             index = len(self.table.stored)
             self.table.stored.append(StoredEntry(index, write.leaf, write.sealed))
             if write.claim is not None:
                 taken[write.claim.key] = len(self.table.inbox_rows)
-                self.table.inbox_rows.append(InboxRow(index, None, 0))
+                state = _STATES[write.claim.state]
+                self.table.inbox_rows.append(InboxRow(index, None, state))
             if write.settlement is not None:
                 place = taken[write.settlement.key]
                 row = self.table.inbox_rows[place]
                 assert row is not None
                 state = _STATES[write.settlement.state]
                 self.table.inbox_rows[place] = InboxRow(row.received, index, state)
+            if write.change is not None:
+                owed.apply(write.change)
+            owed.add(index, write)
+        self.table.delivery_rows += map(_open_row, owed.rows.values())
+        for sender, ended in owed.receipts.items():
+            self.table.receipt_rows += (
+                UnseenReceipt(sender, entry, key.received_index, key.position)
+                for entry, key in ended.items()
+            )
         tree = TiledTree()
         hashes = [hash_leaf(one.leaf) for one in self.table.stored if one is not None]
         for tile, content in [*tree.append(hashes), *tree.partial_tiles()]:
             self.stored_tiles[tile] = content
         self.signed_head = Checkpoint(key.name, tree.size, tree.root()).sign(key)
         self.key_line = f"{key.verifying_key}\n".encode("ascii")
+
+
+def unexplained(entries: Iterable[StoredEntry], rows: Iterable[DeliveryRow]) -> list[str]:
+    """What is wrong between entries and deliveries."""
+    checks = Conservation(place="rows")
+    found: list[Finding] = []
+    for entry in entries:
+        found += checks.observe(entry.index, read_leaf_facts(entry.leaf))
+    for row in rows:
+        found += checks.compare(_open_row(row))
+    return [str(finding) for finding in (*found, *checks.finish())]
+
+
+def _open_row(row: DeliveryRow) -> OpenRow:
+    key, delivery = row.key, row.delivery
+    return OpenRow(
+        key.received_index,
+        key.position,
+        row.recipient,
+        _DELIVERY_STATES[delivery.state],
+        delivery.attempt,
+        delivery.doubt,
+    )
 
 
 def _there(content: bytes | None) -> bytes:

@@ -1,6 +1,9 @@
 """An operator finds entries in a log's folder without the hub."""
 
+from __future__ import annotations
+
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -20,13 +23,13 @@ from tests.log.log_stories import (
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("log") / "log"
     write_log(folder, 150)
     return folder
 
 
-def test_entries_are_found_by_index(folder):
+def test_entries_are_found_by_index(folder: Path) -> None:
     with open_log_reader(folder) as log:
         assert log.size == 300
         assert [entry.index for entry in log.entries(7, 11)] == [7, 8, 9, 10]
@@ -35,14 +38,14 @@ def test_entries_are_found_by_index(folder):
             log.entry(300)
 
 
-def test_entries_are_found_by_event(folder):
+def test_entries_are_found_by_event(folder: Path) -> None:
     with open_log_reader(folder) as log:
         found = list(log.entries_of_event(Event.OUTCOME))
     assert len(found) == 150
     assert {read_leaf(entry.leaf).event for entry in found} == {Event.OUTCOME}
 
 
-def test_a_message_is_found_with_its_outcome_over_the_months(folder):
+def test_a_message_is_found_with_its_outcome_over_the_months(folder: Path) -> None:
     first, last = datetime(2025, 12, 1, tzinfo=UTC), START
     with open_log_reader(folder) as log:
         found = list(log.entries_of_message(NAMES.over_months("0-0", first, last)))
@@ -52,14 +55,14 @@ def test_a_message_is_found_with_its_outcome_over_the_months(folder):
     assert nothing == []
 
 
-def test_a_configuration_text_is_found_by_its_digest(folder):
+def test_a_configuration_text_is_found_by_its_digest(folder: Path) -> None:
     with open_log_reader(folder) as log:
         assert log.text(CONFIGURATION_DIGEST) == CONFIGURATION
         with pytest.raises(LogCorrupt):
             log.text(bytes(32))
 
 
-def test_an_entry_is_proved_under_the_signed_head(folder):
+def test_an_entry_is_proved_under_the_signed_head(folder: Path) -> None:
     with open_log_reader(folder) as log:
         head = read_checkpoint(log.checkpoint(), KEY.verifying_key)
         assert log.root(head.size) == head.root
@@ -69,6 +72,6 @@ def test_an_entry_is_proved_under_the_signed_head(folder):
             verify_inclusion(leaf_hash, index, head.size, proof, head.root)
 
 
-def test_a_folder_without_a_log_is_named(tmp_path):
+def test_a_folder_without_a_log_is_named(tmp_path: Path) -> None:
     with pytest.raises(LogUnavailable, match="no message log"), open_log_reader(tmp_path):
         pass

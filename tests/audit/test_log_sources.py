@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from bus.audit.sqlite.source import open_folder
 from bus.audit.verify import verify_source
 from bus.core.log.tiles import Tile
-from bus.core.ports.log_source import InboxRow, LogSource, Stranger
+from bus.core.ports.log_source import InboxRow, LogSource, OpenRow, Stranger, UnseenReceipt
 from bus.core.ports.message_log import KeptAttachments, LogWrite, SealedPayload, StoredEntry
-from bus.log.attachment_files import AttachmentFiles, file_of
-from bus.log.files import ATTACHMENTS, CHECKPOINT, DATABASE, PAGES, VERIFIER_KEY
-from bus.log.opening import open_log
 from bus.log.sealed_attachments import seal_attachments
-from bus.log.sqlite.pages import digest_database
-from tests.audit.log_source_contract import SIZE, LogPlace, LogSourceContract, document, story
+from tests.audit.folder_place import FolderPlace
+from tests.audit.log_source_contract import (
+    SIZE,
+    LogPlace,
+    LogSourceContract,
+    SubmissionSourceContract,
+    document,
+    story,
+)
 from tests.audit.memory_log_source import MemorySource
 from tests.log.log_stories import CONFIGURATION, KEY, SEALER
 
@@ -71,6 +72,18 @@ class _MemoryPlace(LogPlace):
         (place,) = [at for at, one in enumerate(rows) if one and one.received == row.received]
         rows[place] = row
 
+    def set_delivery(self, row: OpenRow) -> None:
+        self.drop_delivery(row.received, row.position)
+        self.source.table.delivery_rows.append(row)
+
+    def drop_delivery(self, received: int, position: int) -> None:
+        rows = self.source.table.delivery_rows
+        gone = (received, position)
+        rows[:] = [one for one in rows if one and (one.received, one.position) != gone]
+
+    def set_receipt(self, row: UnseenReceipt) -> None:
+        self.source.table.receipt_rows.append(row)
+
     def set_text(self, digest: bytes, text: bytes | None) -> None:
         if text is None:
             del self.source.table.kept_texts[digest]
@@ -103,7 +116,7 @@ class _MemoryPlace(LogPlace):
             self.source.sealed[stored] = content
 
 
-class TestMemorySource(LogSourceContract):
+class TestMemorySource(LogSourceContract, SubmissionSourceContract):
     """The one that stands in for another storage in tests."""
 
     @pytest.fixture
@@ -111,109 +124,25 @@ class TestMemorySource(LogSourceContract):
         return _MemoryPlace()
 
 
-class _FolderPlace(LogPlace):
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def write(self, writes: Sequence[LogWrite], texts: Sequence[bytes]) -> None:
-        async def written() -> None:
-            log = open_log(self.folder, key=KEY)
-            for text in texts:
-                await log.append_text(text)
-            await asyncio.gather(*(log.append(write) for write in writes))
-            await log.close()
-
-        asyncio.run(written())
-
-    def keep_attachments(self, content: bytes) -> KeptAttachments:
-        files = AttachmentFiles(self.folder, SEALER)
-        kept = files.keep(document(content), is_content_kept=True)
-        files.confirm(kept)
-        return kept
-
-    def opened(self) -> AbstractContextManager[LogSource]:
-        return open_folder(self.folder)
-
-    def _change(self, statement: str, *values: object) -> None:
-        connection = sqlite3.connect(self.folder / DATABASE, isolation_level=None)
-        connection.execute(statement, values)
-        connection.close()
-        # He makes the page digests anew: what finds him is the tree.
-        (self.folder / PAGES).write_bytes(digest_database(self.folder / DATABASE))
-
-    def set_leaf(self, index: int, leaf: bytes) -> None:
-        self._change("UPDATE entries SET leaf = ? WHERE idx = ?", leaf, index)
-
-    def drop_entries(self, first: int, end: int) -> None:
-        self._change("DELETE FROM entries WHERE idx >= ? AND idx < ?", first, end)
-        self._change("DELETE FROM payloads WHERE idx >= ? AND idx < ?", first, end)
-
-    def set_ciphertext(self, index: int, ciphertext: bytes | None) -> None:
-        if ciphertext is None:
-            self._change("DELETE FROM payloads WHERE idx = ?", index)
-        else:
-            self._change("UPDATE payloads SET ciphertext = ? WHERE idx = ?", ciphertext, index)
-
-    def add_orphan(self, index: int) -> None:
-        self._change("INSERT INTO payloads VALUES (?, x'00', x'00')", index)
-
-    def set_inbox(self, row: InboxRow) -> None:
-        statement = "UPDATE inbox SET outcome_idx = ?, state = ? WHERE received_idx = ?"
-        self._change(statement, row.outcome, row.state, row.received)
-
-    def set_text(self, digest: bytes, text: bytes | None) -> None:
-        if text is None:
-            self._change("DELETE FROM texts WHERE digest = ?", digest)
-        else:
-            self._change("UPDATE texts SET text = ? WHERE digest = ?", text, digest)
-
-    def spoil_row(self, index: int) -> None:
-        self._change("UPDATE entries SET leaf = 'a text' WHERE idx = ?", index)
-
-    def set_checkpoint(self, note: bytes | None) -> None:
-        _set(self.folder / CHECKPOINT, note)
-
-    def set_key(self, line: bytes | None) -> None:
-        _set(self.folder / VERIFIER_KEY, line)
-
-    def set_tile(self, tile: Tile, hashes: bytes | None) -> None:
-        _set(self.folder / tile.path, hashes)
-
-    def add_strange_tile(self) -> str:
-        (self.folder / "tile" / "x").touch()
-        return "tile/x"
-
-    def set_attachments(self, stored: bytes, content: bytes | None) -> None:
-        _set(file_of(self.folder / ATTACHMENTS, stored), content)
-
-
-def _set(path: Path, content: bytes | None) -> None:
-    if content is None:
-        path.unlink()
-    else:
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
-
-
 @pytest.fixture(scope="module")
 def stored_story(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Written once: every test changes a copy."""
     folder = tmp_path_factory.mktemp("story") / "log"
-    _FolderPlace(folder).write(story(), [CONFIGURATION])
+    FolderPlace(folder).write(story(), [CONFIGURATION])
     return folder
 
 
-class TestFolderSource(LogSourceContract):
+class TestFolderSource(LogSourceContract, SubmissionSourceContract):
     """The folder that a hub writes."""
 
     @pytest.fixture
     def place(self, tmp_path: Path) -> LogPlace:
-        return _FolderPlace(tmp_path / "log")
+        return FolderPlace(tmp_path / "log")
 
     @pytest.fixture
     def written(self, stored_story: Path, tmp_path: Path) -> LogPlace:
         shutil.copytree(stored_story, tmp_path / "log")
-        return _FolderPlace(tmp_path / "log")
+        return FolderPlace(tmp_path / "log")
 
 
 def test_rows_that_are_lost_half_way_are_told_with_the_place_of_the_source() -> None:

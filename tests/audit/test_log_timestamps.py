@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from bus.audit.checks.entry_checks import LogReport
 from bus.audit.folder import verify_log
-from bus.core.audit.entry_checks import LogReport
 from bus.log.timestamp_files import (
     TIMESTAMPS,
     TimestampFile,

@@ -22,10 +22,41 @@ ROOT_PAGES = {
     "inbox_open": 6,
     "texts": 7,
     "meta": 8,
+    "deliveries": 9,
+    "deliveries_due": 10,
+    "deliveries_begun": 11,
+    "deliveries_expiring": 12,
+    "deliveries_offered": 13,
+    "deliveries_dead": 14,
+    "deliveries_dead_of": 15,
+    "deliveries_queued": 16,
+    "carried": 17,
+    "related": 18,
+    "mailbox": 19,
+    "recipients": 20,
 }
-"""Where each tree starts, in the order in which the schema is made."""
-_RECEIVED_COLUMN = {"inbox_key": 1, "inbox_open": 0}
-"""The column that holds an entry's index, in trees that are not ordered by it."""
+"""Where each tree starts in a database that was made as it is, in the order of its schema; what
+the schema itself says goes before, since one that was upgraded has others."""
+_RECEIVED_COLUMN = {
+    "inbox_key": 1,
+    "inbox_open": 0,
+    "deliveries": 0,
+    "deliveries_due": 3,
+    "deliveries_begun": 1,
+    "deliveries_expiring": 1,
+    "deliveries_offered": 1,
+    "deliveries_dead": 0,
+    "deliveries_dead_of": 1,
+    "deliveries_queued": 3,
+    "related": 0,
+    "mailbox": 3,
+}
+"""The column that holds an entry's index, in trees whose keys are records."""
+
+_SCHEMA_PAGE = 1
+_FILE_HEADER_BYTES = 100
+"""Before the b-tree of the schema page. Fileformat2 §1.3."""
+_SCHEMA_NAME_COLUMN, _SCHEMA_ROOT_COLUMN = 1, 3
 
 _DEPTH_MAX = 20
 """SQLite reads no deeper trees (BTCURSOR_MAX_DEPTH)."""
@@ -45,7 +76,7 @@ def entries_of_pages(
     """
     wanted = set(pages)
     found: dict[int, tuple[str, int]] = {}
-    for table, root in ROOT_PAGES.items():
+    for table, root in (ROOT_PAGES | _roots(read_page)).items():
         seen: set[int] = set()
         for page, index in _walk(table, root, read_page, seen, 0, 0):
             if page in wanted and page not in found:
@@ -53,6 +84,40 @@ def entries_of_pages(
         if wanted <= found.keys():
             break
     return found
+
+
+def _roots(read_page: PageReader) -> dict[str, int]:
+    """Where the trees start that the schema speaks of, as far as it can be read."""
+    roots = {}
+    waiting, seen = [_SCHEMA_PAGE], set[int]()
+    while waiting:
+        page = waiting.pop()
+        if page in seen or len(seen) > _DEPTH_MAX:
+            continue
+        seen.add(page)
+        try:
+            content = read_page(page)
+            start = _FILE_HEADER_BYTES if page == _SCHEMA_PAGE else 0
+            for cell in _cells(content, start):
+                if content[start] == _INTERIOR_TABLE:
+                    waiting += struct.unpack_from(">I", content, cell)
+                else:
+                    name, root = _schema_row(content, cell)
+                    roots[name] = root
+            if content[start] == _INTERIOR_TABLE:
+                waiting += struct.unpack_from(">I", content, start + 8)
+        except _PageLost:
+            continue
+    return {name: root for name, root in roots.items() if name in ROOT_PAGES}
+
+
+def _schema_row(content: bytes, cell: int) -> tuple[str, int]:
+    """Name and first page of a table or index. Fileformat2 §2.6."""
+    _, at = _varint(content, cell)
+    _, record = _varint(content, at)
+    kind, at = _column(content, record, _SCHEMA_NAME_COLUMN)
+    name = content[at : at + (kind - 13) // 2].decode("ascii")
+    return name, _integer_column(content, record, _SCHEMA_ROOT_COLUMN)
 
 
 def _walk(
@@ -120,13 +185,13 @@ def _walk_overflow(
             continue
 
 
-def _cells(content: bytes) -> Iterator[int]:
+def _cells(content: bytes, page_start: int = 0) -> Iterator[int]:
     """Where the cells of a b-tree page start."""
-    kind = content[0]
+    kind = content[page_start]
     if kind not in (_INTERIOR_INDEX, _INTERIOR_TABLE, _LEAF_INDEX, _LEAF_TABLE):
         raise ValueError(f"no b-tree page has the kind {kind}")
-    (count,) = struct.unpack_from(">H", content, 3)
-    start = 12 if kind in (_INTERIOR_INDEX, _INTERIOR_TABLE) else 8
+    (count,) = struct.unpack_from(">H", content, page_start + 3)
+    start = page_start + (12 if kind in (_INTERIOR_INDEX, _INTERIOR_TABLE) else 8)
     for (cell,) in struct.iter_unpack(">H", content[start : start + 2 * count]):
         if cell >= PAGE_BYTES:
             raise ValueError("a cell lies outside its page")
@@ -148,16 +213,22 @@ def _first_received(content: bytes, cells: list[int], column: int, otherwise: in
 
 def _integer_column(content: bytes, record: int, column: int) -> int:
     """One integer of a record. Fileformat2 §2.1."""
+    kind, at = _column(content, record, column)
+    if kind in (8, 9):
+        return kind - 8
+    width = _INTEGER_BYTES.get(kind, 0)
+    return int.from_bytes(content[at : at + width], "big", signed=True)
+
+
+def _column(content: bytes, record: int, column: int) -> tuple[int, int]:
+    """The kind of a column's value, and where that lies. Fileformat2 §2.1."""
     header_bytes, at = _varint(content, record)
     value_at = record + header_bytes
     for _ in range(column):
         kind, at = _varint(content, at)
         value_at += (kind - 12) // 2 if kind >= 12 else _INTEGER_BYTES.get(kind, 0)
     kind, _ = _varint(content, at)
-    if kind in (8, 9):
-        return kind - 8
-    width = _INTEGER_BYTES.get(kind, 0)
-    return int.from_bytes(content[value_at : value_at + width], "big", signed=True)
+    return kind, value_at
 
 
 def _varint(content: bytes, at: int) -> tuple[int, int]:

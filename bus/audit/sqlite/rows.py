@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bus.audit.row_forms import entry_of, inbox_row_of, open_row_of, receipt_of, text_of
 from bus.audit.sqlite.folder import bound_work
 from bus.core.errors import LogCorrupt
-from bus.core.ports.log_source import InboxRow, RowsLost
-from bus.core.ports.message_log import SealedPayload, StoredEntry
+from bus.core.ports.log_source import InboxRow, OpenRow, RowsLost, UnseenReceipt
+from bus.core.ports.message_log import StoredEntry
 from bus.log.files import DATABASE
 from bus.log.sqlite.database import entry_count
 
@@ -23,15 +24,16 @@ _HOLDING = f"{_COLUMNS} WHERE instr(leaf, ?) > 0 AND idx >= ? ORDER BY idx"
 _COUNT = "SELECT coalesce(sum(1), 0) FROM entries"
 """count(*) would be counted in one step, which no bound ends."""
 _INBOX = "SELECT received_idx, outcome_idx, state FROM inbox"
+_DELIVERIES = "SELECT received_idx, position, recipient, state, attempt, doubt FROM deliveries"
+_HAS_DELIVERIES = "SELECT 1 FROM sqlite_schema WHERE name = 'deliveries'"
+"""A log of format 1 has none."""
+_RECEIPTS = "SELECT recipient, number, received_idx, position FROM mailbox"
 _TEXTS = "SELECT digest, text FROM texts"
 _TEXT = "SELECT text FROM texts WHERE digest = ?"
 _ORPHANS = (
     "SELECT idx FROM payloads WHERE NOT EXISTS (SELECT 1 FROM entries "
     "WHERE entries.idx = payloads.idx) ORDER BY idx"
 )
-_ENTRY_TYPES = ((int,), (bytes,), (bytes, type(None)), (bytes, type(None)))
-_INBOX_TYPES = ((int,), (int, type(None)), (int,))
-_TEXT_TYPES = ((bytes,), (bytes,))
 
 
 class SqliteRows:
@@ -63,17 +65,27 @@ class SqliteRows:
     def scan(self) -> Iterator[StoredEntry | None]:
         """Every entry in order. Raises RowsLost."""
         # One row at a time: a payload may be as large as a message.
-        return map(_entry_of, self._scanned(_SCAN))
+        return map(entry_of, self._scanned(_SCAN))
 
     def inbox(self) -> Iterator[InboxRow | None]:
         """Every row of the inbox. Raises RowsLost."""
-        for row in self._scanned(_INBOX):
-            yield InboxRow(*row) if _has_types(row, _INBOX_TYPES) else None
+        return map(inbox_row_of, self._scanned(_INBOX))
+
+    def deliveries(self) -> Iterator[OpenRow | None]:
+        """Every row of an open delivery. Raises RowsLost."""
+        if not list(self._scanned(_HAS_DELIVERIES)):
+            return
+        yield from map(open_row_of, self._scanned(_DELIVERIES))
+
+    def receipts(self) -> Iterator[UnseenReceipt | None]:
+        """Every row of a receipt. Raises RowsLost."""
+        if not list(self._scanned(_HAS_DELIVERIES)):
+            return
+        yield from map(receipt_of, self._scanned(_RECEIPTS))
 
     def texts(self) -> Iterator[tuple[bytes, bytes] | None]:
         """Every text with its digest. Raises RowsLost."""
-        for row in self._scanned(_TEXTS):
-            yield (row[0], row[1]) if _has_types(row, _TEXT_TYPES) else None
+        return map(text_of, self._scanned(_TEXTS))
 
     def orphans(self) -> Iterator[int]:
         """Payloads without an entry. Raises RowsLost."""
@@ -111,7 +123,7 @@ class SqliteRows:
         self._bound()
         try:
             for row in self._connection.execute(statement, values):
-                entry = _entry_of(row)
+                entry = entry_of(row)
                 if entry is None:
                     raise LogCorrupt(f"{DATABASE}: a row does not hold what it should")
                 yield entry
@@ -120,17 +132,3 @@ class SqliteRows:
 
     def _bound(self) -> None:
         bound_work(self._connection, self._folder)
-
-
-def _entry_of(row: tuple[Any, ...]) -> StoredEntry | None:
-    if not _has_types(row, _ENTRY_TYPES):
-        return None
-    index, leaf, ciphertext, wrapped_key = row
-    sealed = None if ciphertext is None else SealedPayload(ciphertext, wrapped_key)
-    return StoredEntry(index, leaf, sealed)
-
-
-def _has_types(row: tuple[Any, ...], types: tuple[tuple[type, ...], ...]) -> bool:
-    """A damaged row may hold anything in any column, and half a payload."""
-    is_typed = all(type(value) in allowed for value, allowed in zip(row, types, strict=True))
-    return is_typed and (len(row) < 4 or (row[2] is None) == (row[3] is None))

@@ -1,0 +1,1 @@
+"""Check and repeat the decisions of the past from entries alone."""

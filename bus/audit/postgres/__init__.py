@@ -1,0 +1,1 @@
+"""Verify and read a log whose entries lie in PostgreSQL."""
