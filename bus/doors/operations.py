@@ -67,7 +67,12 @@ class OperationsDoor:
                 # 503 while the hub can take no message, and why.
                 troubles = await self._hub.troubles()
                 words = "".join(f"not ready: {trouble}\n" for trouble in troubles)
-                return (503, _TEXT, words.encode()) if troubles else (200, _TEXT, b"ready\n")
+                if troubles:
+                    return 503, _TEXT, words.encode()
+                # What is accepted waits meanwhile: it takes messages all the same.
+                trouble = self._hub.status().deliveries.trouble
+                aside = f"no order leaves to workers elsewhere: {trouble}\n" if trouble else ""
+                return 200, _TEXT, f"ready\n{aside}".encode()
             case _:
                 return 404, _TEXT, b"There are /status, /metrics and /health.\n"
 

@@ -9,7 +9,7 @@ from bus.core import errors
 from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
 from bus.doors.descriptions import DescribedHub, ServiceDescription, description_of
-from bus.http.asgi import RETRY_AFTER, TEXT, Receive, Scope, Send, send_whole
+from bus.http.asgi import RETRY_AFTER, TEXT, Receive, Scope, Send, is_whole, send_whole
 from bus.http.body import (
     claimed_bytes,
     multipart_type,
@@ -121,7 +121,7 @@ class HttpDoor:
             )
             require_utf8(message.soap_head.content_type)
             return message
-        return await read_body(receive, hub.limits, held)
+        return await read_body(receive, hub.limits, held, is_whole=is_whole(scope))
 
     def _answer(
         self, message: bytes | WholeMessage, version: SoapVersion | None, action: str

@@ -13,7 +13,7 @@ from functools import partial
 
 from bus.core import errors
 from bus.core.limits import Limits
-from bus.http.asgi import RETRY_AFTER, Headers, Receive, Send, send_whole
+from bus.http.asgi import Headers, Message, Receive, Send, send_whole
 from bus.http.body_room import HeldBody
 from bus.http.multipart import MultipartIntake, WholeMessage
 from bus.http.spool import Spool
@@ -35,17 +35,43 @@ DIGITS_MAX = 19
 _MULTIPART = b"multipart/"
 
 
-async def read_body(receive: Receive, limits: Limits, held: HeldBody) -> bytes:
+async def read_body(
+    receive: Receive, limits: Limits, held: HeldBody, *, is_whole: bool = False
+) -> bytes:
     """The whole body of a request; `held` grows as it arrives.
 
+    `is_whole`: all of it has come, as a small one does with its head, and no clock is needed.
     Raises NotWellFormed (broken off, or too slow), TooLarge, NoRoom.
     """
+    if is_whole:
+        return _kept(await _received(receive), limits, held)
     grace = min(BODY_GRACE_SECONDS, limits.request_read_seconds_max)
     try:
         async with asyncio.timeout(grace) as timer:
             return await _whole(_Body(receive, timer, limits, grace), held)
     except TimeoutError as error:
         raise errors.NotWellFormed(public_detail="the request did not arrive in time") from error
+
+
+def _kept(message: Message, limits: Limits, held: HeldBody) -> bytes:
+    assert not message.get("more_body", False)
+    whole: bytes = message.get("body", b"")
+    if len(whole) > limits.envelope_bytes_max:
+        raise _too_large(limits.envelope_bytes_max)
+    held.hold(len(whole))
+    return whole
+
+
+async def _received(receive: Receive) -> Message:
+    """What comes next. Raises NotWellFormed: the connection broke off."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise errors.NotWellFormed(public_detail="the connection ended within the request")
+    return message
+
+
+def _too_large(bytes_max: int) -> errors.TooLarge:
+    return errors.TooLarge(public_detail=f"more than {bytes_max} bytes")
 
 
 async def _whole(body: _Body, held: HeldBody) -> bytes:
@@ -69,7 +95,7 @@ async def _whole(body: _Body, held: HeldBody) -> bytes:
             break
         chunk = await body.next()
     if is_too_large:
-        raise errors.TooLarge(public_detail=f"more than {bytes_max} bytes")
+        raise _too_large(bytes_max)
     return await off_loop(len(whole), partial(bytes, whole))
 
 
@@ -90,9 +116,7 @@ class _Body:
 
     async def next(self) -> bytes:
         """The next chunk. Raises NotWellFormed: the connection broke off."""
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise errors.NotWellFormed(public_detail="the connection ended within the request")
+        message = await _received(self._receive)
         chunk: bytes = message.get("body", b"")
         self.is_more = message.get("more_body", False)
         self.bytes += len(chunk)
@@ -110,10 +134,8 @@ class _Body:
 
 def multipart_type(headers: Headers) -> ContentType | None:
     """The Content-Type of a multipart request; None: it is none. Raises ContentTypeInvalid."""
-    for name, value in headers:
-        if name == b"content-type" and value[: len(_MULTIPART)].lower() == _MULTIPART:
-            return _related(value)
-    return None
+    value = dict(headers).get(b"content-type", b"")
+    return _related(value) if _is_multipart(value) else None
 
 
 def claimed_bytes(headers: Headers) -> int:
@@ -121,13 +143,15 @@ def claimed_bytes(headers: Headers) -> int:
 
     Of a multipart request it says nothing: attachments do not stay in memory.
     """
-    claimed = 0
-    for name, value in headers:
-        if name == b"content-length" and value.isdigit() and len(value) < DIGITS_MAX:
-            claimed = int(value)
-        elif name == b"content-type" and value[: len(_MULTIPART)].lower() == _MULTIPART:
-            return 0
-    return claimed
+    lines = dict(headers)
+    claimed = lines.get(b"content-length", b"")
+    if not claimed.isdigit() or len(claimed) >= DIGITS_MAX:
+        return 0
+    return 0 if _is_multipart(lines.get(b"content-type", b"")) else int(claimed)
+
+
+def _is_multipart(content_type: bytes) -> bool:
+    return content_type[: len(_MULTIPART)].lower() == _MULTIPART
 
 
 def _related(value: bytes) -> ContentType:
@@ -246,7 +270,7 @@ async def send_reply(send: Send, reply: Reply) -> None:
     content_type = (b"content-type", reply.content_type.encode("latin-1"))
     headers: Headers = [content_type, (b"soapaction", b'""')]
     if reply.is_retryable:
-        headers.append(RETRY_AFTER)
+        headers.append((b"retry-after", str(reply.retry_after_seconds).encode("ascii")))
     if reply.related is None:
         await send_whole(send, reply.status, reply.body, headers)
     else:

@@ -65,6 +65,14 @@ class HeldBody:
     def hold(self, count: int) -> None:
         """Take room for so many bytes in all, or give back what is more. Raises NoRoom."""
         room = self._room
+        if count <= SMALL_BODY_BYTES and not self._large_bytes:
+            more = count - self._bytes
+            if more > 0 and room.bytes + more > room.bytes_max:
+                room.refused += 1
+                raise NoRoom
+            room.bytes += more
+            self._bytes = count
+            return
         large = count if count > SMALL_BODY_BYTES else 0
         more, more_large = count - self._bytes, large - self._large_bytes
         if (more > 0 and room.bytes + more > room.bytes_max) or (

@@ -151,8 +151,9 @@ class AgencyHttp:
     def send(self, request: AgencyRequest, deadline: Deadline) -> AgencyReply:
         """Send and read the whole reply, whatever its status.
 
-        Raises RecipientUnavailable (no connection, more than the bound; RecipientHostUnknown,
-        RecipientUntrusted, RecipientBrokeOff say why), RecipientTimeout.
+        Raises RecipientUnavailable (no connection; RecipientHostUnknown and RecipientUntrusted say
+        why), RecipientBrokeOff (it may have had the request; more than the bound, too),
+        RecipientTimeout.
         """
         wait_seconds = deadline.remaining_seconds()
         try:
@@ -189,7 +190,7 @@ class AgencyHttp:
         for chunk in _chunks(raw, deadline):
             body += chunk
             if len(body) > self._reply_bytes_max:
-                raise RecipientUnavailable(f"a reply of more than {self._reply_bytes_max} bytes")
+                raise RecipientBrokeOff(f"a reply of more than {self._reply_bytes_max} bytes")
         count_read(len(body))
         return bytes(body)
 
@@ -198,7 +199,7 @@ class AgencyHttp:
     ) -> AgencyReply:
         """A multipart reply; one that is broken says as much as its HTTP status, if that is bad.
 
-        Raises AnswerMimeInvalid, AnswerContentTypeInvalid; RecipientUnavailable: too large.
+        Raises AnswerMimeInvalid, AnswerContentTypeInvalid; RecipientBrokeOff: too large.
         """
         try:
             whole = self._read_related(content_type, raw, deadline)
@@ -213,7 +214,7 @@ class AgencyHttp:
     def _read_related(
         self, content_type: str, raw: BaseHTTPResponse, deadline: Deadline
     ) -> WholeMessage:
-        """Raises AnswerMimeInvalid, AnswerContentTypeInvalid; RecipientUnavailable: too large."""
+        """Raises AnswerMimeInvalid, AnswerContentTypeInvalid; RecipientBrokeOff: too large."""
         intake = None
         try:
             intake = MultipartIntake(parse_content_type(content_type), self._limits, self._spool)
@@ -229,7 +230,7 @@ class AgencyHttp:
         except ContentTypeInvalid as error:
             raise AnswerContentTypeInvalid(error.detail) from error
         except (TooLarge, SpoolUnavailable) as error:
-            raise RecipientUnavailable(f"a reply with attachments: {error.detail}") from error
+            raise RecipientBrokeOff(f"a reply with attachments: {error.detail}") from error
         finally:
             if intake is not None:
                 intake.close()
@@ -280,7 +281,8 @@ def _unavailable(error: Exception) -> RecipientUnavailable:
     for kind, found in _WHY_UNAVAILABLE:
         if any(isinstance(cause, kind) for cause in causes):
             return found(type(error).__name__)
-    return RecipientUnavailable(type(error).__name__)
+    # Whatever else it was: the agency may have had the request, and acted on it.
+    return RecipientBrokeOff(type(error).__name__)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -332,7 +334,9 @@ def check_status(status: int) -> None:
         raise AccountRefused(f"HTTP status {status}")
     if 400 <= status < 500 and status not in _TRY_LATER:
         raise RecipientHttpRefused(f"HTTP status {status}")
-    raise RecipientHttpError(f"HTTP status {status}")
+    error = RecipientHttpError(f"HTTP status {status}")
+    error.status = status
+    raise error
 
 
 def is_success(status: int) -> bool:

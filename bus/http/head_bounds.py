@@ -11,6 +11,7 @@ import resource
 from functools import cache
 from typing import Any
 
+from bus.http.asgi import WHOLE_BODY
 from bus.http.upgrade import StayingProtocol
 
 HEAD_BYTES_MAX = 64 * 1024
@@ -129,6 +130,9 @@ class BoundedProtocol(StayingProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        # Of a head that will be read again no request was made: then this is the one before it.
+        if self.cycle is not None and not self.cycle.more_body:
+            self.cycle.scope["state"][WHOLE_BODY] = True
         self._other_bytes = self._body_bytes = self._unread_bytes = 0
         self._unread_since = None
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from time import perf_counter
 from types import TracebackType
 from typing import Self
+
+from bus.core.exchange_leaves import ACCEPTED
+from bus.runtime.seconds_histogram import SecondsHistogram
 
 SECONDS_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the histogram's classes; the last class has none."""
@@ -14,20 +16,22 @@ SECONDS_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 class ExchangeMetrics:
     """What happened since the start. Owned by the hub's event loop."""
 
-    __slots__ = ("by_outcome", "class_counts", "in_work", "seconds_sum")
+    __slots__ = ("accepted", "by_outcome", "in_work", "seconds")
 
     def __init__(self) -> None:
         self.in_work = 0
         self.by_outcome: dict[str, int] = {}
         """By `delivered`, `answered-again`, or an error's code: a closed list."""
-        self.class_counts = [0] * (len(SECONDS_BOUNDS) + 1)
-        self.seconds_sum = 0.0
+        self.seconds = SecondsHistogram(SECONDS_BOUNDS)
+        self.accepted = SecondsHistogram(SECONDS_BOUNDS)
+        """Of these, submissions that were accepted."""
 
     def count(self, outcome: str, seconds: float) -> None:
         """Count an exchange that is done."""
         self.by_outcome[outcome] = self.by_outcome.get(outcome, 0) + 1
-        self.class_counts[bisect_left(SECONDS_BOUNDS, seconds)] += 1
-        self.seconds_sum += seconds
+        self.seconds.count(seconds)
+        if outcome == ACCEPTED:
+            self.accepted.count(seconds)
 
 
 class CountedExchange:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 
 from bus import __version__
 from bus.delivery.adapter_calls import AdapterCalls, AdapterMetrics
+from bus.delivery.delivery_status import DeliveryStatus
+from bus.delivery.probing import ProbeStatus, Probing
 from bus.http.body_room import BodyRoom
 from bus.http.spool import Spool
 from bus.judging.lane import LaneState
 from bus.judging.process import Decider
 from bus.log.message_log import HubLog
 from bus.log.timestamping import Timestamper
+from bus.operations.adopted_logs import NOTHING_ADOPTED, AdoptedLogs, AdoptionStatus
 from bus.operations.exchange_metrics import ExchangeMetrics
 from bus.operations.hub_health import HubHealth
 from bus.runtime.bulkheads import SenderBulkheads
+from bus.runtime.rates import MemberRates
+from bus.runtime.seconds_histogram import SecondsCounts, SecondsHistogram
 from bus.settings.hub import HubSettings
 from bus.trust.certificate_checks import EXPIRY_WARNING_DAYS, authorities
 from bus.trust.key_store import read_certificates
@@ -34,9 +41,15 @@ class LogStatus:
 
     entries: int
     signed_entries: int
+    commits: int
+    """Since the start; entries that come together share one."""
     checkpoint_age_seconds: float
     bytes: int
     """Of the database and its write-ahead log."""
+    disk_free_bytes: int
+    """Free room on the disk of its folder."""
+    disk_needed_bytes: int
+    """Below so much free room no message is taken."""
     trouble: str
     """Why it cannot commit or publish at the moment; empty while it can."""
 
@@ -122,6 +135,8 @@ class SenderStatus:
     in_work: int
     refused: int
     """Exchanges beyond what one member may have in work."""
+    limited: int = 0
+    """Exchanges beyond its `rate_per_second`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +160,13 @@ class HubStatus:
     """None: nobody is asked about senders' certificates."""
     queries: tuple[AdapterMetrics, ...]
     senders: tuple[SenderStatus, ...]
+    deliveries: DeliveryStatus
+    delivery_seconds: SecondsCounts
+    """From the acceptance of a message to the entry that closes one of its deliveries."""
+    probes: tuple[ProbeStatus, ...] = ()
+    """Recipients whose adapters can see if they are there."""
+    adoption: AdoptionStatus = NOTHING_ADOPTED
+    """Logs of other hubs that this one goes on with."""
     troubles: tuple[str, ...] = ()
     """Why the hub can take no message, as it was found last; empty: it can."""
 
@@ -152,12 +174,20 @@ class HubStatus:
         """What somebody should see to now, each in a sentence."""
         if self.log.trouble:
             yield f"the message log is in trouble: {self.log.trouble}"
+        if self.log.disk_free_bytes < 2 * self.log.disk_needed_bytes:
+            free, least = self.log.disk_free_bytes, self.log.disk_needed_bytes
+            yield f"the log's disk has {free:,} bytes left; below {least:,} no message is taken"
         for trouble in self.troubles:
             yield f"the hub can take no message: {trouble}"
         if self.timestamps is not None:
             yield from _timestamp_attention(self.timestamps)
         if self.judge.is_wanted and not self.judge.is_running:
             yield "a judging process was lost: it is started again, and large messages wait"
+        yield from self.deliveries.attention()
+        for log in self.adoption.adopted:
+            yield f"the hub of the log {log.origin} is gone: this one goes on with it"
+            if log.trouble:
+                yield f"the log {log.origin} is in trouble: {log.trouble}"
         for one in self.certificates:
             if one.days_left < min(EXPIRY_WARNING_DAYS):
                 what = "has expired" if one.days_left < 0 else f"expires in {one.days_left} days"
@@ -168,6 +198,9 @@ class HubStatus:
         for one in self.certificates:
             if min(EXPIRY_WARNING_DAYS) <= one.days_left < max(EXPIRY_WARNING_DAYS):
                 yield f"the certificate of {one.used_for} expires in {one.days_left} days"
+        for probe in self.probes:
+            if probe.is_reached is False:
+                yield f"{probe.recipient} is away for {probe.seconds:,.0f} s: {probe.code}"
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""
@@ -224,13 +257,15 @@ def named_certificates(
 
 @dataclass(frozen=True, slots=True)
 class StatusSource:
-    """Everything that a hub's status is read from; put together by bus.hub."""
+    """Everything that a hub's status is read from; put together by bus.hub_parts."""
 
     settings: HubSettings
     log: HubLog
     timestamper: Timestamper | None
     certificates: tuple[UsedCertificate, ...]
     agencies: Mapping[str, AdapterCalls]
+    queries_elsewhere: Callable[[], tuple[AdapterMetrics, ...]]
+    """Of agencies whose workers are elsewhere."""
     decider: Decider
     health: HubHealth
     metrics: ExchangeMetrics
@@ -240,6 +275,12 @@ class StatusSource:
     revocation: RevocationWatch | None
     """None: nobody is asked about senders' certificates."""
     senders: SenderBulkheads
+    deliveries: Callable[[datetime], DeliveryStatus]
+    rates: MemberRates
+    probing: Probing
+    closing_seconds: SecondsHistogram
+    adopted: AdoptedLogs
+    disk_needed_bytes: int
     started_at: float
     """`time.monotonic` at the start."""
 
@@ -259,11 +300,18 @@ class StatusSource:
             spool=SpoolStatus(self.spool.bytes_in_use),
             bodies=_bodies_status(self.body_room),
             revocation=self.revocation.metrics() if self.revocation is not None else None,
-            queries=tuple(calls.metrics() for calls in self.agencies.values()),
+            queries=(
+                *(calls.metrics() for calls in self.agencies.values()),
+                *self.queries_elsewhere(),
+            ),
             senders=tuple(
-                SenderStatus(str(member), of.in_work, of.refused)
+                SenderStatus(str(member), of.in_work, of.refused, self.rates.refused.get(member, 0))
                 for member, of in self.senders.by_member()
             ),
+            deliveries=self.deliveries(now),
+            delivery_seconds=self.closing_seconds.read(),
+            probes=self.probing.status(),
+            adoption=self.adopted.status(),
             troubles=self.health.troubles,
         )
 
@@ -272,8 +320,11 @@ class StatusSource:
         return LogStatus(
             entries=log.size,
             signed_entries=log.published_size,
+            commits=log.commits,
             checkpoint_age_seconds=round(log.checkpoint_age_seconds, 1),
             bytes=log.stored_bytes,
+            disk_free_bytes=_free_bytes(self.settings.log.folder),
+            disk_needed_bytes=self.disk_needed_bytes,
             trouble=log.trouble,
         )
 
@@ -290,6 +341,13 @@ class StatusSource:
             failure=state.failure,
             clock_offset_seconds=state.clock_offset_seconds,
         )
+
+
+def _free_bytes(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:  # the log's trouble says what is wrong
+        return 0
 
 
 def _bodies_status(room: BodyRoom) -> BodiesStatus:

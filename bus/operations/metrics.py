@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
@@ -24,8 +23,10 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from bus.operations.exchange_metrics import SECONDS_BOUNDS, ExchangeMetrics
+from bus.operations.delivery_metrics import delivery_metrics
+from bus.operations.exchange_metrics import ExchangeMetrics
 from bus.operations.hub_status import HubStatus
+from bus.runtime.seconds_histogram import SecondsCounts
 
 _OPEN_METRICS = "application/openmetrics-text"
 
@@ -68,6 +69,9 @@ class _HubCollector(Collector):
         yield from _revocation_metrics(status)
         yield from _query_metrics(status)
         yield from _sender_metrics(status)
+        yield from delivery_metrics(status.deliveries)
+        yield from _probe_metrics(status)
+        yield from _adoption_metrics(status)
 
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:
@@ -92,6 +96,12 @@ def _counters(name: str, meaning: str, label: str, values: Iterator[tuple[str, f
     return metric
 
 
+def _histogram(name: str, meaning: str, counts: SecondsCounts) -> Metric:
+    bounds = [*map(floatToGoString, counts.bounds), "+Inf"]
+    classes = [*zip(bounds, counts.up_to, strict=True)]
+    return HistogramMetricFamily(f"lienthong_{name}", meaning, classes, counts.seconds_sum)
+
+
 def _exchange_metrics(status: HubStatus, exchanges: ExchangeMetrics) -> Iterator[Metric]:
     yield InfoMetricFamily(
         "lienthong", "Always 1; the version of the hub.", {"version": status.version}
@@ -104,20 +114,26 @@ def _exchange_metrics(status: HubStatus, exchanges: ExchangeMetrics) -> Iterator
         "outcome",
         iter(sorted(status.outcomes.items())),
     )
-    bounds = [*map(floatToGoString, SECONDS_BOUNDS), "+Inf"]
-    yield HistogramMetricFamily(
-        "lienthong_exchange_seconds",
-        "From a request that was read to its reply.",
-        [*zip(bounds, accumulate(exchanges.class_counts), strict=True)],
-        exchanges.seconds_sum,
-    )
+    meaning = "From a request that was read to its reply."
+    yield _histogram("exchange_seconds", meaning, exchanges.seconds.read())
+    meaning = "The same of submissions: to the acceptance, which is on disk."
+    yield _histogram("acceptance_seconds", meaning, exchanges.accepted.read())
+    meaning = "From the acceptance of a message to the entry that closes one of its deliveries."
+    yield _histogram("delivery_seconds", meaning, status.delivery_seconds)
 
 
 def _log_metrics(status: HubStatus) -> Iterator[Metric]:
     log = status.log
     yield _gauge("log_entries", "Committed entries of the message log.", log.entries)
     yield _gauge("log_signed_entries", "Entries under the last checkpoint.", log.signed_entries)
+    yield _counter(
+        "log_commits", "Transactions; entries that come together share one.", log.commits
+    )
     yield _gauge("log_bytes", "Of the database and its write-ahead log.", log.bytes)
+    meaning = "Free room on the disk of the log's folder."
+    yield _gauge("log_disk_free_bytes", meaning, log.disk_free_bytes)
+    meaning = "Below so much of it no message is taken: disk_free_bytes_min."
+    yield _gauge("log_disk_needed_bytes", meaning, log.disk_needed_bytes)
     age = log.checkpoint_age_seconds
     yield _gauge("checkpoint_age_seconds", "Since the last checkpoint was published.", age)
     yield _gauge("log_trouble", "1: the log cannot commit or publish.", bool(log.trouble))
@@ -195,6 +211,18 @@ def _query_metrics(status: HubStatus) -> Iterator[Metric]:
     yield _counters("queries_refused", meaning, label, refused)
 
 
+def _probe_metrics(status: HubStatus) -> Iterator[Metric]:
+    probed = [one for one in status.probes if one.is_reached is not None]
+    if not status.probes:
+        return
+    label = "recipient"
+    meaning = "1: the last probe reached the recipient; 0: it did not."
+    reached = ((one.recipient, float(bool(one.is_reached))) for one in probed)
+    yield _gauges("recipient_reached", meaning, label, reached)
+    failed = ((one.recipient, float(one.failed)) for one in status.probes)
+    yield _counters("probes_failed", "Probes that did not reach a recipient.", label, failed)
+
+
 def _sender_metrics(status: HubStatus) -> Iterator[Metric]:
     senders, label = status.senders, "member"
     in_work = ((one.member, one.in_work) for one in senders)
@@ -202,5 +230,23 @@ def _sender_metrics(status: HubStatus) -> Iterator[Metric]:
     refused = ((one.member, one.refused) for one in senders)
     meaning = "Exchanges of a member beyond what it may have in work."
     yield _counters("senders_refused", meaning, label, refused)
+    limited = ((one.member, one.limited) for one in senders)
+    meaning = "Exchanges of a member beyond its rate_per_second."
+    yield _counters("senders_limited", meaning, label, limited)
     most = max((one.in_work for one in senders), default=0)
     yield _gauge("senders_in_work_most", "Of the member that has most in work.", most)
+
+
+def _adoption_metrics(status: HubStatus) -> Iterator[Metric]:
+    adoption = status.adoption
+    meaning = "Logs of other hubs that are gone, with which this one goes on."
+    yield _gauge("adopted_logs", meaning, len(adoption.adopted))
+    yield _counter("log_adoptions", "Logs of other hubs that were adopted.", adoption.adoptions)
+    meaning = "Adopted logs that were given back, or lost to another hub."
+    yield _counter("logs_given_back", meaning, adoption.given_back)
+    pending = ((one.origin, float(one.pending)) for one in adoption.adopted)
+    meaning = "Open deliveries of a log of another hub, without dead letters."
+    yield _gauges("adopted_deliveries_open", meaning, "origin", pending)
+    trouble = ((one.origin, float(bool(one.trouble))) for one in adoption.adopted)
+    meaning = "1: the log of another hub cannot commit or publish."
+    yield _gauges("adopted_log_trouble", meaning, "origin", trouble)

@@ -6,11 +6,22 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from bus.core.errors import ConfigurationError, Problem
+from bus.core.errors import ConfigurationError, LogCorrupt, LogUnavailable, Problem
 from bus.core.identifiers import MemberId
 from bus.core.registry import MemberRegistry, Service
 from bus.delivery.adapter_folder import adapter_names, open_adapter, read_adapter_folder
+from bus.delivery.beyond import elsewhere
+from bus.delivery.carrying import (
+    adapters_here,
+    adapters_named,
+    services_carried,
+    signing_members,
+    what_adapter_lacks,
+)
+from bus.kit.contract import Adapter
 from bus.kit.manifest import Manifest
+from bus.log.postgres.upgrade import check_database
+from bus.log.sqlite.database import check_format
 from bus.log.timestamping import read_timestamp_trust
 from bus.operations.readiness_report import Made, Readiness, why_not_writable
 from bus.settings.form import did_you_mean
@@ -21,7 +32,8 @@ from bus.settings.routes import read_registry
 from bus.settings.routes_policies import exception_warnings
 from bus.settings.signer import SignerSource
 from bus.settings.trust import TrustSettings
-from bus.settings.yaml_document import YamlDocument, read_yaml
+from bus.settings.yaml_document import KeyPath, YamlDocument, read_yaml
+from bus.trust.broker_access import rabbit_address
 from bus.trust.certificate_checks import (
     anchor_problems,
     anchor_warnings,
@@ -68,6 +80,7 @@ class _HubCheck:
         if registry is not None and names is not None:
             self._check_adapters(registry, names)
         if registry is not None:
+            self._check_broker(registry)
             self._check_schemas(registry)
             self._check_signers(registry, store)
             self.warnings += exception_warnings(registry, str(settings.routes), self.now)
@@ -87,23 +100,49 @@ class _HubCheck:
         except ConfigurationError as error:
             self.problems += error.problems
             return None
+        except (LogUnavailable, LogCorrupt) as error:
+            self._hub_problem(("store", "postgres"), error.detail)
+            return None
 
     # --- services, adapters, schemas -----------------------------------------------------------
 
     def _check_adapters(self, registry: MemberRegistry, names: list[str]) -> None:
         routes = read_yaml(registry.text, file=str(self.settings.routes))
-        used = {service.adapter for service in registry.services.values()}
+        used = adapters_here(registry, elsewhere(self.settings))
         manifests = {name: self._manifest(name) for name in names if name in used}
         for place, service in enumerate(registry.services.values()):
-            self.problems += _adapter_problems(routes, place, service, manifests, names)
+            if service.adapter in used:
+                path = ("services", place, "adapter")
+                carried = [service]
+                self.problems += _adapter_problems(
+                    routes, path, service.adapter, carried, manifests, names
+                )
+        for place, adapter in enumerate(registry.recipients.values()):
+            if adapter in used:
+                path = ("recipients", place, "adapter")
+                carried = [
+                    one for one in services_carried(adapter, registry) if one.adapter != adapter
+                ]
+                self.problems += _adapter_problems(routes, path, adapter, carried, manifests, names)
         for adapter in self.settings.agencies:
             if adapter not in names:
                 message = "there is no such adapter." + did_you_mean(adapter, names)
                 self._hub_problem(("agencies", adapter), message)
         for manifest in manifests.values():
             if manifest is not None:
-                self._open(manifest)
-        self._check_unused([name for name in names if name not in used])
+                self._check_methods(self._open(manifest), manifest.id, registry, routes)
+        self._check_unused([name for name in names if name not in adapters_named(registry)])
+
+    def _check_broker(self, registry: MemberRegistry) -> None:
+        broker = self.settings.broker
+        if broker is None:
+            return
+        self._made(lambda: rabbit_address(broker.rabbitmq))
+        known = adapters_named(registry)
+        for place, adapter in enumerate(broker.agencies):
+            if adapter not in known:
+                message = "no service names this adapter." + did_you_mean(adapter, known)
+                self._hub_problem(("broker", "agencies", place), message)
 
     def _check_unused(self, names: list[str]) -> None:
         """What no service names cannot stop the hub: everything about it is a warning."""
@@ -122,14 +161,31 @@ class _HubCheck:
     def _manifest(self, name: str) -> Manifest | None:
         return self._made(lambda: read_adapter_folder(self.settings.adapters, {name})[name])
 
-    def _open(self, manifest: Manifest) -> None:
+    def _check_methods(
+        self,
+        adapter: type[Adapter] | None,
+        name: str,
+        registry: MemberRegistry,
+        routes: YamlDocument,
+    ) -> None:
+        if adapter is None:
+            return
+        places = list(registry.services)
+        for service, message in what_adapter_lacks(adapter, name, registry):
+            path = ("services", places.index(service.id))
+            self.problems.append(routes.problem(path, message))
+
+    def _open(self, manifest: Manifest) -> type[Adapter] | None:
+        """The class of the adapter, if it could be made."""
         given = self.settings.agencies.get(manifest.id, {})
         self._check_inline_secrets(manifest, given)
         adapter = self._made(
             lambda: open_adapter(manifest, given, settings_file=self.settings.file)
         )
-        if adapter is not None:
-            adapter.close()
+        if adapter is None:
+            return None
+        adapter.close()
+        return type(adapter)
 
     def _check_inline_secrets(self, manifest: Manifest, given: Mapping[str, str]) -> None:
         reason = why_not_private(self.settings.file)
@@ -149,7 +205,10 @@ class _HubCheck:
             schema = schemas[service.schema]
             if schema is None:
                 continue
-            for element in (service.id.service_code, f"{service.id.service_code}Response"):
+            code = service.id.service_code
+            # Whoever gets a submission need not say anything.
+            answer = (f"{code}Response",) if service.submission is None else ()
+            for element in (code, *answer):
                 if not schema.has_element(element):
                     message = f"{service.schema} has no element {element}"
                     self.problems.append(routes.problem(("services", place, "schema"), message))
@@ -165,7 +224,7 @@ class _HubCheck:
                 known = [str(name) for name in registry.members]
                 message = "this member is not registered." + did_you_mean(str(member), known)
                 self._hub_problem(("signers", str(member)), message)
-        for member in sorted({service.provider.member for service in registry.services}):
+        for member in sorted(signing_members(registry, elsewhere(self.settings))):
             if member not in self.settings.signers:
                 message = f"no key to sign the answers of {member} with"
                 self._hub_problem(("signers", str(member)), message)
@@ -203,6 +262,11 @@ class _HubCheck:
             reason = why_not_writable(folder)
             if reason:
                 self._hub_problem(("log", key), f"{folder} cannot be written: {reason}")
+        database = self.settings.database
+        if database is not None:
+            self._made(lambda: check_database(database))
+        else:
+            self._made(lambda: check_format(log.folder))
 
     def _check_time_authority(self) -> None:
         timestamps = self.settings.timestamps
@@ -226,28 +290,30 @@ class _HubCheck:
             message = "strangers are told why they were refused: for a sandbox only"
             self.warnings.append(self.settings_document.problem(("show_precise_faults",), message))
 
-    def _hub_problem(self, path: tuple[str, ...], message: str) -> None:
+    def _hub_problem(self, path: KeyPath, message: str) -> None:
         self.problems.append(self.settings_document.problem(path, message))
 
 
 def _adapter_problems(
     routes: YamlDocument,
-    place: int,
-    service: Service,
+    path: KeyPath,
+    adapter: str,
+    carried: Iterable[Service],
     manifests: Mapping[str, Manifest | None],
     names: Iterable[str],
 ) -> Iterable[Problem]:
-    """A manifest that is None was told of already."""
-    path = ("services", place, "adapter")
-    manifest = manifests.get(service.adapter)
-    if service.adapter not in manifests:
-        message = f"there is no adapter {service.adapter}."
-        yield routes.problem(path, message + did_you_mean(service.adapter, names))
-    elif manifest is not None and not manifest.carries(
-        service.id.service_code, service.id.service_version
-    ):
-        named = f"{service.id.service_code}/{service.id.service_version}"
-        yield routes.problem(path, f"the adapter {service.adapter} does not carry {named}")
+    """What is wrong with an adapter that a path names, for the services that it carries there.
+
+    A manifest that is None was told of already."""
+    manifest = manifests.get(adapter)
+    if adapter not in manifests:
+        yield routes.problem(path, f"there is no adapter {adapter}." + did_you_mean(adapter, names))
+    if manifest is None:
+        return
+    for service in carried:
+        code, version = service.id.service_code, service.id.service_version
+        if not manifest.carries(code, version):
+            yield routes.problem(path, f"the adapter {adapter} does not carry {code}/{version}")
 
 
 def _compiled(path: str, folder: Path) -> CompiledSchema:

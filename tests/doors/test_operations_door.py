@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bus.doors.operations import OperationsDoor
+from bus.operations.adopted_logs import NOTHING_ADOPTED
 from bus.operations.exchange_metrics import ExchangeMetrics
 from bus.operations.hub_status import CertificateStatus, DeciderStatus, HubStatus
 from tests.hub.running_hub import HttpReply, RunningHub, call, opened
@@ -96,20 +97,24 @@ def test_the_door_of_operators_is_no_web_socket() -> None:
     assert sent == []
 
 
+ALONE = replace(STATUS, adoption=NOTHING_ADOPTED)
+"""A hub that goes on with no log but its own."""
+
+
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [
-        (replace(STATUS, log=replace(LOG, trouble="disk full")), "log is in trouble: disk full"),
-        (replace(STATUS, timestamps=replace(STAMPED, is_overdue=True)), "takes no message"),
-        (replace(STATUS, timestamps=replace(STAMPED, failure="away")), "are pending: away"),
-        (replace(STATUS, judge=DeciderStatus(True, False, 3, ())), "judging process was lost"),
-        (replace(STATUS, troubles=("it stands still",)), "take no message: it stands still"),
+        (replace(ALONE, log=replace(LOG, trouble="disk full")), "log is in trouble: disk full"),
+        (replace(ALONE, timestamps=replace(STAMPED, is_overdue=True)), "takes no message"),
+        (replace(ALONE, timestamps=replace(STAMPED, failure="away")), "are pending: away"),
+        (replace(ALONE, judge=DeciderStatus(True, False, 3, ())), "judging process was lost"),
+        (replace(ALONE, troubles=("it stands still",)), "take no message: it stands still"),
         (
-            replace(STATUS, certificates=(CertificateStatus("hub_signer", "", 6, True),)),
+            replace(ALONE, certificates=(CertificateStatus("hub_signer", "", 6, True),)),
             "the certificate of hub_signer expires in 6 days",
         ),
         (
-            replace(STATUS, certificates=(CertificateStatus("hub_signer", "", -1, True),)),
+            replace(ALONE, certificates=(CertificateStatus("hub_signer", "", -1, True),)),
             "the certificate of hub_signer has expired",
         ),
     ],
@@ -125,7 +130,9 @@ def test_what_needs_somebody_is_said_in_a_sentence(status: HubStatus, sentence: 
 def test_a_certificate_that_expires_in_weeks_is_a_notice(days: int, notices: int) -> None:
     certificates = (CertificateStatus("hub_signer", "", days, True),)
 
-    assert len(list(replace(STATUS, certificates=certificates).notices())) == notices
+    told = replace(STATUS, certificates=certificates).notices()
+
+    assert len([one for one in told if "certificate" in one]) == notices
 
 
 def test_a_hub_that_takes_no_message_is_not_healthy_and_says_why() -> None:
@@ -207,3 +214,19 @@ def test_the_doors_for_messages_tell_strangers_nothing_of_it(
         assert reply.status != 200
         assert b"lienthong_" not in reply.body
         assert b"uptime" not in reply.body
+
+
+def test_a_broker_in_trouble_is_told_though_messages_are_taken() -> None:
+    deliveries = replace(STATUS.deliveries, trouble="no node answers", without_queue=("census",))
+    status = replace(STATUS, deliveries=deliveries)
+    reply = asked(StandIn(status), "/health")
+    said = b"ready\nno order leaves to workers elsewhere: no node answers\n"
+    assert (reply.status, reply.body) == (200, said)
+    assert list(deliveries.attention())[:2] == [
+        "no order leaves to workers elsewhere: no node answers",
+        "census has no queue at the broker: lienthong broker declare",
+    ]
+    assert set(deliveries.attention()) <= set(status.attention())
+    metrics = asked(StandIn(status), "/metrics").body
+    assert b"lienthong_broker_trouble 1.0\n" in metrics
+    assert b"lienthong_broker_queues_missing 1.0\n" in metrics

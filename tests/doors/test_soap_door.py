@@ -14,6 +14,7 @@ from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
 from bus.doors.soap import HttpDoor
 from bus.http.body_room import BodyRoom
+from bus.protocols.reply import RETRY_AFTER_SECONDS
 
 LIMITS = Limits(envelope_bytes_max=100, exchanges_at_once_max=1)
 SERVICE = "VN/GOV/G01/dancu/TraCuu/v1"
@@ -26,6 +27,7 @@ class Answer:
     is_retryable: bool = False
     content_type: str = "text/xml; charset=utf-8"
     related: None = None
+    retry_after_seconds: int = RETRY_AFTER_SECONDS
 
 
 @dataclass(slots=True)

@@ -171,10 +171,10 @@ def test_a_reply_is_sent_piece_by_piece_with_its_length() -> None:
 # --- bodies that stay in memory ------------------------------------------------------------------
 
 
-def read_plain(sender: Sender, **limits: int) -> bytes:
+def read_plain(sender: Sender, *, is_whole: bool = False, **limits: int) -> bytes:
     bounds = replace(Limits(), **limits)
     with BodyRoom(bounds).open() as held:
-        return asyncio.run(read_body(sender.receive, bounds, held))
+        return asyncio.run(read_body(sender.receive, bounds, held, is_whole=is_whole))
 
 
 def test_a_body_in_memory_is_read_whole() -> None:
@@ -188,6 +188,24 @@ def test_a_body_must_come_as_fast_as_the_limits_say(monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(errors.NotWellFormed, match="in time"):
         read_plain(trickling, body_bytes_per_second_min=10**6)
+
+
+def test_a_body_that_has_come_is_read_without_a_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio, "timeout", None)
+
+    assert read_plain(Sender(iter([END])), is_whole=True) == END
+
+
+def test_a_body_that_has_come_is_bounded_like_any_other() -> None:
+    with pytest.raises(errors.TooLarge, match=f"more than {len(END) - 1} bytes"):
+        read_plain(Sender(iter([END])), is_whole=True, envelope_bytes_max=len(END) - 1)
+    with pytest.raises(errors.NotWellFormed, match="ended within"):
+        read_plain(Sender(iter([])), is_whole=True)
+    limits = Limits()
+    room = BodyRoom(limits)
+    room.bytes = room.bytes_max
+    with room.open() as held, pytest.raises(NoRoom):
+        asyncio.run(read_body(Sender(iter([END])).receive, limits, held, is_whole=True))
 
 
 def test_what_came_earns_time_but_no_more_than_a_request_has_in_all(

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import pytest
 
 from bus.http import head_bounds
+from bus.http.asgi import Receive, Scope, Send, is_whole
 from bus.http.server import Door, _server
 from tests.hang_limits import HANG_SECONDS_MAX
 
@@ -67,6 +68,53 @@ def talk(port: int, sent: bytes) -> bytes:
 
 
 HEAD = b"POST / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+
+
+async def saying_what_came(scope: Scope, receive: Receive, send: Send) -> None:
+    """Says whether the body was all there when the request began, and when it was read."""
+    at_first = is_whole(scope)
+    while (await receive()).get("more_body", False):
+        pass
+    said = f"{at_first} {is_whole(scope)}".encode()
+    head = [(b"content-length", str(len(said)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": head})
+    await send({"type": "http.response.body", "body": said})
+
+
+def send_when_asked(port: int, head: bytes, body: bytes) -> bytes:
+    """What comes back where the body is sent only when the application waits for it."""
+    with socket.create_connection((LOOPBACK, port), timeout=HANG_SECONDS_MAX) as line:
+        line.sendall(head + b"Expect: 100-continue\r\n\r\n")
+        back = bytearray()
+        while b"HTTP/1.1 100 " not in back:
+            back += line.recv(65536) or pytest.fail("the connection ended before the body")
+        line.sendall(body)
+        while piece := line.recv(65536):
+            back += piece
+    return bytes(back)
+
+
+OFFERING = b"POST / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n"
+
+
+@pytest.mark.parametrize("head", [HEAD, OFFERING], ids=["plain", "an offer to upgrade"])
+def test_a_body_is_whole_when_its_last_byte_has_come_and_not_before(head: bytes) -> None:
+    sized = head + b"Content-Length: 5\r\n"
+
+    at_once = told(sized + b"\r\n<a/>\n", saying_what_came)
+    later = serve(saying_what_came, lambda port: send_when_asked(port, sized, b"<a/>\n"))
+
+    assert at_once.endswith(b"True True")
+    assert later.endswith(b"False True")
+
+
+def test_of_requests_that_were_sent_ahead_each_is_whole_by_itself() -> None:
+    first = HEAD.replace(b"Connection: close\r\n", b"") + b"Content-Length: 1\r\n\r\nx"
+    last = HEAD + b"Content-Length: 5\r\n"
+
+    back = serve(saying_what_came, lambda port: send_when_asked(port, first + last, b"<a/>\n"))
+
+    assert [b"True True" in back, b"False True" in back] == [True, True]
 
 
 def test_a_large_body_has_nothing_to_do_with_the_bound_of_the_head() -> None:

@@ -68,12 +68,23 @@ def test_prometheus_reads_every_metric(accept: str) -> None:
 
     read = samples(STATUS, exchanges, accept)
 
-    buckets = {
+    none_accepted = {
+        ("lienthong_acceptance_seconds_bucket", f"{bound}"): 0.0 for bound in SECONDS_BOUNDS
+    }
+    buckets = none_accepted | {
         ("lienthong_exchange_seconds_bucket", f"{bound}"): 2.0 + (bound >= 0.5)
         for bound in SECONDS_BOUNDS
     }
     assert read.pop(("lienthong_exchange_seconds_sum", "")) == pytest.approx(100.306)
     assert read == buckets | {
+        ("lienthong_acceptance_seconds_bucket", "+Inf"): 0,
+        ("lienthong_acceptance_seconds_count", ""): 0,
+        ("lienthong_acceptance_seconds_sum", ""): 0,
+        ("lienthong_delivery_seconds_bucket", "0.5"): 2,
+        ("lienthong_delivery_seconds_bucket", "60.0"): 3,
+        ("lienthong_delivery_seconds_bucket", "+Inf"): 4,
+        ("lienthong_delivery_seconds_count", ""): 4,
+        ("lienthong_delivery_seconds_sum", ""): 700,
         ("lienthong_exchange_seconds_bucket", "+Inf"): 4,
         ("lienthong_exchange_seconds_count", ""): 4,
         ("lienthong_info", "1.2.3"): 1,
@@ -83,8 +94,11 @@ def test_prometheus_reads_every_metric(accept: str) -> None:
         ("lienthong_exchanges_total", "access.denied"): 1,
         ("lienthong_log_entries", ""): 7,
         ("lienthong_log_signed_entries", ""): 7,
+        ("lienthong_log_commits_total", ""): 3,
         ("lienthong_log_bytes", ""): 4096,
         ("lienthong_checkpoint_age_seconds", ""): 2.5,
+        ("lienthong_log_disk_free_bytes", ""): 9000,
+        ("lienthong_log_disk_needed_bytes", ""): 2000,
         ("lienthong_log_trouble", ""): 0,
         ("lienthong_ready", ""): 1,
         ("lienthong_judge_running", ""): 1,
@@ -104,6 +118,26 @@ def test_prometheus_reads_every_metric(accept: str) -> None:
         ("lienthong_timestamp_overdue", ""): 0,
         ("lienthong_timestamp_clock_offset_seconds", ""): 0.5,
         ("lienthong_certificate_days_left", "hub_signer"): 365,
+        ("lienthong_deliveries_open", "VN/GOV/H14/vanban"): 12,
+        ("lienthong_deliveries_open", "VN/GOV/H41/vanban"): 0,
+        ("lienthong_deliveries_dead", "VN/GOV/H14/vanban"): 0,
+        ("lienthong_deliveries_dead", "VN/GOV/H41/vanban"): 0,
+        ("lienthong_deliveries_out", "VN/GOV/H14/vanban"): 2,
+        ("lienthong_deliveries_out", "VN/GOV/H41/vanban"): 0,
+        ("lienthong_deliveries_oldest_seconds", "VN/GOV/H14/vanban"): 30.5,
+        ("lienthong_deliveries_oldest_seconds", "VN/GOV/H41/vanban"): 0,
+        ("lienthong_deliveries_breaker_open", "VN/GOV/H14/vanban"): 0,
+        ("lienthong_deliveries_breaker_open", "VN/GOV/H41/vanban"): 0,
+        ("lienthong_deliveries_paused", "VN/GOV/H14/vanban"): 0,
+        ("lienthong_deliveries_paused", "VN/GOV/H41/vanban"): 1,
+        ("lienthong_delivery_attempts_total", "delivered"): 40,
+        ("lienthong_delivery_attempts_total", "refused"): 1,
+        ("lienthong_delivery_attempts_total", "failed"): 6,
+        ("lienthong_delivery_attempts_total", "unknown"): 2,
+        ("lienthong_delivery_reports_unproved_total", ""): 3,
+        ("lienthong_delivery_reports_late_total", ""): 4,
+        ("lienthong_broker_trouble", ""): 0,
+        ("lienthong_broker_queues_missing", ""): 0,
         ("lienthong_spool_bytes", ""): 5,
         ("lienthong_bodies_bytes", ""): 900,
         ("lienthong_bodies_large_bytes", ""): 300,
@@ -125,7 +159,20 @@ def test_prometheus_reads_every_metric(accept: str) -> None:
         ("lienthong_senders_refused_total", "VN/GOV/G03"): 0,
         ("lienthong_senders_refused_total", "VN/GOV/H26"): 0,
         ("lienthong_senders_refused_total", "VN/GOV/H41"): 9,
+        ("lienthong_senders_limited_total", "VN/GOV/G03"): 0,
+        ("lienthong_senders_limited_total", "VN/GOV/H26"): 0,
+        ("lienthong_senders_limited_total", "VN/GOV/H41"): 4,
         ("lienthong_senders_in_work_most", ""): 5,
+        ("lienthong_recipient_reached", "VN/GOV/H26/vanban"): 1,
+        ("lienthong_recipient_reached", "VN/GOV/H41/vanban"): 0,
+        ("lienthong_probes_failed_total", "VN/GOV/H26/vanban"): 2,
+        ("lienthong_probes_failed_total", "VN/GOV/H41/vanban"): 3,
+        ("lienthong_probes_failed_total", "VN/GOV/H42/vanban"): 0,
+        ("lienthong_adopted_logs", ""): 1,
+        ("lienthong_log_adoptions_total", ""): 3,
+        ("lienthong_logs_given_back_total", ""): 2,
+        ("lienthong_adopted_deliveries_open", "log.example/b"): 7,
+        ("lienthong_adopted_log_trouble", "log.example/b"): 0,
     }
 
 
@@ -174,7 +221,8 @@ def test_names_types_and_helps_are_as_their_makers_ask(accept: str) -> None:
             assert is_counter == (family.type == "counter"), sample.name
             assert len(sample.labels) <= 1, sample.name
             assert set(sample.labels) <= {
-                "adapter", "lane", "le", "member", "outcome", "used_for", "version"
+                "adapter", "end", "lane", "le", "member", "origin", "outcome", "recipient",
+                "used_for", "version",
             }  # fmt: skip
 
 
@@ -239,7 +287,7 @@ def test_each_exchange_falls_into_one_class() -> None:
     for bound in (*SECONDS_BOUNDS, 1000.0):
         metrics.count("delivered", bound)
 
-    assert metrics.class_counts == [1] * (len(SECONDS_BOUNDS) + 1)
+    assert metrics.seconds.class_counts == [1] * (len(SECONDS_BOUNDS) + 1)
     assert metrics.by_outcome == {"delivered": len(SECONDS_BOUNDS) + 1}
 
 

@@ -14,6 +14,7 @@ from bus.sandbox.authority import Authority, Holder
 from bus.sandbox.authority_files import AuthorityFiles
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
 from bus.settings.hub import read_hub_settings
+from tests.log.recorded_logs import format_1_log
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -186,6 +187,74 @@ def test_routes_adapters_and_schemas_must_agree(
     (only,) = told(prepared)
 
     assert only.startswith(problem)
+
+
+SUBMITTED = """\
+    mode: submission
+    timeout_seconds: 1
+    recipients: subscribers
+recipients:
+  - {subsystem: VN/GOV/G01/thu, adapter: ready_agency}
+subscriptions:
+  - event: VN/GOV/G01/thu/hoi/v1
+    subscribers: [VN/GOV/G01/thu]
+    purpose: Thử
+    legal_basis: Không
+"""
+
+
+def test_what_workers_do_elsewhere_needs_nothing_here(prepared: PreparedNation) -> None:
+    routes = prepared.hub_settings.parent / "routes.yaml"
+    text = ROUTES.replace("mode: query", "mode: submission").replace("ready_agency", "far_agency")
+    routes.write_text(text)
+    hub = prepared.hub_settings.read_text()
+    here = [str(one) for one in check_readiness(prepared.hub_settings, now=NOW).problems]
+    assert any("far_agency" in one for one in here)
+    secret = prepared.hub_settings.parent / "mq.secret"
+    secret.write_text("x\n")
+    secret.chmod(0o600)
+    prepared.hub_settings.write_text(
+        f"{hub}broker:\n  agencies: [far_agency]\n"
+        "  rabbitmq: {nodes: [mq], user: hub, password_file: mq.secret}\n"
+    )
+    assert check_readiness(prepared.hub_settings, now=NOW).problems == ()
+    secret.unlink()
+    prepared.hub_settings.write_text(
+        prepared.hub_settings.read_text().replace("[far_agency]", "[far_agency, far_agenci]")
+    )
+    found = [str(one) for one in check_readiness(prepared.hub_settings, now=NOW).problems]
+    assert len(found) == 2
+    assert any("mq.secret" in one for one in found)
+    assert any("broker.agencies[1]" in one and "Did you mean 'far_agency'" in one for one in found)
+
+
+def test_an_adapter_that_does_not_deliver_carries_no_submission(prepared: PreparedNation) -> None:
+    edit(prepared.routes, "    mode: query\n    timeout_seconds: 1\n", SUBMITTED)
+    edit(prepared.routes, "    adapter: ready_agency\n", "")
+
+    assert told(prepared) == [
+        (
+            "routes.yaml:15: services[0]: the adapter ready_agency has no method deliver, "
+            "which this service needs"
+        )
+    ]
+
+
+def test_an_adapter_reaches_recipients_only_with_what_it_carries(prepared: PreparedNation) -> None:
+    edit(prepared.routes, "    mode: query\n    timeout_seconds: 1\n", SUBMITTED)
+    edit(prepared.routes, "    adapter: ready_agency\n", "")
+    prepared.routes.write_text(prepared.routes.read_text().replace("hoi/v1", "hoi/v2"))
+
+    assert (
+        "routes.yaml:22: recipients[0].adapter: the adapter ready_agency does not carry hoi/v2"
+    ) in told(prepared)
+
+
+def test_what_is_submitted_needs_no_answer_in_its_schema(prepared: PreparedNation) -> None:
+    edit(prepared.routes, "mode: query", "mode: submission")
+    edit(prepared.folder / "xsd" / "thu" / "1.0" / "thu.xsd", "hoiResponse", "traLoi")
+
+    assert [line for line in told(prepared) if "schema" in line] == []
 
 
 def test_a_schema_without_the_answer_is_told(prepared: PreparedNation) -> None:
@@ -578,3 +647,11 @@ def test_a_door_of_operators_that_strangers_reach_is_a_warning(prepared: Prepare
 
     assert warning.path == "operations.host"
     assert "keep strangers from it" in warning.message
+
+
+def test_a_log_of_an_older_format_is_to_be_upgraded_first(prepared: PreparedNation) -> None:
+    old = format_1_log(prepared.folder / "old")
+    shutil.copytree(old, read_hub_settings(prepared.hub_settings).log.folder, dirs_exist_ok=True)
+    (problem,) = told(prepared)
+    assert "this log is of format 1" in problem
+    assert "lienthong db upgrade" in problem
