@@ -14,7 +14,7 @@ from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
 from bus.doors.descriptions import READY, ServiceDescription
 from bus.doors.soap import send_described
-from bus.http.asgi import RETRY_AFTER, TEXT, Receive, Scope, Send, send_whole
+from bus.http.asgi import RETRY_AFTER, TEXT, Receive, Scope, Send, is_whole, send_whole
 from bus.http.body import claimed_bytes, multipart_type, read_body, read_multipart, send_reply
 from bus.http.body_room import BodyRoom, HeldBody, NoRoom
 from bus.http.head import check_head, soap_action_of_head, version_of_head
@@ -133,7 +133,7 @@ class AccessPointDoor:
             return Asked(
                 message.soap, charset, message.attachments, peer, soap_action_of_head(scope)
             )
-        raw = await read_body(receive, limits, held)
+        raw = await read_body(receive, limits, held, is_whole=is_whole(scope))
         charset = _charset(_header(scope, b"content-type"))
         return Asked(raw, charset, (), peer, soap_action_of_head(scope))
 

@@ -26,15 +26,14 @@ from bus.core.envelope import SoapVersion
 from bus.core.faults import Fault, fault_of
 from bus.core.identifiers import MESSAGE_ID_CHARACTERS_MAX, SubsystemId
 from bus.core.limits import Limits
-from bus.core.log.receipts import Receipt
 from bus.core.registry import FaultStyle
 from bus.doors.descriptions import ServiceDescription
 from bus.http.body_room import BodyRoom
 from bus.http.client import AgencyReply
 from bus.http.spool import Spool
 from bus.protocols.reply import HTTP_OK, Reply, reply_with_attachments
-from bus.protocols.soap_xroad.judging import parse_with_attachments
 from bus.protocols.soap_xroad.names import CONTENT_TYPES, likely_version
+from bus.protocols.soap_xroad.parse_beside import parse_with_attachments
 from bus.protocols.soap_xroad.plain import (
     PlainRequest,
     fault_to_client,
@@ -47,9 +46,10 @@ from bus.protocols.soap_xroad.read_answer import read_answer
 from bus.protocols.soap_xroad.relocate import relocate_wsdl
 from bus.protocols.soap_xroad.verify_answer import (
     KnownHub,
+    VerifiedAcceptance,
     VerifiedAnswer,
     VerifiedFault,
-    verify_answer,
+    verify_reply,
 )
 from bus.protocols.soap_xroad.write import SigningTime
 from bus.runtime.clock import now as read_clock
@@ -58,6 +58,8 @@ from bus.runtime.telemetry import places_of
 from signing.errors import SignatureError
 from signing.pki.keys import SignerInTime
 
+Verified = VerifiedAnswer | VerifiedFault | VerifiedAcceptance
+"""What came back, proved to be the hub's, or the agency's."""
 VALID_FOR = timedelta(minutes=5)
 """How long a signed request holds, and how long a repeated one is the same message."""
 _OWN_ID_MAX = MESSAGE_ID_CHARACTERS_MAX - len(".") - len(str(uuid.UUID(int=0)))
@@ -192,9 +194,8 @@ class AccessPoint:
         _log.info("access-point.answered", client=name.client, message_id=name.message_id)
         content_type = CONTENT_TYPES[envelope.soap_version]
         body = plain_answer(request, verified.payload)
-        return reply_with_attachments(
-            Reply(HTTP_OK, body, content_type=content_type), verified.attachments
-        )
+        beside = verified.attachments if isinstance(verified, VerifiedAnswer) else ()
+        return reply_with_attachments(Reply(HTTP_OK, body, content_type=content_type), beside)
 
     def _signed(self, request: PlainRequest, system: System, name: ExchangeName) -> bytes:
         dependencies = self._dependencies
@@ -222,7 +223,7 @@ class AccessPoint:
 
     def _verified(
         self, request: PlainRequest, name: ExchangeName, signed: bytes, answer: AgencyReply
-    ) -> VerifiedAnswer | VerifiedFault:
+    ) -> Verified:
         dependencies = self._dependencies
         now = dependencies.clock()
         try:
@@ -230,7 +231,7 @@ class AccessPoint:
                 signed, Limits(envelope_bytes_max=len(signed))
             )
             with self._verifying:
-                verified = verify_answer(
+                verified = verify_reply(
                     answer.body, sent, dependencies.known, now, answer.attachments
                 )
             if dependencies.signers is not None:
@@ -242,8 +243,8 @@ class AccessPoint:
             raise errors.AnswerSignerUnknown(error.detail) from error
         return verified
 
-    def _keep_receipt(self, name: ExchangeName, verified: VerifiedAnswer | VerifiedFault) -> None:
-        receipt: Receipt | None = verified.receipt
+    def _keep_receipt(self, name: ExchangeName, verified: Verified) -> None:
+        receipt = verified.receipt
         note = read_answer(verified.raw).receipt_note
         if receipt is not None and note is not None:
             self._dependencies.store.keep_receipt(name, receipt, note)

@@ -20,6 +20,7 @@ from bus.http.spool import Spool, open_spool
 from bus.runtime.clock import now as read_clock
 from bus.runtime.resources import opening
 from bus.trust.key_store import read_certificates, read_succession
+from bus.trust.token_keys import close_tokens
 
 
 async def open_access_point(
@@ -32,8 +33,9 @@ async def open_access_point(
     known = read_known_hub(settings.hub_files, settings.hub.member)
     known = replace(known, certificate_subjects=settings.certificate_subjects)
     limits = settings.limits
-    systems = {one.id: _system(one) for one in settings.systems.values()}
     async with opening() as resources:
+        resources.own("tokens", close_tokens)
+        systems = {one.id: _system(one) for one in settings.systems.values()}
         spool = open_spool(settings.evidence / "spool", bytes_max=limits.reading().spool_bytes_max)
         store = ExchangeStore.open(
             settings.evidence, StoreBounds(limits.receipts_max, limits.rejected_answers_max)

@@ -62,6 +62,7 @@ class HubAddress:
     url: str
     member: MemberId
     log_key: Path
+    other_log_keys: tuple[Path, ...]
     authority_file: str
     answer_seconds_max: int
 
@@ -112,7 +113,8 @@ class AccessPointSettings:
     @property
     def hub_files(self) -> HubFiles:
         """The files by which the hub is known."""
-        return HubFiles(self.trust.anchors, self.hub.log_key, self.trust.intermediates)
+        hub, trust = self.hub, self.trust
+        return HubFiles(trust.anchors, hub.log_key, trust.intermediates, hub.other_log_keys)
 
 
 # --- the form ----------------------------------------------------------------------------------
@@ -145,6 +147,8 @@ class HubAddressForm(SettingsForm):
     """The member that signs the hub's faults: VN/GOV/G22."""
     log_key: SettingText
     """The file `checkpoint.vkey` of the hub's log."""
+    other_log_keys: Annotated[list[SettingText], Field(default_factory=list, max_length=64)]
+    """The same of other hubs of its operator: a copy is told under the receipt of the first."""
     authority_file: SettingText | None = None
     """The file of the CAs that the hub's TLS certificate leads to, instead of the public ones."""
     answer_seconds_max: Annotated[int, Field(ge=1, le=600)] = 60
@@ -280,6 +284,7 @@ def _settings(form: AccessPointForm, file: Path) -> AccessPointSettings:
             url=form.hub.url.rstrip("/"),
             member=MemberId.parse(form.hub.member),
             log_key=base / form.hub.log_key,
+            other_log_keys=tuple(base / one for one in form.hub.other_log_keys),
             authority_file=str(base / form.hub.authority_file) if form.hub.authority_file else "",
             answer_seconds_max=form.hub.answer_seconds_max,
         ),

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bus.core.errors import ConfigurationError, EvidenceUnavailable, Problem
 from bus.core.log.receipts import Receipt
+from bus.core.log.submission_receipts import AcceptanceReceipt
 from bus.runtime.found_files import why_unfit
 
 FILE = "exchanges.sqlite"
@@ -150,8 +151,12 @@ class ExchangeStore:
             ).fetchone()
         return bytes(row[0])
 
-    def keep_receipt(self, name: ExchangeName, receipt: Receipt, note: bytes) -> None:
+    def keep_receipt(
+        self, name: ExchangeName, receipt: Receipt | AcceptanceReceipt, note: bytes
+    ) -> None:
         """Keep a receipt; the same one is kept once. It is on disk and synced."""
+        # A message that was accepted is known by the entry that holds it.
+        index = receipt.outcome_index if isinstance(receipt, Receipt) else receipt.received_index
         with self._transaction() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO receipts"
@@ -162,7 +167,7 @@ class ExchangeStore:
                     name.client,
                     name.message_id,
                     receipt.request_digest,
-                    receipt.outcome_index,
+                    index,
                     note.decode("utf-8"),
                 ),
             )

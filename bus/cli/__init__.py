@@ -18,15 +18,24 @@ from bus.cli.shown import printable
 _COMMANDS: Mapping[str, str] = {
     "access-point": "bus.cli.access_point:access_point",
     "bench": "bus.bench.commands:bench",
+    "broker": "bus.cli.broker:broker",
     "call": "bus.cli.call:call",
     "check": "bus.cli.check:check",
+    "cluster-demo": "bus.cli.cluster_demo:cluster_demo",
     "config": "bus.cli.config:config",
+    "db": "bus.cli.db:db",
+    "dead-letters": "bus.cli.dead_letters:dead_letters",
     "demo": "bus.cli.demo:demo",
     "log": "bus.cli.log:log",
+    "mailbox": "bus.cli.mailbox:mailbox",
+    "messages": "bus.cli.messages:messages",
+    "pause": "bus.cli.agencies:pause",
     "receipts": "bus.cli.receipts:receipts",
+    "resume": "bus.cli.agencies:resume",
     "sandbox": "bus.cli.sandbox:sandbox",
     "serve": "bus.cli.serve:serve",
     "status": "bus.cli.status:status",
+    "worker": "bus.cli.worker:worker",
 }
 """Loaded when asked for, so that one command does not wait for the imports of all."""
 

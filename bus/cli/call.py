@@ -14,6 +14,7 @@ from bus.cli.attachments import AttachedFile, NamedFile, name_as_sent, save_atta
 from bus.cli.exit_codes import COULD_NOT, EXIT_CODES, FOUND, fail, reporting_errors
 from bus.cli.options import folder_option
 from bus.cli.plain_call import ask_plainly
+from bus.cli.receipt_values import receipt_values
 from bus.cli.shown import one_line, tell, tell_bytes
 from bus.client.hub_client import (
     AnswerRejected,
@@ -22,6 +23,7 @@ from bus.client.hub_client import (
     HubUnreachable,
     Labels,
     RequestUnfit,
+    VerifiedAcceptance,
     VerifiedAnswer,
 )
 from bus.core.envelope import SoapVersion
@@ -29,6 +31,7 @@ from bus.core.errors import BusError
 from bus.core.faults import Fault
 from bus.core.identifiers import ServiceId
 from bus.core.log.receipts import Receipt
+from bus.core.log.submission_receipts import AcceptanceReceipt
 from bus.core.xml import parse_xml
 from bus.kit.contract import Attachment
 from bus.sandbox.description import NameUnknown, read_description
@@ -65,6 +68,12 @@ _SOAP_VERSIONS = {"1.1": SoapVersion.SOAP_1_1, "1.2": SoapVersion.SOAP_1_2}
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder for what came beside the answer.",
 )
+@click.option(
+    "--recipient",
+    "recipients",
+    multiple=True,
+    help="Who is to get it, of a service that lets its senders say so; may be given again.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print answer and proofs for programs.")
 @click.option("--plain", is_flag=True, help="Sign nothing: ask through its access point.")
 @click.option(
@@ -84,6 +93,7 @@ def call(
     message_id: str,
     files: tuple[NamedFile, ...],
     save_to: Path | None,
+    recipients: tuple[str, ...],
     soap: str,
     *,
     envelope: bool,
@@ -94,6 +104,7 @@ def call(
 
     SERVICE and subsystem are full ids or ends of one: TraCuuThongTinCongDan, H41/motcua. The
     answer is shown only if its signature, its headers, the request's hash and the receipt hold.
+    What is submitted is answered by the hub's acceptance, and delivered afterwards.
     """
     if plain and _SOAP_VERSIONS[soap] is not SoapVersion.SOAP_1_1:
         fail("--plain asks in SOAP 1.1.")
@@ -102,6 +113,7 @@ def call(
         try:
             service_id = described.service_id(service)
             asking = described.subsystem_id(subsystem)
+            to = tuple(described.subsystem_id(one) for one in recipients)
             access_point = described.access_point(asking) if plain else ""
             client = described.client(str(asking))
             payload = parse_xml(body.read(), bytes_max=BODY_BYTES_MAX)
@@ -109,7 +121,7 @@ def call(
             fail(str(error))
         except BusError as error:
             fail(f"The body cannot be sent: {error.public_reason} {error.public_detail}")
-    labels = Labels(message_id, user_id, issue, _SOAP_VERSIONS[soap])
+    labels = Labels(message_id, user_id, issue, _SOAP_VERSIONS[soap], to)
     _require_body_of(service_id, payload)
     attachments = tuple(one.attachment for one in files)
     _require_names_apart(attachments)
@@ -129,7 +141,8 @@ def call(
     answered = _exchange(client, request, attachments, is_envelope=envelope, is_json=as_json)
     if isinstance(answered, int):
         sys.exit(answered)
-    _save(answered.attachments, save_to)
+    if isinstance(answered, VerifiedAnswer):
+        _save(answered.attachments, save_to)
 
 
 def _require_body_of(service: ServiceId, payload: etree._Element) -> None:
@@ -164,10 +177,10 @@ def _exchange(
     *,
     is_envelope: bool,
     is_json: bool,
-) -> VerifiedAnswer | int:
-    """Print what came back; give it if it is an answer, else the exit code."""
+) -> VerifiedAnswer | VerifiedAcceptance | int:
+    """Print what came back; give it if it is no fault, else the exit code."""
     try:
-        answer = client.exchange(request, attachments)
+        answer = client.exchange_any(request, attachments)
     except RequestUnfit as error:
         fail(f"The request cannot be sent: {error}")
     except FaultReceived as error:
@@ -191,13 +204,22 @@ def _exchange(
         tell_bytes(answer.raw)
     else:
         tell(pretty(answer.payload))
-        receipt = answer.receipt
-        tell(
-            f"Signed by {answer.signer}; received as entry {receipt.received_index}, "
-            f"answered as entry {receipt.outcome_index} of {receipt.origin}.",
-            err=True,
-        )
+        tell(_receipt_sentence(answer), err=True)
     return answer
+
+
+def _receipt_sentence(answer: VerifiedAnswer | VerifiedAcceptance) -> str:
+    receipt = answer.receipt
+    if isinstance(receipt, AcceptanceReceipt):
+        return (
+            f"Accepted as entry {receipt.received_index} of {receipt.origin}; to be delivered to "
+            f"{receipt.recipients_count}."
+        )
+    assert isinstance(answer, VerifiedAnswer)
+    return (
+        f"Signed by {answer.signer}; received as entry {receipt.received_index}, "
+        f"answered as entry {receipt.outcome_index} of {receipt.origin}."
+    )
 
 
 def pretty(element: etree._Element) -> str:
@@ -214,11 +236,16 @@ def _print_fault(fault: Fault) -> None:
     tell(one_line(f"Fault {fault.fault_id} ({fault.xroad_code}).{again}"), err=True)
 
 
-def _answer_values(answer: VerifiedAnswer) -> dict[str, Any]:
+def _answer_values(answer: VerifiedAnswer | VerifiedAcceptance) -> dict[str, Any]:
+    if isinstance(answer, VerifiedAcceptance):
+        return {
+            "payload": etree.tostring(answer.payload, encoding="unicode"),
+            "receipt": receipt_values(answer.receipt),
+        }
     return {
         "payload": etree.tostring(answer.payload, encoding="unicode"),
         "signer": str(answer.signer),
-        "receipt": _receipt_values(answer.receipt),
+        "receipt": receipt_values(answer.receipt),
         "attachments": [
             {"id": one.content_id, "type": one.media_type, "bytes": one.bytes_count}
             for one in answer.attachments
@@ -234,18 +261,7 @@ def _fault_values(fault: Fault, receipt: Receipt | None) -> dict[str, Any]:
         "fault_id": fault.fault_id,
         "message_id": fault.message_id,
         "retryable": fault.is_retryable,
-        "receipt": None if receipt is None else _receipt_values(receipt),
-    }
-
-
-def _receipt_values(receipt: Receipt) -> dict[str, Any]:
-    return {
-        "origin": receipt.origin,
-        "time": receipt.time.isoformat(),
-        "received": receipt.received_index,
-        "outcome": receipt.outcome_index,
-        "request_sha256": receipt.request_digest.hex(),
-        "answer_sha256": receipt.answer_digest.hex(),
+        "receipt": None if receipt is None else receipt_values(receipt),
     }
 
 

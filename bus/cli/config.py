@@ -10,17 +10,19 @@ from bus.access_point.settings import access_point_json_schema
 from bus.cli.shown import tell
 from bus.settings.hub import hub_json_schema
 from bus.settings.routes import routes_json_schema
+from bus.settings.worker import worker_json_schema
 
 _SCHEMAS = {
     "routes": routes_json_schema,
     "hub": hub_json_schema,
     "access-point": access_point_json_schema,
+    "worker": worker_json_schema,
 }
 
 
 @click.group()
 def config() -> None:
-    """What routes.yaml, hub.yaml and the settings of an access point may say."""
+    """What routes.yaml, hub.yaml, worker.yaml and the settings of an access point may say."""
 
 
 @config.command()

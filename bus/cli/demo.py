@@ -13,7 +13,8 @@ from bus.cli.options import typed
 from bus.cli.shown import tell
 from bus.client.hub_client import AnswerRejected, HubUnreachable
 from bus.runtime.telemetry import configure_telemetry
-from bus.sandbox.demo import DemoFailed, tell_story
+from bus.sandbox.demo import tell_story
+from bus.sandbox.demo_stage import DemoFailed
 from bus.sandbox.programs import NotStarted
 from bus.sandbox.run_state import AlreadyRunning
 
@@ -26,10 +27,10 @@ from bus.sandbox.run_state import AlreadyRunning
     help="Play in this folder and keep it; else in a temporary one that is removed.",
 )
 def demo(folder: Path | None) -> None:
-    """Play the story of one citizen, three agencies and an auditor.
+    """Play the story of one citizen, her agencies, one document for many, and an auditor.
 
-    Everything is real but the people: hub, agencies, signatures, log. It takes about ten seconds,
-    needs no network, and leaves nothing running.
+    Everything is real but the people: hub, agencies, signatures, log. It takes about ten seconds
+    of a machine that has nothing else to do, needs no network, and leaves nothing running.
     """
     configure_telemetry("warning")
     began = time.monotonic()

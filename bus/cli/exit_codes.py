@@ -20,7 +20,7 @@ LOG_UNFIT = 3
 
 EXIT_CODES = "Exit codes: 0 done; 1 something was found; 2 could not, or bad configuration."
 SERVE_EXIT_CODES = (
-    "Exit codes: 0 ended as told; 2 bad configuration; "
+    "Exit codes: 0 ended as told; 1 another hub took over its log; 2 bad configuration; "
     "3 the message log cannot be written or is damaged."
 )
 

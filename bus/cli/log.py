@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,17 +16,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bus.audit.audit import Audit, AuditKeys
+from bus.audit.checks.conservation import DeliveryAccounts, DeliveryClass, equation
 from bus.audit.folder import audit_log
 from bus.cli.exit_codes import DONE, FOUND, fail
+from bus.cli.log_places import database_option, find_log, path_argument
 from bus.cli.log_show import show
 from bus.cli.shown import one_line, tell
 from bus.client.hub_client import read_verifying_key
 from bus.core.errors import BusError, ConfigurationError
 from bus.core.log.findings import Finding
-from bus.log.files import DATABASE
 from bus.trust.key_store import read_certificates, read_symmetric_key
 from signing.pki.timestamps import TimestampTrust
 from signing.signed_note import KeyTextInvalid, VerifyingKey
+
+RECIPIENTS_SHOWN = 50
+"""So many recipients stand in the text for people."""
 
 
 @click.group()
@@ -38,7 +42,8 @@ log.add_command(show)
 
 
 @log.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@path_argument
+@database_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option(
     "--read-key",
@@ -59,7 +64,8 @@ log.add_command(show)
 @click.pass_context
 def verify(
     context: click.Context,
-    path: Path,
+    path: Path | None,
+    settings_file: Path | None,
     read_key_path: Path | None,
     trust: str | None,
     timestamp_anchors: Path | None,
@@ -69,19 +75,24 @@ def verify(
 ) -> None:
     """Verify the log in folder PATH: live, closed, or a copy; nothing is written into it.
 
-    Every stored byte, every entry, the tree and its signed head. With the read key also every
-    payload, the sender's signature as of its time, and every decision made again.
+    With --database its entries are read from there, as one snapshot, and the rest in PATH.
+
+    Every stored byte (of a database every row), every entry, what became of each delivery, the tree
+    and its signed head. With the read key also every payload, the sender's signature as of its
+    time, and every decision made again.
     """
-    folder = log_folder(path)
-    key_path = None if quick else read_key_path or _key_in_folder(folder)
     try:
+        found = find_log(path, settings_file)
+        key_path = None if quick else read_key_path or _existing(found.read_key)
         keys = AuditKeys(
             _trusted_key(trust) if trust else None,
             read_symmetric_key(key_path) if key_path else None,
             _timestamp_trust(timestamp_anchors) if timestamp_anchors else None,
         )
         with _progress(is_shown=not as_json) as progress:
-            audit = audit_log(folder, keys, is_quick=quick, progress=progress)
+            audit = audit_log(
+                found.folder, keys, database=found.database, is_quick=quick, progress=progress
+            )
     except (ConfigurationError, BusError) as error:
         fail(f"The log could not be checked: {error}")
     if as_json:
@@ -94,15 +105,7 @@ def verify(
     context.exit(DONE if audit.report.is_sound else FOUND)
 
 
-def log_folder(path: Path) -> Path:
-    """The log's folder: the one given, or the one in the sandbox given."""
-    inside = path / "log"
-    is_around = os.path.lexists(inside / DATABASE) and not os.path.lexists(path / DATABASE)
-    return inside if is_around else path
-
-
-def _key_in_folder(folder: Path) -> Path | None:
-    path = folder.absolute().parent / "keys" / "log-read.key"
+def _existing(path: Path) -> Path | None:
     return path if _is_file(path) else None
 
 
@@ -155,11 +158,25 @@ def audit_lines(audit: Audit) -> Iterator[str]:
     yield f"{report.entries:,} entries of {report.origin}, {report.signed_size:,} of them signed"
     yield f"  root {report.root.hex()}"
     yield f"  {report.received:,} received, {report.settled:,} settled, {report.pending:,} pending"
+    yield from _delivery_lines(report.deliveries)
     events = ", ".join(f"{name} {count:,}" for name, count in sorted(report.events.items()))
     yield f"  events: {events}"
     yield "Checked:"
     for level in levels(audit):
         yield f"  {level}"
+
+
+def _delivery_lines(accounts: DeliveryAccounts) -> Iterator[str]:
+    """What became of submissions, in all and for each recipient; nothing where there are none."""
+    if not accounts.submissions:
+        return
+    yield f"  {accounts.submissions:,} submissions to {len(accounts.named):,} recipients:"
+    yield f"  {equation(accounts.totals)}"
+    for name, counts in accounts.named[:RECIPIENTS_SHOWN]:
+        yield f"    {name or 'not named'}: {equation(counts)}"
+    more = len(accounts.named) - RECIPIENTS_SHOWN
+    if more > 0:
+        yield f"    … and {more:,} more recipients; --json names all"
 
 
 def levels(audit: Audit) -> Iterator[str]:
@@ -173,6 +190,8 @@ def levels(audit: Audit) -> Iterator[str]:
     yield f"certificates by the evidence of revocation of their time: {replay.by_evidence:,}"
     yield f"decisions made again: {replay.repeated:,}"
     yield f"recorded answers and faults, signed and to the very message: {replay.answers:,}"
+    if replay.reports:
+        yield f"what recipients said of deliveries, signed by their agencies: {replay.reports:,}"
     for reason, count in sorted(replay.skipped.items()):
         yield f"  not made again: {count:,}, {reason}"
 
@@ -190,17 +209,31 @@ def audit_values(audit: Audit) -> dict[str, Any]:
         "received": report.received,
         "settled": report.settled,
         "pending": report.pending,
+        "deliveries": _delivery_values(report.deliveries),
         "erased": report.erased,
         "payloads_opened": report.payloads_opened,
         "decisions_repeated": replay.repeated if replay else 0,
         "signatures_verified": replay.proved if replay else 0,
         "certificates_by_evidence": replay.by_evidence if replay else 0,
         "answers_verified": replay.answers if replay else 0,
+        "reports_verified": replay.reports if replay else 0,
         "decisions_skipped": dict(replay.skipped) if replay else {},
         "levels": [line.strip() for line in levels(audit)],
         "findings": [_finding_values(finding) for finding in report.findings],
         "findings_left_off": report.findings_left_off,
     }
+
+
+def _delivery_values(accounts: DeliveryAccounts) -> dict[str, Any]:
+    return {
+        "submissions": accounts.submissions,
+        "all": _counts_by_class(accounts.totals),
+        "recipients": {name: _counts_by_class(counts) for name, counts in accounts.named},
+    }
+
+
+def _counts_by_class(counts: Counter[DeliveryClass]) -> dict[str, int]:
+    return {"accepted": counts.total(), **{kind.value: counts[kind] for kind in DeliveryClass}}
 
 
 def _finding_values(finding: Finding) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -18,14 +18,16 @@ from bus.audit.folder import open_log_reader
 from bus.audit.reader import LogReader
 from bus.cli.attachments import save_attachments
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail
+from bus.cli.log_places import database_option, find_log, path_argument
 from bus.cli.shown import one_line, tell
 from bus.core.errors import BusError, ConfigurationError
 from bus.core.log.leaf import Event, Leaf, LeafInvalid, read_leaf, read_leaf_facts
 from bus.core.log.pseudonyms import Pseudonyms
 from bus.core.ports.message_log import StoredEntry
-from bus.log.files import DATABASE
 from bus.log.sealed_attachments import open_attachments
 from bus.log.sealing import Sealer
+from bus.protocols.orders import ReportInvalid
+from bus.protocols.report_notes import read_report
 from bus.runtime.clock import now
 from bus.trust.key_store import read_symmetric_key
 
@@ -35,7 +37,8 @@ _MESSAGE_DAYS = 3660
 
 
 @click.command(epilog=f"{EXIT_CODES} Here 1 is: no such entry.")
-@click.argument("path", type=click.Path(path_type=Path))
+@path_argument
+@database_option
 @click.option("--index", type=click.IntRange(0), help="This entry.")
 @click.option("--message", help="Entries of this message id; needs the pseudonym key.")
 @click.option("--event", type=click.Choice([str(event) for event in Event]), help="Of this event.")
@@ -59,7 +62,8 @@ _MESSAGE_DAYS = 3660
 @click.pass_context
 def show(
     context: click.Context,
-    path: Path,
+    path: Path | None,
+    settings_file: Path | None,
     index: int | None,
     message: str | None,
     event: str | None,
@@ -75,7 +79,7 @@ def show(
     raw: bool,
     as_json: bool,
 ) -> None:
-    """Print entries of the log in folder PATH.
+    """Print entries of the log in folder PATH, or of the one in a database.
 
     What others sent is shown so that a terminal does nothing with it: `\\u001b` for an escape.
 
@@ -85,19 +89,18 @@ def show(
     _check_choice(chosen, is_range=bool(first) or last is not None)
     if save_to is not None and not payload:
         raise click.UsageError("--save-attachments needs --payload.")
-    folder = path / "log" if os.path.lexists(path / "log" / DATABASE) else path
-    keys = folder.absolute().parent / "keys"
     shown, size = 0, 0
     if raw and (as_json or not payload):
         fail("--raw goes with --payload, and without --json.")
     try:
-        sealer = _sealer(read_key_path or keys / "log-read.key") if payload else None
-        with open_log_reader(folder) as reader:
+        log = find_log(path, settings_file)
+        sealer = _sealer(read_key_path or log.read_key) if payload else None
+        with open_log_reader(log.folder, log.database) as reader:
             size = reader.size
             if index is not None:
                 found: Iterable[StoredEntry] = reader.entries(index, index + 1)
             elif message is not None:
-                pseudonym_key = pseudonym_path or keys / "log-pseudonym.key"
+                pseudonym_key = pseudonym_path or log.pseudonym_key
                 found = reader.entries_of_message(_pseudonyms(message, pseudonym_key))
             elif fault is not None:
                 found = reader.entries_of_fault(fault)
@@ -173,9 +176,14 @@ def _print_raw(entry: StoredEntry, sealer: Sealer) -> None:
 
 
 def _text(leaf: Leaf, raw: bytes) -> str:
-    """A payload for people: messages as they are; evidence, which is DER, in base64."""
+    """A payload for people: messages as they are; evidence, which is DER, in base64; what an agency
+    said of a delivery as its note, with its answer."""
     if leaf.event is Event.EVIDENCE:
         return base64.b64encode(raw).decode("ascii")
+    if leaf.position is not None:
+        with contextlib.suppress(ReportInvalid):
+            report = read_report(raw, lambda _: lambda: iter(()))
+            raw = report.note + (b"\n" + report.answer if report.answer else b"")
     return raw.decode("utf-8", "replace")
 
 
@@ -199,11 +207,19 @@ def _facts(leaf: Leaf) -> str:
     facts = [f"{leaf.event:<13}"]
     if leaf.continues is not None:
         facts.append(f"of {leaf.continues}")
+    if leaf.position is not None:
+        facts.append(f"delivery {leaf.position} to {leaf.recipient}")
+    if leaf.attempt is not None:
+        facts.append(f"attempt {leaf.attempt}")
     if leaf.event is Event.EVIDENCE and leaf.signer is not None:
         facts.append(f"about certificate {leaf.signer.hex()}")
     facts += [fact for fact in (leaf.verdict, leaf.client, leaf.program) if fact]
     if leaf.service:
         facts.append(f"-> {leaf.service}")
+    if leaf.recipients is not None:
+        facts.append(f"to {leaf.recipients:,} recipients")
+    if leaf.doubt:
+        facts.append("in doubt")
     if leaf.fault:
         facts.append(f"fault {leaf.fault}")
     if leaf.raw_bytes is not None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
 from bus.access_point.settings import read_access_point_settings
 from bus.access_point.store import ExchangeStore, KeptReceipt
 from bus.cli.exit_codes import DONE, EXIT_CODES, FOUND, fail, reporting_errors
+from bus.cli.receipt_values import receipt_values
 from bus.cli.shown import one_line, tell
 from bus.client.hub_client import read_known_hub
 from bus.core.errors import EvidenceUnavailable
-from bus.core.log.receipts import ReceiptInvalid, parse_receipt
+from bus.core.log.receipts import ReceiptInvalid
+from bus.core.log.submission_receipts import parse_any_receipt
 from signing.signed_note import NoteInvalid, VerifyingKey, verify_note
 
 
@@ -37,7 +38,7 @@ def receipts(settings_path: Path, message_id: str, *, as_json: bool) -> None:
     """
     with reporting_errors():
         settings = read_access_point_settings(settings_path)
-        key = read_known_hub(settings.hub_files, settings.hub.member).receipt_key
+        keys = read_known_hub(settings.hub_files, settings.hub.member).receipt_keys
         store = ExchangeStore.open_to_read(settings.evidence)
     try:
         kept = store.receipts(message_id)
@@ -45,29 +46,22 @@ def receipts(settings_path: Path, message_id: str, *, as_json: bool) -> None:
         fail(f"The receipts cannot be read: {error.detail}")
     finally:
         store.close()
-    is_sound = [_show(one, key, as_json=as_json) for one in kept]
+    is_sound = [_show(one, keys, as_json=as_json) for one in kept]
     if not kept:
         fail("There is no such receipt.", code=FOUND)
     sys.exit(DONE if all(is_sound) else FOUND)
 
 
-def _show(kept: KeptReceipt, key: VerifyingKey, *, as_json: bool) -> bool:
+def _show(kept: KeptReceipt, keys: list[VerifyingKey], *, as_json: bool) -> bool:
     try:
-        receipt = parse_receipt(verify_note(kept.note, [key]).text.decode())
+        receipt = parse_any_receipt(verify_note(kept.note, keys).text.decode())
     except (NoteInvalid, ReceiptInvalid) as error:
         tell(one_line(f"{kept.message_id}: the receipt does not hold: {error}"), err=True)
         return False
     if not as_json:
         tell(kept.note.decode())
         return True
-    values: dict[str, Any] = {
-        "client": kept.client,
-        "message_id": kept.message_id,
-        "time": receipt.time.isoformat(),
-        "received": receipt.received_index,
-        "outcome": receipt.outcome_index,
-        "request_sha256": receipt.request_digest.hex(),
-        "answer_sha256": receipt.answer_digest.hex(),
-    }
+    names = {"client": kept.client, "message_id": kept.message_id}
+    values = {**names, **receipt_values(receipt)}
     tell(json.dumps(values, ensure_ascii=False))
     return True

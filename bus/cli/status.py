@@ -80,12 +80,48 @@ def status_lines(values: Mapping[str, Any]) -> Iterator[str]:
     for one in values["queries"]:
         yield f"queries to {one['adapter']}: {_metrics(one, but='adapter')}"
     for one in values["senders"]:
-        if one["in_work"] or one["refused"]:
+        if one["in_work"] or one["refused"] or one.get("limited"):
             yield f"exchanges of {one['member']}: {_metrics(one, but='member')}"
+    yield from _delivery_lines(values["deliveries"])
+    if probes := values.get("probes"):
+        reached = sum(one["is_reached"] is True for one in probes)
+        yield f"probes: {reached:,} of {len(probes):,} recipients reached"
+    yield from _adoption_lines(values.get("adoption") or {})
     for sentence in values["notices"]:
         yield f"notice: {sentence}"
     for sentence in values["attention"]:
         yield f"ATTENTION: {sentence}"
+
+
+def _delivery_lines(deliveries: Mapping[str, Any]) -> Iterator[str]:
+    if deliveries["recipients"]:
+        yield f"deliveries: {deliveries['pending']:,} open; attempts since the start: " + _counts(
+            deliveries["attempts"]
+        )
+    for one in deliveries["recipients"]:
+        if one["pending"] or one["dead"] or one["is_paused"]:
+            waits = f", the first due for {one['oldest_seconds']:,.0f} s" * bool(
+                one["oldest_seconds"]
+            )
+            yield (
+                f"  to {one['recipient']}: {one['pending']:,} open, {one['out']:,} on their way, "
+                f"{one['dead']:,} dead letters{waits}; breaker {one['breaker']}"
+                + ", paused"
+                * one["is_paused"]
+            )
+
+
+def _adoption_lines(adoption: Mapping[str, Any]) -> Iterator[str]:
+    if adoption.get("adoptions"):
+        yield (
+            f"logs of other hubs: {adoption['adoptions']:,} adopted since the start, "
+            f"{adoption['given_back']:,} given back"
+        )
+    for one in adoption.get("adopted", ()):
+        yield (
+            f"  {one['origin']} for {one['seconds']:,.0f} s: {one['entries']:,} entries, "
+            f"{one['signed_entries']:,} signed, {one['pending']:,} deliveries open"
+        )
 
 
 def _metrics(values: Mapping[str, Any], but: str = "") -> str:

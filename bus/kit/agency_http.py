@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from bus.http.client import AgencyHttp, AgencyReply, AgencyRequest
+from bus.http.client import (
+    AgencyHttp,
+    AgencyReply,
+    AgencyRequest,
+    agency_address,
+    check_status,
+)
 
 __all__ = [
     "AgencyHttp",
     "AgencyReply",
     "AgencyRequest",
+    "agency_address",
+    "check_status",
 ]

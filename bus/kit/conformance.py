@@ -10,7 +10,8 @@
         def settings(self, running_agency) -> AdapterSettings: ...
 
 The agency behind `settings` is a real server, simulated or a test instance of the agency's own,
-whose data answers the packaged samples.
+whose data answers the packaged samples. What it carries of submissions stands in `submissions`, and
+who gets them in `recipient`, if that is not the provider.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -29,14 +31,21 @@ from lxml import etree
 from bus.core.errors import PayloadRejected, RecipientTimeout, RecipientUnavailable
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.xml import parse_xml
-from bus.kit.contract import Adapter, AdapterSettings, Query
-from bus.kit.load import load_adapter
+from bus.kit.contract import (
+    Adapter,
+    AdapterSettings,
+    Delivered,
+    Query,
+    Submission,
+    overrides,
+)
+from bus.kit.load import load_adapter, load_adapter_class
 from bus.kit.manifest import Manifest, read_manifest
 from bus.kit.schema_files import schema_file
 
 ANSWER_SECONDS_MAX = 10.0
 """How long a sample may take."""
-GRACE_SECONDS = 2.0
+GRACE_SECONDS = 15.0
 """How much later than its timeout an adapter may give up on a machine that is busy."""
 _SHORT_TIMEOUT_SECONDS = 0.5
 _SAMPLE_BYTES_MAX = 1024 * 1024
@@ -54,6 +63,10 @@ class AdapterConformance:
     """The hub-facing XSD of its services, below schemas/."""
     address_settings: ClassVar[tuple[str, ...]]
     """The settings that hold addresses of the agency."""
+    submissions: ClassVar[frozenset[str]] = frozenset()
+    """The codes of services that are delivered; the others are answered."""
+    recipient: ClassVar[str] = ""
+    """Who gets what is delivered; empty: the provider."""
 
     def test_the_folder_says_what_the_adapter_does(self) -> None:
         assert (self.folder / "README.md").is_file()
@@ -65,9 +78,33 @@ class AdapterConformance:
     def test_every_sample_is_answered_in_the_schema(self, settings: AdapterSettings) -> None:
         with self._adapter(settings) as adapter:
             for code, query in self._samples().items():
-                answer = adapter.answer(query).element
-                assert etree.QName(answer).localname == f"{code}Response"
-                self._schema().assertValid(_alone(answer))
+                self._check_said(code, _asked(adapter, query))
+
+    def test_what_is_delivered_twice_has_one_effect(self, settings: AdapterSettings) -> None:
+        """The second time it comes as after an attempt of which nobody knows what came of it: an
+        agency that knows its key, or is asked first, says what it said."""
+        with self._adapter(settings) as adapter:
+            for code, query in self._samples(key="conformance-twice").items():
+                if isinstance(query, Submission):
+                    first = _asked(adapter, query)
+                    again = replace(query, attempt=2, may_be_repeated=True)
+                    found = adapter.find(again) if overrides(type(adapter), "find") else None
+                    second = _asked(adapter, again) if found is None else found.element
+                    self._check_said(code, second)
+                    assert _text(first) == _text(second), f"{code}: it was done twice"
+
+    def test_an_agency_that_can_be_probed_is_there_or_not(self, settings: AdapterSettings) -> None:
+        if not overrides(load_adapter_class(self._manifest()), "probe"):
+            return
+        recipient = SubsystemId.parse(self.recipient or self.provider)
+        with self._adapter(settings) as adapter:
+            adapter.probe(recipient, ANSWER_SECONDS_MAX)
+        with _closed_port() as port, self._adapter(self._moved(settings, port)) as adapter:
+            try:
+                adapter.probe(recipient, ANSWER_SECONDS_MAX)
+            except RecipientUnavailable:
+                return
+        raise AssertionError("nobody is there, and the probe did not tell")
 
     def test_as_many_threads_as_it_allows_are_answered_at_once(
         self, settings: AdapterSettings
@@ -76,9 +113,9 @@ class AdapterConformance:
         samples = list(self._samples().items())
         work = [samples[number % len(samples)] for number in range(2 * threads)]
         with self._adapter(settings) as adapter, ThreadPoolExecutor(threads) as pool:
-            answers = list(pool.map(lambda one: adapter.answer(one[1]).element, work))
-        expected = [f"{code}Response" for code, _ in work]
-        assert expected == [etree.QName(answer).localname for answer in answers]
+            answers = list(pool.map(lambda one: _asked(adapter, one[1]), work))
+        for (code, _), answer in zip(work, answers, strict=True):
+            self._check_said(code, answer)
 
     def test_an_agency_that_is_not_there_is_unavailable(self, settings: AdapterSettings) -> None:
         with _closed_port() as port, self._adapter(self._moved(settings, port)) as adapter:
@@ -98,7 +135,7 @@ class AdapterConformance:
         query = next(iter(self._samples().values()))
         stranger = ServiceId(query.service.provider, "KhongCoDichVuNay", "v1")
         with self._adapter(settings) as adapter:
-            _raises(PayloadRejected, adapter, _query(stranger, query.payload, ANSWER_SECONDS_MAX))
+            _raises(PayloadRejected, adapter, replace(query, service=stranger))
 
     def test_secrets_show_in_no_repr(self, settings: AdapterSettings) -> None:
         rules = self._manifest().settings.values()
@@ -115,17 +152,31 @@ class AdapterConformance:
         raw = schema_file(self.schema).read_bytes()
         return etree.XMLSchema(parse_xml(raw, bytes_max=_SAMPLE_BYTES_MAX))
 
-    def _samples(self, *, timeout_seconds: float = ANSWER_SECONDS_MAX) -> dict[str, Query]:
-        """A query for each service of the manifest, by service code."""
+    def _check_said(self, code: str, said: etree._Element | None) -> None:
+        """Whoever gets a submission need not say anything."""
+        if said is None:
+            assert code in self.submissions
+            return
+        assert etree.QName(said).localname == f"{code}Response"
+        self._schema().assertValid(_alone(said))
+
+    def _samples(
+        self, *, timeout_seconds: float = ANSWER_SECONDS_MAX, key: str = "conformance-1"
+    ) -> dict[str, Query]:
+        """A query or submission for each service of the manifest, by service code."""
         provider = SubsystemId.parse(self.provider)
-        return {
-            service.code: _query(
+        found = {}
+        for service in self._manifest().services:
+            query = _query(
                 ServiceId(provider, service.code, service.version),
                 _canonical(service.sample.read_bytes()),
                 timeout_seconds,
+                f"{key}-{service.code}",
             )
-            for service in self._manifest().services
-        }
+            is_submission = service.code in self.submissions
+            recipient = SubsystemId.parse(self.recipient) if self.recipient else provider
+            found[service.code] = _submission(query, recipient) if is_submission else query
+        return found
 
     @contextmanager
     def _adapter(self, settings: AdapterSettings) -> Iterator[Adapter]:
@@ -146,18 +197,36 @@ class AdapterConformance:
         return {**settings, **moved}
 
 
-def _query(service: ServiceId, payload: bytes, timeout_seconds: float) -> Query:
+def _query(service: ServiceId, payload: bytes, timeout_seconds: float, key: str) -> Query:
     return Query(
         service=service,
         client=_CLIENT,
-        message_id="conformance-1",
-        idempotency_key="conformance-1",
+        message_id=key,
+        idempotency_key=key,
         user_id="",
         issue="",
         purpose="conformance of an adapter",
         payload=payload,
         timeout_seconds=timeout_seconds,
     )
+
+
+def _submission(query: Query, recipient: SubsystemId) -> Submission:
+    values = {field.name: getattr(query, field.name) for field in fields(Query)}
+    return Submission(**values, recipient=recipient)
+
+
+def _asked(adapter: Adapter, query: Query) -> etree._Element | None:
+    """What the agency says; of a submission, that it has it."""
+    if not isinstance(query, Submission):
+        return adapter.answer(query).element
+    said = adapter.deliver(query)
+    assert isinstance(said, Delivered), f"{query.service.service_code}: {type(said).__name__}"
+    return said.element
+
+
+def _text(element: etree._Element | None) -> bytes:
+    return b"" if element is None else etree.tostring(element, method="c14n", exclusive=True)
 
 
 def _canonical(sample: bytes) -> bytes:
@@ -173,7 +242,7 @@ def _alone(element: etree._Element) -> etree._Element:
 
 def _raises(expected: type[Exception], adapter: Adapter, query: Query) -> None:
     try:
-        adapter.answer(query)
+        _asked(adapter, query)
     except expected:
         return
     raise AssertionError(f"{query.service.service_code}: expected {expected.__name__}")

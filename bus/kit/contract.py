@@ -1,12 +1,13 @@
 """The adapter contract: what an adapter is given, what it gives back, what it may raise.
 
-An adapter speaks to one agency. The hub has already proved who asks, decided that it may, checked
-the request against the service's schema and recorded it; the adapter translates and calls.
+An adapter speaks to one agency, or to several of one kind. The hub has already proved who asks,
+decided that it may, checked the request against the service's schema and recorded it; the adapter
+translates and calls. A query is answered at once (`answer`); a submission was accepted before, and
+is delivered until the agency says that it has it (`deliver`).
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -29,6 +30,7 @@ from bus.core.xml import parse_again, parse_xml
 from bus.http.refused_settings import SettingRefused
 from bus.kit.made_attachments import attachment_of_bytes, attachment_of_file
 from signing.attachments import Attachment
+from signing.quick_init import quick_init
 
 __all__ = [
     "AccountRefused",
@@ -38,14 +40,19 @@ __all__ = [
     "AnswerInvalid",
     "Attachment",
     "BusError",
+    "Delivered",
+    "Disposition",
     "PayloadRejected",
     "Query",
     "RecipientRefused",
     "RecipientTimeout",
     "RecipientUnavailable",
+    "Rejected",
+    "Retry",
     "ServiceFault",
     "ServiceId",
     "SettingRefused",
+    "Submission",
     "SubsystemId",
     "attachment_named",
     "attachment_of_bytes",
@@ -57,6 +64,7 @@ AdapterSettings = Mapping[str, str]
 """What the operator set for this adapter: address, account, secret; keys as in its manifest."""
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Query:
     """A request that may pass: verified, authorised, valid against its schema, recorded."""
@@ -91,6 +99,7 @@ class Query:
         return parse_again(self.payload)
 
 
+@quick_init
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The agency's answer: one element, valid against the service's schema."""
@@ -100,21 +109,70 @@ class Answer:
     """What goes back beside it, in order."""
 
 
-class Adapter(ABC):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission(Query):
+    """An accepted message on its way to one of its recipients.
+
+    `idempotency_key` names this delivery to this recipient, and is the same in every attempt.
+    """
+
+    recipient: SubsystemId
+    """Who is to have it: an adapter may speak to several agencies of one kind."""
+    attempt: int = 1
+    may_be_repeated: bool = False
+    """An attempt came before of which nobody knows whether the agency acted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The agency has the message, and has acted on it or will."""
+
+    element: etree._Element | None = field(default=None, repr=False)
+    """What it said, valid against the service's schema; None: it says nothing."""
+    attachments: tuple[Attachment, ...] = ()
+    """What came beside that, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The agency did not act, and may later: it is asked again."""
+
+    after_seconds: float | None = None
+    """Not before that; None: as the service's retry policy says."""
+    reason: str = ""
+    """For operators; one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The agency refused for good, and did not act."""
+
+    code: str = ""
+    """What the agency calls the reason; one word."""
+    reason: str = ""
+    """For the sender; one line."""
+
+
+Disposition = Delivered | Retry | Rejected
+"""What became of one attempt at a delivery, in the words of the adapter."""
+
+
+class Adapter:
     """Speak to one agency.
 
-    The hub makes one instance at start-up and calls `answer` from several threads at once, at
-    most `concurrency` of the manifest. What is not one of the errors below counts as
-    AdapterBroken: the sender gets `adapter.broken`, the operator gets the traceback.
+    The hub makes one instance at start-up and calls `answer` and `deliver` from several threads at
+    once, at most `concurrency` of the manifest. Each carries what it overrides: `answer` queries,
+    `deliver` submissions. What is not one of the errors below counts as AdapterBroken: the sender
+    gets `adapter.broken`, the operator gets the traceback.
     """
 
     answers_at_once: ClassVar[bool] = False
-    """True: `answer` never waits for anything, and is called without a thread of its own."""
+    """True: `answer`, `find` and `deliver` never wait for anything, and are called without a thread
+    of their own."""
 
     def __init__(self, settings: AdapterSettings) -> None:
         self.settings = settings
 
-    @abstractmethod
     def answer(self, query: Query) -> Answer:
         """Ask the agency and give its answer.
 
@@ -124,6 +182,35 @@ class Adapter(ABC):
         ServiceFault (it said no in a SOAP fault, which goes on to whoever asks), AnswerInvalid
         (what came back is no answer).
         """
+        raise NotImplementedError(f"{type(self).__name__} carries no queries")
 
-    def close(self) -> None:  # noqa: B027 - most adapters hold nothing that must be closed
-        """Release connections; called once at shutdown."""
+    def deliver(self, submission: Submission) -> Disposition:
+        """Bring a message to the agency once, and say what it says.
+
+        Hand the agency the idempotency key: a message that comes again under it must have no second
+        effect. Raises what `answer` raises. RecipientTimeout and RecipientBrokeOff leave it open
+        whether the agency acted; the other RecipientUnavailable say that it did not.
+        """
+        raise NotImplementedError(f"{type(self).__name__} carries no submissions")
+
+    def find(self, submission: Submission) -> Delivered | None:
+        """What the agency says of a message that it may have had before; None: it never had it.
+
+        Asked before another attempt, if the service says `repeats: asked`. Raises what `answer`
+        raises.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot ask for what was delivered")
+
+    def probe(self, recipient: SubsystemId, timeout_seconds: float) -> None:
+        """See whether the agency can be reached, without a message. Raises RecipientUnavailable,
+        RecipientTimeout.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot be probed")
+
+    def close(self) -> None:
+        """Release connections; called once at shutdown. Most adapters hold none."""
+
+
+def overrides(adapter: type[Adapter], method: str) -> bool:
+    """Whether a class of adapters has this method of its own: `deliver`, `find`, `probe` …"""
+    return getattr(adapter, method) is not getattr(Adapter, method)

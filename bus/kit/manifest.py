@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from bus.core.errors import ConfigurationError, Problem
+from bus.kit.shown_facts import ShownFact
 from bus.settings.form import (
     IdentifierPartText,
     SettingsForm,
@@ -25,9 +26,12 @@ from bus.settings.yaml_document import Value, YamlDocument, read_settings_file, 
 MANIFEST_NAME = "manifest.yaml"
 CALLS_AT_ONCE_MAX = 1024
 
+CITIZEN, RELATIVE = "{citizen}", "{relative}"
+"""Names of the two people that samples are about: what a shown fact may be expected to be."""
 ADDRESS, ACCOUNT, SECRET = "{address}", "{account}", "{secret}"
 """What the sandbox puts into the settings of a simulated agency's adapter."""
 
+_NAME = r"[A-Za-z_][A-Za-z0-9_.\-]*"
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _CLASS_REFERENCE = re.compile(r"adapters(\.[a-z][a-z0-9_]*)+:[A-Z][A-Za-z0-9]*\Z")
 
@@ -51,6 +55,9 @@ class ManifestService:
     code: str
     version: str
     sample: Path
+    shown: tuple[ShownFact, ...] = ()
+    """What `lienthong demo` shows of its answer, or of what is submitted to subscribers; empty: it
+    does not play."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +123,23 @@ class SettingRuleForm(SettingsForm):
     begins at the folder of hub.yaml."""
 
 
+class ShownFactForm(SettingsForm):
+    """A fact of an answer, as people read it."""
+
+    label: SettingText
+    """What it is, in the agency's language."""
+    path: Annotated[str, Field(pattern=rf"^{_NAME}(/{_NAME})*$")]
+    """Where it stands in the answer: local names with `/` between them; the first such element
+    counts, with all texts in it."""
+    values: Annotated[dict[str, SettingText], Field(default_factory=dict)]
+    """What codes of the agency mean, by code."""
+    date: bool = False
+    """true when it stands as yyyyMMdd."""
+    expected: SettingText | None = None
+    """What it must be of the sample that a sandbox makes. `{citizen}` and `{relative}` stand for
+    the names of the two people that samples are about."""
+
+
 class ManifestServiceForm(SettingsForm):
     """One service that the adapter can carry."""
 
@@ -125,6 +149,9 @@ class ManifestServiceForm(SettingsForm):
     """The service version, as in routes.yaml."""
     sample: SettingText
     """Path of a sample request below the adapter's folder."""
+    shown: Annotated[list[ShownFactForm], Field(default_factory=list)]
+    """What `lienthong demo` shows of the answer to its sample; where subscribers get what is
+    submitted, of the sample itself. Without it the demo does not ask."""
 
 
 class ManifestSimulatorForm(SettingsForm):
@@ -177,7 +204,12 @@ def read_manifest(folder: Path) -> Manifest:
         class_reference=form.class_,
         concurrency=form.concurrency,
         services=tuple(
-            ManifestService(service.code, service.version, folder / service.sample)
+            ManifestService(
+                service.code,
+                service.version,
+                folder / service.sample,
+                tuple(_shown(fact) for fact in service.shown),
+            )
             for service in form.services
         ),
         settings={
@@ -190,6 +222,10 @@ def read_manifest(folder: Path) -> Manifest:
             else None
         ),
     )
+
+
+def _shown(form: ShownFactForm) -> ShownFact:
+    return ShownFact(form.label, form.path, form.values, form.date, form.expected or "")
 
 
 def _cross_problems(document: YamlDocument, folder: Path) -> list[Problem]:
@@ -264,7 +300,24 @@ def _service_problems(document: YamlDocument, folder: Path) -> list[Problem]:
         if isinstance(sample, str) and not _is_file_below(folder, sample):
             message = "expected the path of a file below the adapter's folder"
             problems.append(document.problem(("services", place, "sample"), message))
+        problems += _shown_problems(document, place, item)
     return problems
+
+
+def _shown_problems(
+    document: YamlDocument, place: int, service: Mapping[str, Value]
+) -> list[Problem]:
+    shown = service.get("shown")
+    facts = enumerate(shown if isinstance(shown, list) else ())
+    return [
+        document.problem(
+            ("services", place, "shown", number, "expected"),
+            f"expected {CITIZEN} or {RELATIVE} between braces",
+        )
+        for number, fact in facts
+        if isinstance(fact, dict)
+        and set(_PLACEHOLDER.findall(str(fact.get("expected", "")))) - {CITIZEN, RELATIVE}
+    ]
 
 
 def _is_file_below(folder: Path, name: str) -> bool:

@@ -25,6 +25,9 @@ REQUEST_BYTES_MAX = 1024 * 1024
 _HEALTH_PATH = "/_health"
 _FAULT_PATH = "/_fault"
 _SLOW_SECONDS_DEFAULT = 5.0
+CLOSED_PATH = "/_closed"
+"""Where a simulator that is several recipients in one takes which of them is away for a while:
+POST {"office": "H41", "closed": true}, by member code. Whoever is one agency has no such door."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

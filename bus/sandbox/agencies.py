@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bus.core.registry import MemberRegistry
 from bus.delivery.adapter_folder import FILE_SUFFIX, read_adapter_folder
+from bus.delivery.carrying import adapters_named
 from bus.kit.manifest import SECRET, Manifest, SettingRule
 from bus.sandbox.kept_edits import found_text
 from bus.settings.hub import packaged_folder
@@ -71,14 +72,13 @@ class AgencyAccount:
 
 
 def routed_manifests(folder: Path, routes: MemberRegistry) -> Mapping[str, Manifest]:
-    """The adapters that services name, by id, from the folder that a sandbox's hub.yaml names.
+    """The adapters that routes name, by id, from the folder that a sandbox's hub.yaml names.
 
     Raises ConfigurationError.
     """
     named = found_text(folder / "hub.yaml", "adapters")
     adapters = folder / named if named else packaged_folder("adapters")
-    wanted = {service.adapter for service in routes.services.values()}
-    return read_adapter_folder(adapters, wanted)
+    return read_adapter_folder(adapters, adapters_named(routes))
 
 
 def agency_accounts(

@@ -1,70 +1,51 @@
-"""Tell the story of one citizen, three agencies and an auditor, on a nation that really runs."""
+"""Tell the story of one citizen, agencies and an auditor, on a nation that really runs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from lxml import etree
 
 from bus.audit.audit import Audit, AuditKeys
 from bus.audit.folder import audit_log
-from bus.client.hub_client import FaultReceived, HubClient, Labels, VerifiedAnswer
-from bus.core.identifiers import ServiceId, SubsystemId
+from bus.client.hub_client import (
+    FaultReceived,
+    HubClient,
+    Labels,
+    VerifiedAnswer,
+    read_verifying_key,
+)
+from bus.core.identifiers import ServiceId
 from bus.core.log.receipts import Receipt
-from bus.core.registry import MemberRegistry
-from bus.core.xml import parse_xml
-from bus.sandbox.demo_answers import citizen_facts, confirmation_facts, enterprise_facts, facts_of
+from bus.kit.manifest import RELATIVE
+from bus.sandbox.agencies import routed_manifests
+from bus.sandbox.demo_cast import Question, choose_cast
 from bus.sandbox.demo_damage import alter_copy
 from bus.sandbox.demo_pages import DemoPages, ExchangePage, RefusalPage, demo_console
-from bus.sandbox.description import SandboxDescription
+from bus.sandbox.demo_stage import DemoFailed, Stage, check_facts, stopwatch
+from bus.sandbox.demo_submission import check_accounts, play_submission
 from bus.sandbox.nation_files import reference_routes
-from bus.sandbox.sandbox_data import Story, story
+from bus.sandbox.sandbox_data import story
 from bus.sandbox.up import SandboxOptions, running_sandbox
 from bus.settings.routes import read_registry
 from bus.trust.key_store import read_symmetric_key
-
-OFFICE = "VN/GOV/H41/motcua"
-STRANGER = "VN/GOV/G03/tuyensinh"
-LOOK_UP = "VN/GOV/G01/dancu/TraCuuThongTinCongDan/v1"
-CONFIRM = "VN/GOV/G01/dancu/XacThucThongTinCongDan/v1"
-ENTERPRISE = "VN/GOV/G12/dkdn/chiTietDoanhNghiep/v1"
-CASE = "000.00.00.H41-260101-0001"
-OFFICER = "CB-H41-0117"
-
-
-class DemoFailed(Exception):
-    """Something in the story did not come out as it must; the text says what."""
-
-
-@dataclass(slots=True)
-class Stage:
-    """What the acts share."""
-
-    pages: DemoPages
-    registry: MemberRegistry
-    described: SandboxDescription
-    told: Story
-    office: HubClient
-    first_outcome: int = 0
-    """Entry of the first answer."""
 
 
 def tell_story(folder: Path) -> None:
     """Play every act in `folder`; nothing runs any more when this returns.
 
-    Raises DemoFailed, AlreadyRunning, NotStarted, HubUnreachable, AnswerRejected.
+    Raises DemoFailed, AlreadyRunning, NotStarted, HubUnreachable, AnswerRejected,
+    ConfigurationError.
     """
     console = demo_console()
     registry = read_registry(reference_routes())
+    cast = choose_cast(registry, routed_manifests(folder, registry))
     pages = DemoPages(console, registry)
     pages.chapter(
-        "Liên Thông: one citizen, three agencies, one log",
-        "A nation starts on this machine: certificate authority, hub, population database, "
-        "business registry, and people who were invented for it.",
+        "Liên Thông: one citizen, her agencies, one log",
+        "A nation starts on this machine: certificate authority, hub, "
+        f"{' and '.join(cast.agencies)}, and people who were invented for it.",
     )
     began = time.monotonic()
     with running_sandbox(SandboxOptions(folder, log_level="warning")) as sandbox:
@@ -75,11 +56,12 @@ def tell_story(folder: Path) -> None:
             f"{len(registry.services)} services, {len(registry.grants)} grants, hub at "
             f"{described.hub_url}."
         )
-        office = described.client(OFFICE)
-        stage = Stage(pages, registry, described, story(folder / "data"), office)
+        office = described.client(str(cast.office))
+        stage = Stage(pages, registry, described, story(folder / "data"), cast, office)
         try:
             _one_stop_office(stage)
             _refusals(stage)
+            play_submission(stage)
             _auditor(stage)
         finally:
             office.close()
@@ -90,40 +72,39 @@ def tell_story(folder: Path) -> None:
 
 
 def _one_stop_office(stage: Stage) -> None:
-    told = stage.told
+    told, cast = stage.told, stage.cast
     stage.pages.chapter(
-        "Bộ phận một cửa tỉnh Nghệ An",
+        f"Bộ phận một cửa, {stage.registry.members[cast.office.member].name}",
         f"{told.full_name} comes to register a household business (hộ kinh doanh). The officer "
         "types her number. Everything else the state knows already.",
     )
-    look_up = _ask(stage, 1, LOOK_UP, citizen_facts)
-    stage.first_outcome = look_up.receipt.outcome_index
-    confirmed = _ask(stage, 2, CONFIRM, confirmation_facts)
-    if facts_of(confirmed.payload, "TonTai") != ["true"]:
-        raise DemoFailed("the population database does not know the citizen of the story")
-    enterprise = _ask(stage, 3, ENTERPRISE, enterprise_facts)
-    if told.relative_name not in facts_of(enterprise.payload, "LEGAL_NAMES"):
-        raise DemoFailed("the registry names another legal representative")
-    stage.pages.remark(
-        f"Her spouse, {told.relative_name}, is the legal representative of that enterprise: "
-        "seen at once, without a paper, by three agencies that trust no one but signatures."
-    )
+    answers = [
+        _ask(stage, number, question) for number, question in enumerate(cast.questions, start=1)
+    ]
+    stage.first_outcome = answers[0].receipt.outcome_index
+    for question, answer in zip(cast.questions, answers, strict=True):
+        check_facts(told, question.service, question.shown, answer.payload)
+    seen = [one for one in cast.questions if any(RELATIVE in f.expected for f in one.shown)]
+    if seen:
+        stage.pages.remark(
+            f"Her spouse, {told.relative_name}, stands in the answer of {seen[-1].agency}, too: "
+            "seen at once, without a paper, by agencies that trust no one but signatures."
+        )
     _same_bytes_again(stage)
 
 
-def _ask(
-    stage: Stage,
-    number: int,
-    service: str,
-    facts: Callable[[etree._Element], dict[str, str]],
-) -> VerifiedAnswer:
-    asked = ServiceId.parse(service)
-    labels = Labels(f"MC-H41-2026-{number:06}", user_id=OFFICER, issue=CASE)
-    with _stopwatch() as seconds:
-        answer = stage.office.call(asked, _sample(stage, service), labels)
+def _ask(stage: Stage, number: int, question: Question) -> VerifiedAnswer:
+    asked, organ = question.service, stage.organ
+    labels = Labels(
+        f"MC-{organ}-2026-{number:06}",
+        user_id=f"CB-{organ}-0117",
+        issue=f"{stage.dossiers}-260101-0001",
+    )
+    with stopwatch() as seconds:
+        answer = stage.office.call(asked, stage.sample(asked), labels)
     page = ExchangePage(
         number=number,
-        client=SubsystemId.parse(OFFICE),
+        client=stage.cast.office,
         service=asked,
         message_id=labels.message_id,
         seconds=seconds(),
@@ -132,41 +113,51 @@ def _ask(
             "it repeats every header, and holds the hash of the very bytes we sent",
             _receipt_text(answer.receipt),
         ),
-        facts=facts(answer.payload),
+        facts={fact.label: fact.text(answer.payload) for fact in question.shown},
     )
     stage.pages.exchange(page)
     return answer
 
 
 def _same_bytes_again(stage: Stage) -> None:
-    request = stage.office.sign(ServiceId.parse(CONFIRM), _sample(stage, CONFIRM))
+    question = stage.cast.questions[-1]
+    request = stage.office.sign(question.service, stage.sample(question.service))
     first, second = stage.office.send(request), stage.office.send(request)
     stage.office.verify(request, second)
     if first != second:
         raise DemoFailed("a copy of a message got another answer")
     stage.pages.remark(
         "A line breaks, and the office sends the same bytes again: it gets the first answer, byte "
-        "for byte, and the population database is not asked twice."
+        f"for byte, and {question.agency} is not asked twice."
     )
 
 
 def _refusals(stage: Stage) -> None:
     stage.pages.chapter("Two who get nothing", "Every refusal is signed, recorded, and says why.")
-    stranger = stage.described.client(STRANGER)
+    asked, stranger = _about_the_citizen(stage), stage.described.client(str(stage.cast.stranger))
     try:
-        request = stranger.sign(ServiceId.parse(LOOK_UP), _sample(stage, LOOK_UP))
+        request = stranger.sign(asked, stage.sample(asked))
         _refused(stage, stranger, request, "access.denied", "Registered, but without a grant")
     finally:
         stranger.close()
-    request = stage.office.sign(ServiceId.parse(LOOK_UP), _sample(stage, LOOK_UP))
+    request = stage.office.sign(asked, stage.sample(asked))
     number = stage.told.personal_number.encode()
     other = stage.told.relative_number.encode()
     title = "Altered on the way: somebody puts another citizen's number into a signed message"
     _refused(stage, stage.office, request.replace(number, other), "signature", title)
 
 
+def _about_the_citizen(stage: Stage) -> ServiceId:
+    """The first question that holds her number. Raises DemoFailed: none does."""
+    for question in stage.cast.questions:
+        sample = etree.tostring(stage.sample(question.service), encoding="unicode")
+        if stage.told.personal_number in sample:
+            return question.service
+    raise DemoFailed("no sample asks about the citizen of the story")
+
+
 def _refused(stage: Stage, client: HubClient, request: bytes, code: str, title: str) -> None:
-    with _stopwatch() as seconds:
+    with stopwatch() as seconds:
         try:
             client.exchange(request)
         except FaultReceived as error:
@@ -178,8 +169,8 @@ def _refused(stage: Stage, client: HubClient, request: bytes, code: str, title: 
     assert receipt is not None
     page = RefusalPage(
         title=title,
-        client=SubsystemId.parse(STRANGER if client is not stage.office else OFFICE),
-        service=ServiceId.parse(LOOK_UP),
+        client=stage.cast.office if client is stage.office else stage.cast.stranger,
+        service=_about_the_citizen(stage),
         code=fault.code,
         reason=fault.reason,
         seconds=seconds(),
@@ -210,6 +201,7 @@ def _auditor(stage: Stage) -> None:
         f"{report.payloads_opened} payloads opened: each is what its entry commits to",
         f"{repeated} verified as of their time",
         f"{replay.answers} recorded answers: each signed by its agency, each to its very question",
+        *check_accounts(stage.cast.document, report.deliveries, reports=replay.reports),
         "Nothing was found: the log is sound.",
     ]
     stage.pages.findings(f"lienthong log verify  ·  {seconds:.1f} s", lines, is_sound=True)
@@ -242,16 +234,13 @@ def _altered_log(stage: Stage, folder: Path) -> None:
 
 
 def _audit(stage: Stage, folder: Path) -> tuple[Audit, float]:
-    keys = AuditKeys(read_key=read_symmetric_key(Path(stage.described.log_read_key)))
-    with _stopwatch() as seconds:
+    keys = AuditKeys(
+        checkpoint_key=read_verifying_key(Path(stage.described.log_verifier_key)),
+        read_key=read_symmetric_key(Path(stage.described.log_read_key)),
+    )
+    with stopwatch() as seconds:
         audit = audit_log(folder, keys)
     return audit, seconds()
-
-
-def _sample(stage: Stage, service: str) -> etree._Element:
-    described = next(one for one in stage.described.services if one.id == service)
-    raw = Path(described.sample_request).read_bytes()
-    return parse_xml(raw, bytes_max=len(raw))
 
 
 def _receipt_text(receipt: Receipt) -> str:
@@ -259,11 +248,3 @@ def _receipt_text(receipt: Receipt) -> str:
         f"the hub's receipt: question is entry {receipt.received_index}, "
         f"answer is entry {receipt.outcome_index} of its log"
     )
-
-
-@contextmanager
-def _stopwatch() -> Iterator[Callable[[], float]]:
-    began = time.perf_counter()
-    ended: list[float] = []
-    yield lambda: ended[0]
-    ended.append(time.perf_counter() - began)

@@ -17,6 +17,8 @@ from bus.core.registry import MemberRegistry
 
 WIDTH_MAX = 100
 _LABEL_WIDTH = 13
+_NAMED_MAX = 4
+"""So many recipients of one kind are named; of more, the codes of their members."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,20 @@ class ExchangePage:
     proofs: Sequence[str]
     facts: Mapping[str, str]
     """What the answer says, by Vietnamese label."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionPage:
+    """One submission as it is shown: accepted, not yet delivered."""
+
+    client: SubsystemId
+    service: ServiceId
+    message_id: str
+    seconds: float
+    recipients_count: int
+    proofs: Sequence[str]
+    facts: Mapping[str, str]
+    """What is submitted, by Vietnamese label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +101,38 @@ class DemoPages:
             Group(_grid(rows), Rule(style="dim"), answer),
             style="green",
         )
+
+    def submission(self, page: SubmissionPage) -> None:
+        """What was accepted, and who promises to deliver it to whom."""
+        service = self._registry.services[page.service]
+        grant = self._registry.grants[(page.client, page.service)]
+        rows = [
+            ("submits", self._who(page.client)),
+            ("to", Text(f"{page.recipients_count} subscribers")),
+            ("may for", Text(grant.purpose)),
+            ("message", _timed(page.message_id, page.seconds)),
+            ("proved", _proofs(page.proofs)),
+        ]
+        facts = _grid([(label, Text(fact)) for label, fact in page.facts.items()], width=22)
+        self._panel(
+            f"{service.title}  ·  {service.id.service_code}",
+            Group(_grid(rows), Rule(style="dim"), facts),
+            style="green",
+        )
+
+    def deliveries(self, title: str, groups: Mapping[str, Sequence[SubsystemId]]) -> None:
+        """What became of each recipient, by what became of it; few of them with their names."""
+        rows = [
+            (f"{len(recipients)} {label}", self._recipients(recipients))
+            for label, recipients in groups.items()
+            if recipients
+        ]
+        self._panel(title, _grid(rows, width=22), style="green")
+
+    def _recipients(self, recipients: Sequence[SubsystemId]) -> Text:
+        if len(recipients) > _NAMED_MAX:
+            return Text(" ".join(one.member.member_code for one in recipients))
+        return Text("\n").join(self._who(one) for one in recipients)
 
     def refusal(self, page: RefusalPage) -> None:
         """A question that got no further than the hub."""

@@ -193,19 +193,20 @@ def _certificate_holders(nation: MemberRegistry) -> list[SubsystemId]:
 
 def _key_kind(nation: MemberRegistry, subsystem: SubsystemId, place: int) -> KeyKind:
     """P-256 where this hub signs; among the clients RSA and P-256 by turns, as in real life."""
-    providers = {service.provider for service in nation.services}
-    if subsystem in providers or subsystem == nation.hub or place % 2:
+    signing = {service.provider for service in nation.services} | nation.recipients.keys()
+    if subsystem in signing or subsystem == nation.hub or place % 2:
         return KeyKind.P_256
     return KeyKind.RSA_2048
 
 
 def _log_keys(keys: Path) -> None:
-    _keep(keys / "log.key", _new_ed25519_pem, mode=0o600)
+    _keep(keys / "log.key", new_ed25519_pem, mode=0o600)
     _keep(keys / "log-read.key", _new_symmetric_key, mode=0o600)
     _keep(keys / "log-pseudonym.key", _new_symmetric_key, mode=0o600)
 
 
-def _new_ed25519_pem() -> bytes:
+def new_ed25519_pem() -> bytes:
+    """A new key for a log, as its file holds it."""
     key = Ed25519PrivateKey.generate()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
@@ -256,8 +257,8 @@ def _hub_values(prepared: PreparedNation, nation: MemberRegistry, hub_port: int)
         "revocation": revocation_values(prepared),
         "hub_signer": _signer_values(prepared, nation.hub),
         "signers": {
-            str(member): _signer_values(prepared, provider)
-            for member, provider in sorted(_providers(nation).items())
+            str(member): _signer_values(prepared, subsystem)
+            for member, subsystem in sorted(_answering(nation).items())
         },
         "agencies": {
             adapter: account.hub_values() for adapter, account in prepared.agencies.items()
@@ -298,8 +299,11 @@ def revocation_values(prepared: PreparedNation) -> dict[str, Any]:
     return values
 
 
-def _providers(nation: MemberRegistry) -> Mapping[MemberId, SubsystemId]:
-    return {service.provider.member: service.provider for service in nation.services}
+def _answering(nation: MemberRegistry) -> Mapping[MemberId, SubsystemId]:
+    """Whose key signs for a member: that of a subsystem that adapters bring messages to, or asks
+    for answers."""
+    reached = {one.member: one for one, adapter in nation.recipients.items() if adapter}
+    return reached | {service.provider.member: service.provider for service in nation.services}
 
 
 def _signer_values(prepared: PreparedNation, subsystem: SubsystemId) -> dict[str, str]:

@@ -6,7 +6,6 @@ import fcntl
 import http.client
 import json
 import os
-import socket
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -18,7 +17,8 @@ from urllib.parse import urlsplit
 
 from bus.sandbox.access_points import port_names
 from bus.sandbox.authority_files import authority_url
-from bus.sandbox.nation_files import HUB_HOST, PreparedNation
+from bus.sandbox.leased_ports import free_port, is_free
+from bus.sandbox.nation_files import PreparedNation
 from bus.sandbox.processes import SandboxProgram
 from bus.sandbox.run_state import run_folder
 
@@ -75,32 +75,22 @@ def free_ports(
     hub_port_usual: int = HUB_PORT_USUAL,
     again: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, int]:
-    """A port for each process. Somebody may take one before it is used: then `up` says so.
+    """A port for each process. A usual one may be taken before it is used: then `up` says so.
 
     `agencies` are the ids of those that are simulated. `authority_port` stands in certificates and
     is taken again if it is free; so are those of `again`, by which this sandbox was known before.
     """
     usual = {**again, "hub": hub_port or hub_port_usual or again.get("hub", 0)}
     usual[AUTHORITY] = authority_port or again.get(AUTHORITY, 0)
-    found = {}
-    held = []
-    try:
-        for name in (AUTHORITY, *sorted(agencies), *port_names(), OPERATIONS, "hub"):
-            wanted = usual.get(name, 0)
-            door = socket.socket()
-            held.append(door)
-            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                door.bind((HUB_HOST, wanted))
-                door.listen()
-            except OSError:
-                if hub_port and name == "hub":
-                    raise NotStarted(f"Port {hub_port} is not free.") from None
-                door.bind((HUB_HOST, 0))
-            found[name] = door.getsockname()[1]
-    finally:
-        for door in held:
-            door.close()
+    found: dict[str, int] = {}
+    for name in (AUTHORITY, *sorted(agencies), *port_names(), OPERATIONS, "hub"):
+        wanted = usual.get(name, 0)
+        if wanted and wanted not in found.values() and is_free(wanted):
+            found[name] = wanted
+        elif hub_port and name == "hub":
+            raise NotStarted(f"Port {hub_port} is not free.")
+        else:
+            found[name] = free_port()
     return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bus.core.identifiers import ServiceId
 from bus.core.registry import MemberRegistry
+from bus.delivery.carrying import adapters_of
 from bus.kit.invented_nation import ADULT_YEARS, InventedNation
 from bus.kit.load import load_simulator_class
 from bus.kit.manifest import Manifest
@@ -114,11 +115,12 @@ def sample_requests(
     }
     found = {}
     for service_id, service in routes.services.items():
-        known = made.get(service.adapter, {})
-        if service_id.service_code in known:
-            found[service_id] = known[service_id.service_code]
-        elif sample := _packaged_sample(manifests.get(service.adapter), service_id):
-            found[service_id] = sample.read_bytes()
+        for adapter in sorted(adapters_of(service, routes)):
+            known = made.get(adapter, {})
+            if service_id.service_code in known:
+                found[service_id] = known[service_id.service_code]
+            elif sample := _packaged_sample(manifests.get(adapter), service_id):
+                found[service_id] = sample.read_bytes()
     return found
 
 

@@ -13,6 +13,13 @@ from pydantic import Field
 
 from bus.core.errors import ConfigurationError, Problem
 from bus.core.identifiers import IdentifierInvalid, MemberId
+from bus.settings.broker import (
+    AgencyText,
+    RabbitForm,
+    RabbitSettings,
+    rabbit_problems,
+    rabbit_settings,
+)
 from bus.settings.form import (
     SettingsForm,
     SettingText,
@@ -22,6 +29,7 @@ from bus.settings.form import (
     pattern_schema,
 )
 from bus.settings.listen import HostTexts, HttpUrlText, ListenAddress, ListenForm
+from bus.settings.postgres import PostgresSettings, StoreForm, postgres_settings, store_problems
 from bus.settings.revocation import (
     RevocationForm,
     RevocationSettings,
@@ -40,12 +48,22 @@ from bus.settings.timestamp import (
     timestamp_settings,
 )
 from bus.settings.trust import TrustForm, TrustSettings
-from bus.settings.yaml_document import YamlDocument, read_settings_file, read_yaml
+from bus.settings.yaml_document import KeyPath, Value, YamlDocument, read_settings_file, read_yaml
 
 _ORIGIN = re.compile(r"[^\s+]{1,255}\Z")
 
 
 # --- values ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OtherLog:
+    """The log of another hub of the same operator, in the same database."""
+
+    origin: str
+    signing_key: Path
+    folder: Path
+    guard: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +76,17 @@ class LogSettings:
     signing_key: Path
     read_key: Path
     pseudonym_key: Path
+    others: tuple[OtherLog, ...] = ()
+    """Logs that this hub goes on with when their hubs are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    """Who carries orders to workers outside the hub, and for whom."""
+
+    rabbitmq: RabbitSettings
+    agencies: tuple[str, ...]
+    """Ids of the adapters whose workers are elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +112,16 @@ class HubSettings:
     show_precise_faults: bool = False
     timestamps: TimestampSettings | None = None
     """None: no authority stamps the log."""
+    database: PostgresSettings | None = None
+    """Keeps the log's entries; None: an SQLite file of the log's folder does."""
     operations: ListenAddress | None = None
     """None: nobody listens for operators."""
     operations_hosts: tuple[str, ...] = ()
     """More names under which operators ask."""
+    probe_seconds: int = 60
+    """Between two probes of an agency; 0: none is made."""
+    broker: BrokerSettings | None = None
+    """None: every agency's work is done in this process."""
 
 
 # --- the form ----------------------------------------------------------------------------------
@@ -110,6 +145,19 @@ class OperationsForm(SettingsForm):
     """More names under which operators and monitoring ask; any other Host is refused."""
 
 
+class OtherLogForm(SettingsForm):
+    """The log of another hub of the same operator, in the same database."""
+
+    origin: OriginText
+    """Its name: `log.origin` of that hub."""
+    signing_key: SettingText
+    """The file of its Ed25519 key (PEM)."""
+    folder: SettingText
+    """A folder of our own for it, or the very one of that hub, if this machine reaches it."""
+    guard: SettingText
+    """Our own file that remembers its last signed checkpoint; outside its folder."""
+
+
 class LogForm(SettingsForm):
     """The message log."""
 
@@ -125,6 +173,17 @@ class LogForm(SettingsForm):
     """The file of the key that opens payloads (32 bytes, base64)."""
     pseudonym_key: SettingText
     """The file of the key that names messages and cases (32 bytes, base64)."""
+    others: Annotated[list[OtherLogForm], Field(default_factory=list)]
+    """Logs of other hubs in the same database that this one goes on with when they are gone."""
+
+
+class BrokerForm(SettingsForm):
+    """What carries orders to workers outside the hub."""
+
+    rabbitmq: RabbitForm
+    """The broker; `lienthong broker declare` makes there what is needed."""
+    agencies: Annotated[list[AgencyText], Field(min_length=1)]
+    """Ids of the adapters whose workers run elsewhere (`lienthong worker`)."""
 
 
 class HubForm(SettingsForm):
@@ -142,6 +201,8 @@ class HubForm(SettingsForm):
     """The folder of adapters; without it, the ones that come with the program."""
     log: LogForm
     """The message log."""
+    store: StoreForm | None = None
+    """The database that keeps the log's entries; without it, an SQLite file of the log's folder."""
     spool: SettingText | None = None
     """The folder for attachments in work; without it, `spool` beside the log's folder."""
     trust: TrustForm
@@ -162,6 +223,10 @@ class HubForm(SettingsForm):
     """Who stamps the log with trusted time; without it, nobody."""
     operations: OperationsForm | None = None
     """Where operators ask for status and metrics; without it, nowhere."""
+    probe_seconds: Annotated[int, Field(ge=0, le=86400)] = 60
+    """Between two looks whether an agency is there, of those whose adapters can see it; 0: none."""
+    broker: BrokerForm | None = None
+    """What carries messages to workers elsewhere; without it the hub does all the work."""
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -198,17 +263,38 @@ def _cross_problems(document: YamlDocument, base: Path) -> Iterator[Problem]:
             MemberId.parse(member)
         except IdentifierInvalid as error:
             yield document.problem(("signers", member), str(error))
+    yield from rabbit_problems(document, ("broker", "rabbitmq"))
+    yield from store_problems(document, ("store", "postgres"))
     log = values.get("log")
     if isinstance(log, dict):
-        folder, guard = log.get("folder"), log.get("guard")
-        if (
-            isinstance(folder, str)
-            and isinstance(guard, str)
-            and _lies_in(base / guard, base / folder)
-        ):
-            # Whoever puts an old copy of the folder back must not put the guard back with it.
-            message = "expected a file outside the log's folder"
-            yield document.problem(("log", "guard"), message)
+        yield from _guard_problems(document, base, ("log",), log)
+        others = log.get("others")
+        yield from _other_problems(document, base, log, others if isinstance(others, list) else [])
+
+
+def _guard_problems(
+    document: YamlDocument, base: Path, path: KeyPath, log: dict[str, Value]
+) -> Iterator[Problem]:
+    folder, guard = log.get("folder"), log.get("guard")
+    if isinstance(folder, str) and isinstance(guard, str) and _lies_in(base / guard, base / folder):
+        # Whoever puts an old copy of the folder back must not put the guard back with it.
+        yield document.problem((*path, "guard"), "expected a file outside the log's folder")
+
+
+def _other_problems(
+    document: YamlDocument, base: Path, log: dict[str, Value], others: list[Value]
+) -> Iterator[Problem]:
+    if others and not (isinstance(document.values, dict) and document.values.get("store")):
+        yield document.problem(("log", "others"), "expected `store`: only a database is shared")
+    known = [log.get("origin"), log.get("folder")]
+    for place, other in enumerate(others):
+        if isinstance(other, dict):
+            path: KeyPath = ("log", "others", place)
+            yield from _guard_problems(document, base, path, other)
+            for key in ("origin", "folder"):
+                if other.get(key) in known:
+                    yield document.problem((*path, key), "expected another than any log before it")
+            known += [other.get("origin"), other.get("folder")]
 
 
 def _lies_in(file: Path, folder: Path) -> bool:
@@ -231,6 +317,10 @@ def _settings(form: HubForm, file: Path) -> HubSettings:
             signing_key=base / form.log.signing_key,
             read_key=base / form.log.read_key,
             pseudonym_key=base / form.log.pseudonym_key,
+            others=tuple(
+                OtherLog(one.origin, base / one.signing_key, base / one.folder, base / one.guard)
+                for one in form.log.others
+            ),
         ),
         spool=base / (form.spool or Path(form.log.folder).parent / "spool"),
         trust=TrustSettings(
@@ -248,10 +338,17 @@ def _settings(form: HubForm, file: Path) -> HubSettings:
         judge_process=form.judge_process,
         show_precise_faults=form.show_precise_faults,
         timestamps=timestamp_settings(form.timestamps, base),
+        database=postgres_settings(form.store, base),
         operations=(
             ListenAddress(form.operations.host, form.operations.port) if form.operations else None
         ),
         operations_hosts=tuple(form.operations.hosts) if form.operations else (),
+        probe_seconds=form.probe_seconds,
+        broker=(
+            BrokerSettings(rabbit_settings(form.broker.rabbitmq, file), tuple(form.broker.agencies))
+            if form.broker
+            else None
+        ),
     )
 
 

@@ -7,20 +7,30 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bus.core.errors import ConfigurationError
-from bus.core.identifiers import SubsystemId
+from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.limits import Limits
-from bus.core.registry import AttachmentRule, FaultStyle, Grant, Member, MemberRegistry, Service
+from bus.core.registry import (
+    AttachmentRule,
+    FaultStyle,
+    Grant,
+    Member,
+    MemberRegistry,
+    Mode,
+    RetryPolicy,
+    Service,
+    SubmissionRule,
+    Subscription,
+)
 from bus.settings.form import check_form, in_order
 from bus.settings.routes_checks import cross_problems
 from bus.settings.routes_form import (
-    AttachmentsForm,
     GrantForm,
     MemberForm,
     RoutesForm,
-    ServiceForm,
     routes_json_schema,
 )
 from bus.settings.routes_policies import default_policy, member_policy
+from bus.settings.service_form import AttachmentsForm, ServiceForm, SubscriptionForm
 from bus.settings.settings_kinds import SettingsKind, check_kind
 from bus.settings.yaml_document import read_settings_file, read_yaml
 
@@ -69,6 +79,8 @@ def _registry(form: RoutesForm, raw: bytes) -> MemberRegistry:
             for member in form.members
             if member.signatures is not None
         },
+        recipients={one.subsystem: one.adapter or "" for one in form.recipients},
+        subscriptions=_subscriptions(form.subscriptions),
         digest=hashlib.sha256(raw).digest(),
         text=raw,
         member_by_certificate_subject={
@@ -98,6 +110,7 @@ def _member(form: MemberForm) -> Member:
         certificate_subject=form.certificate_subject or str(form.id),
         subsystems=tuple(SubsystemId(form.id, code) for code in form.subsystems),
         maintenance=form.maintenance or "",
+        rate_per_second=form.rate_per_second,
     )
 
 
@@ -105,7 +118,7 @@ def _service(form: ServiceForm) -> Service:
     return Service(
         id=form.id,
         title=form.title,
-        adapter=form.adapter,
+        adapter=form.adapter or "",
         schema=form.schema_,
         mode=form.mode,
         timeout_seconds=form.timeout_seconds,
@@ -113,7 +126,36 @@ def _service(form: ServiceForm) -> Service:
         notice=form.notice or "",
         attachments=_attachment_rule(form.attachments),
         answer_attachments=_attachment_rule(form.answer_attachments),
+        submission=_submission(form) if form.mode is Mode.SUBMISSION else None,
     )
+
+
+def _submission(form: ServiceForm) -> SubmissionRule:
+    return SubmissionRule(
+        recipients=form.recipients,
+        retry=RetryPolicy(
+            first_seconds=form.retry.first_seconds,
+            factor=form.retry.factor,
+            cap_seconds=form.retry.cap_seconds,
+            attempts_max=form.retry.attempts_max,
+            expires_after_seconds=form.expires_after_seconds,
+        ),
+        repeats=form.repeats,
+        is_ordered=form.ordering == "conversation",
+        skips_dead_letters=form.on_dead_letter == "skip",
+        is_urgent=form.priority == "high",
+    )
+
+
+def _subscriptions(
+    forms: Iterable[SubscriptionForm],
+) -> dict[ServiceId, dict[SubsystemId, Subscription]]:
+    found: dict[ServiceId, dict[SubsystemId, Subscription]] = {}
+    for form in forms:
+        for one in form.subscribers:
+            right = Subscription(one, form.event, form.purpose, form.legal_basis)
+            found.setdefault(form.event, {})[one] = right
+    return {event: dict(sorted(rights.items())) for event, rights in found.items()}
 
 
 def _attachment_rule(form: AttachmentsForm | None) -> AttachmentRule | None:

@@ -6,42 +6,15 @@ mistakes: an operator sees everything at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from bus.core.errors import Problem
 from bus.core.metaservices import RESERVED_SERVICE_CODES
-from bus.settings.form import did_you_mean, section_items
+from bus.settings.form import did_you_mean
 from bus.settings.routes_form import ORGAN_CODE_CHARACTERS_MAX
+from bus.settings.routes_items import ItemInFile, TextInFile, items_in, twice
+from bus.settings.submission_checks import submission_problems
 from bus.settings.yaml_document import KeyPath, YamlDocument
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """A text and where it stands."""
-
-    path: KeyPath
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """A member, service or grant as it stands in the file, sound or not."""
-
-    path: KeyPath
-    values: Mapping[str, object]
-
-    def texts(self, key: str) -> list[_Text]:
-        """The text under a key, or each text of the list under it."""
-        value = self.values.get(key)
-        if isinstance(value, str):
-            return [_Text((*self.path, key), value)]
-        items = value if isinstance(value, list) else []
-        return [
-            _Text((*self.path, key, place), item)
-            for place, item in enumerate(items)
-            if isinstance(item, str)
-        ]
 
 
 def cross_problems(document: YamlDocument) -> list[Problem]:
@@ -54,9 +27,9 @@ class _RoutesCheck:
 
     def __init__(self, document: YamlDocument) -> None:
         self.document = document
-        self.members = _items(document, "members")
-        self.services = _items(document, "services")
-        self.grants = _items(document, "grants")
+        self.members = items_in(document, "members")
+        self.services = items_in(document, "services")
+        self.grants = items_in(document, "grants")
         self.member_by_id = {name.text: item for item in self.members for name in item.texts("id")}
         self.service_ids = {name.text for item in self.services for name in item.texts("id")}
 
@@ -75,9 +48,10 @@ class _RoutesCheck:
         yield from self._twice(right for item in self.grants for right in _rights(item))
         for item in self.members:
             yield from self._twice(item.texts("subsystems"))
+        yield from submission_problems(self.document, self._subsystem_problems)
 
     def _top_problems(self) -> Iterator[Problem]:
-        top = _Item((), self.document.values if isinstance(self.document.values, dict) else {})
+        top = ItemInFile((), self.document.values if isinstance(self.document.values, dict) else {})
         for hub in top.texts("hub"):
             yield from self._subsystem_problems(hub.path, hub.text)
         for instance in top.texts("instance"):
@@ -86,7 +60,7 @@ class _RoutesCheck:
                     message = f"expected an id that starts with {instance.text}/"
                     yield self.document.problem(name.path, message)
 
-    def _organ_code_problems(self, member: _Item) -> Iterator[Problem]:
+    def _organ_code_problems(self, member: ItemInFile) -> Iterator[Problem]:
         for code in member.texts("organ_code"):
             if len(code.text) > ORGAN_CODE_CHARACTERS_MAX:
                 message = f"expected at most {ORGAN_CODE_CHARACTERS_MAX} characters"
@@ -99,7 +73,7 @@ class _RoutesCheck:
                     message = f"expected a code that ends with .{top}, as organ_code starts"
                     yield self.document.problem(older.path, message)
 
-    def _service_problems(self, service: _Item) -> Iterator[Problem]:
+    def _service_problems(self, service: ItemInFile) -> Iterator[Problem]:
         for name in service.texts("id"):
             provider, _, code = name.text.rpartition("/")[0].rpartition("/")
             yield from self._subsystem_problems(name.path, provider.removesuffix("/"))
@@ -111,7 +85,7 @@ class _RoutesCheck:
                 message = "a notice is told only while the service is switched off (enabled: false)"
                 yield self.document.problem(notice.path, message)
 
-    def _grant_problems(self, grant: _Item) -> Iterator[Problem]:
+    def _grant_problems(self, grant: ItemInFile) -> Iterator[Problem]:
         for client in grant.texts("clients"):
             yield from self._subsystem_problems(client.path, client.text)
         for service in grant.texts("services"):
@@ -134,34 +108,20 @@ class _RoutesCheck:
             message = f"{member} has no subsystem {code}." + did_you_mean(code, known)
             yield self.document.problem(path, message)
 
-    def _twice(self, texts: Iterable[_Text]) -> Iterator[Problem]:
-        first: dict[str, _Text] = {}
-        for text in texts:
-            if text.text in first:
-                there = self.document.problem(first[text.text].path, "")
-                message = f"{text.text} stands twice, first at {there.path} (line {there.line})"
-                yield self.document.problem(text.path, message)
-            first.setdefault(text.text, text)
+    def _twice(self, texts: Iterable[TextInFile]) -> Iterator[Problem]:
+        return twice(self.document, texts)
 
 
-def _items(document: YamlDocument, section: str) -> list[_Item]:
-    return [
-        _Item((section, place), values)
-        for place, values in enumerate(section_items(document, section))
-        if isinstance(values, dict)
-    ]
-
-
-def _subjects(member: _Item) -> list[_Text]:
+def _subjects(member: ItemInFile) -> list[TextInFile]:
     return member.texts("certificate_subject") or member.texts("id")
 
 
-def _organ_codes(member: _Item) -> list[_Text]:
+def _organ_codes(member: ItemInFile) -> list[TextInFile]:
     keys = ("organ_code", "organ_code_2016", "former_organ_codes")
     return [code for key in keys for code in member.texts(key)]
 
 
-def _rights(grant: _Item) -> Iterator[_Text]:
+def _rights(grant: ItemInFile) -> Iterator[TextInFile]:
     for client in grant.texts("clients"):
         for service in grant.texts("services"):
-            yield _Text(client.path, f"the grant of {service.text} to {client.text}")
+            yield TextInFile(client.path, f"the grant of {service.text} to {client.text}")

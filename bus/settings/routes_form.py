@@ -12,17 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, WithJsonSchema, create_model
 
-from bus.core.identifiers import (
-    IDENTIFIER_PART,
-    ORGAN_CODE_2016,
-    ORGAN_CODE_2020,
-    IdentifierInvalid,
-    MemberId,
-    ServiceId,
-    SubsystemId,
-)
+from bus.core.identifiers import ORGAN_CODE_2016, ORGAN_CODE_2020
 from bus.core.limits import Limits
-from bus.core.registry import Mode
 from bus.settings.faults import FaultsForm
 from bus.settings.form import (
     IdentifierPartText,
@@ -32,19 +23,22 @@ from bus.settings.form import (
     parsed_by,
     pattern_schema,
 )
+from bus.settings.routes_values import (
+    LIMIT_MAX,
+    HubIdText,
+    MemberIdText,
+    ServiceIdText,
+    SubsystemIdText,
+)
+from bus.settings.service_form import RecipientForm, ServiceForm, SubscriptionForm
 from signing import policy
 
-TIMEOUT_SECONDS_MAX = 300
-"""What lasts longer than this should be a submission."""
-LIMIT_MAX = 2**31 - 1
 ORGAN_CODE_CHARACTERS_MAX = 35
+RATE_PER_SECOND_MAX = 1_000_000
 
 _EITHER_FORM = [one.pattern.removesuffix(r"\Z") for one in (ORGAN_CODE_2020, ORGAN_CODE_2016)]
 _ANY_ORGAN_CODE = re.compile(rf"({'|'.join(_EITHER_FORM)})\Z")
-_SCHEMA_PATH = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.xsd\Z")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
-_MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+\Z")
-_ADAPTER_ID = re.compile(r"[a-z][a-z0-9_]{0,63}\Z")
 
 SIGNATURE_ALGORITHM_NAMES = {
     "rsa-sha256": policy.RSA_SHA256,
@@ -72,38 +66,6 @@ DIGEST_ALGORITHM_NAMES = {
 
 # --- types of one value ----------------------------------------------------------------------
 
-
-def _identifier_schema(shape: str) -> WithJsonSchema:
-    """`[part]` may be empty; `[/part]` may be missing."""
-    part = IDENTIFIER_PART.pattern.removesuffix(r"\Z")
-    words = re.sub(r"[a-z]+", "part", shape)
-    pattern = words.replace("[", "(").replace("]", ")?").replace("part", part)
-    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", "description": shape})
-
-
-def _subsystem_only(text: str) -> SubsystemId:
-    subsystem = SubsystemId.parse(text)
-    if not subsystem.subsystem_code:
-        raise IdentifierInvalid(f"{text!r}: expected instance/class/code/subsystem")
-    return subsystem
-
-
-MemberIdText = Annotated[
-    MemberId, parsed_by(MemberId.parse), _identifier_schema("instance/class/code")
-]
-SubsystemIdText = Annotated[
-    SubsystemId, parsed_by(SubsystemId.parse), _identifier_schema("instance/class/code[/subsystem]")
-]
-HubIdText = Annotated[
-    SubsystemId,
-    parsed_by(_subsystem_only),
-    _identifier_schema("instance/class/code/subsystem"),
-]
-ServiceIdText = Annotated[
-    ServiceId,
-    parsed_by(ServiceId.parse),
-    _identifier_schema("instance/class/code/[subsystem]/service/[version]"),
-]
 OrganCodeText = Annotated[
     str,
     matching(
@@ -121,21 +83,6 @@ FormerOrganCodeText = Annotated[
     str,
     matching(_ANY_ORGAN_CODE, "an organ code as H41 or 000.00.00.H41"),
     pattern_schema(_ANY_ORGAN_CODE),
-]
-SchemaPathText = Annotated[
-    str,
-    matching(_SCHEMA_PATH, "a path below the schemas' folder as dancu/1.0/dancu.xsd"),
-    pattern_schema(_SCHEMA_PATH),
-]
-AdapterIdText = Annotated[
-    str,
-    matching(_ADAPTER_ID, "the name of a folder below the adapters' folder as tax_office"),
-    pattern_schema(_ADAPTER_ID),
-]
-MediaTypeText = Annotated[
-    str,
-    matching(_MEDIA_TYPE, "a media type in lower case as application/pdf"),
-    pattern_schema(_MEDIA_TYPE),
 ]
 SignatureAlgorithmName = Literal[
     "rsa-sha256",
@@ -245,44 +192,13 @@ class MemberForm(SettingsForm):
     """organizationIdentifier (OID 2.5.4.97) in its certificates; without it, the member's id."""
     maintenance: SettingText | None = None
     """While it stands, the agency's services rest, and senders are told this text."""
+    rate_per_second: Annotated[float, Field(gt=0, le=RATE_PER_SECOND_MAX, allow_inf_nan=False)] | (
+        None
+    ) = None
+    """Messages of it that each hub takes a second, on the average; what is more gets limit.rate.
+    Without it, as many as come."""
     signatures: MemberSignaturesForm | None = None
     """What its signatures may look like, where it differs from the top-level `signatures`."""
-
-
-class AttachmentsForm(SettingsForm):
-    """What may stand beside the messages of a service."""
-
-    max: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = 1
-    """Most attachments beside one message."""
-    bytes_max: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = Limits().attachment_bytes_max
-    """Largest attachment, in bytes."""
-    types: Annotated[list[MediaTypeText], Field(default_factory=list)]
-    """Media types, such as `application/pdf`; without them, any."""
-
-
-class ServiceForm(SettingsForm):
-    """A service of an agency."""
-
-    id: ServiceIdText
-    """The service as messages name it: `VN/GOV/G01/dancu/TraCuuThongTinCongDan/v1`."""
-    title: SettingText
-    """What it does, in a few words."""
-    adapter: AdapterIdText
-    """The folder below the adapters' folder that carries it."""
-    schema_: Annotated[SchemaPathText, Field(alias="schema")]
-    """The schema of its messages, a path below the schemas' folder."""
-    mode: Annotated[Mode, Field(strict=False)]
-    """query: answered at once; submission: stored and forwarded."""
-    timeout_seconds: Annotated[float, Field(gt=0, le=TIMEOUT_SECONDS_MAX, allow_inf_nan=False)]
-    """How long the agency may take."""
-    enabled: bool = True
-    """false switches it off: senders get route.service-disabled."""
-    notice: SettingText | None = None
-    """Told to senders while it is switched off."""
-    attachments: AttachmentsForm | None = None
-    """What requests may bring beside them; without it, nothing."""
-    answer_attachments: AttachmentsForm | None = None
-    """What answers may bring beside them; without it, nothing."""
 
 
 class GrantForm(SettingsForm):
@@ -340,6 +256,10 @@ class RoutesForm(SettingsForm):
     """What the agencies offer."""
     grants: list[GrantForm]
     """Who may use what, and why. Without a grant nothing passes."""
+    recipients: Annotated[list[RecipientForm], Field(default_factory=list)]
+    """How subsystems are reached that get messages without being a service's provider."""
+    subscriptions: Annotated[list[SubscriptionForm], Field(default_factory=list)]
+    """Who may get, or gets, what is submitted to a service for many."""
     limits: LimitsForm = LimitsForm()  # type: ignore[valid-type]
     """Bounds; each has a default."""
     faults: FaultsForm = FaultsForm()

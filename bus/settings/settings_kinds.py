@@ -16,6 +16,7 @@ class SettingsKind(StrEnum):
     ROUTES = "routes.yaml"
     HUB = "hub.yaml"
     ACCESS_POINT = "the settings of an access point"
+    WORKER = "worker.yaml"
     MANIFEST = "the manifest of an adapter"
 
 
@@ -24,6 +25,7 @@ _KEYS: Mapping[SettingsKind, frozenset[str]] = MappingProxyType(
         SettingsKind.ROUTES: frozenset({"members", "services", "grants"}),
         SettingsKind.HUB: frozenset({"routes", "log", "hub_signer"}),
         SettingsKind.ACCESS_POINT: frozenset({"member", "systems", "evidence"}),
+        SettingsKind.WORKER: frozenset({"log_keys"}),
         SettingsKind.MANIFEST: frozenset({"class", "services", "settings"}),
     }
 )

@@ -39,3 +39,5 @@ class HubFiles:
     checkpoint_key: Path
     """`checkpoint.vkey` of the hub's log."""
     intermediates: tuple[Path, ...] = ()
+    other_checkpoint_keys: tuple[Path, ...] = ()
+    """Of other hubs of the same operator, who tell copies what each of them told first."""

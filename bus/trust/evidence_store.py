@@ -10,7 +10,7 @@ import structlog
 from signing.pki.revocation import Evidence, Good, Revoked
 
 KEPT_MAX = 8192
-"""Pieces of evidence that are kept."""
+"""Pieces of evidence that are kept in memory."""
 _SUFFIXES = (".ocsp", ".crl")
 
 _log = structlog.get_logger()
@@ -22,9 +22,10 @@ class EvidenceStore:
     The folder is a cache: what is read from it is verified again, and a loss costs a question.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """The folder is made when something is to be kept."""
+    def __init__(self, folder: Path, *, kept_max: int = KEPT_MAX) -> None:
+        """The folder is made when something is to be kept; `kept_max` pieces are in memory."""
         self._folder = folder
+        self._kept_max = kept_max
         self._kept: dict[tuple[bytes, str], Evidence] = {}
         self._looked_for: set[bytes] = set()
 
@@ -67,7 +68,7 @@ class EvidenceStore:
             self._hold(Evidence(subject, der), suffix)
 
     def _hold(self, piece: Evidence, suffix: str) -> None:
-        if len(self._kept) >= KEPT_MAX:
+        if len(self._kept) >= self._kept_max:
             let_go, _ = next(iter(self._kept))
             for each in _SUFFIXES:
                 self._kept.pop((let_go, each), None)

@@ -33,6 +33,7 @@ from signing.pki.keys import (
     make_signer,
 )
 from signing.pki.succession import KeySuccession
+from signing.signed_note import KeyTextInvalid, VerifyingKey
 
 SYMMETRIC_KEY_BYTES = 32
 KEY_FILE_BYTES_MAX = 1024 * 1024
@@ -200,3 +201,17 @@ def _loaded(path: Path, load: Callable[[], Loaded]) -> Loaded:
 
 def _refused(path: Path, message: str) -> ConfigurationError:
     return ConfigurationError([Problem(str(path), "", message)])
+
+
+def read_verifying_key(path: Path) -> VerifyingKey:
+    """A verifier key from its file of one line. Raises ConfigurationError."""
+    try:
+        raw = path.read_bytes()
+        if reason := why_not_expected(raw, "a verifier key"):
+            raise ConfigurationError([Problem(str(path), "", reason)])
+        return VerifyingKey.parse(raw.decode().strip())
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        raise ConfigurationError([Problem(str(path), "", message)]) from error
+    except (KeyTextInvalid, UnicodeDecodeError) as error:
+        raise ConfigurationError([Problem(str(path), "", f"no verifier key: {error}")]) from error

@@ -140,9 +140,17 @@ class TokenKey:
 class Pkcs11Token:
     """One token of one driver. Owns its session; used from any thread, one call at a time."""
 
-    def __init__(self, place: TokenKeyPlace, read_pin: Callable[[Path], str]) -> None:
+    def __init__(
+        self,
+        place: TokenKeyPlace,
+        read_pin: Callable[[Path], str],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`monotonic` gives seconds that never go back. Raises ConfigurationError: no driver."""
         self._place = place
         self._read_pin = read_pin
+        self._monotonic = monotonic
         self._library = _library(place)
         self._session: Any = None
         self._keys: dict[tuple[str, bytes], Any] = {}
@@ -205,12 +213,12 @@ class Pkcs11Token:
         return handle
 
     def _require_patience(self) -> None:
-        if self._refused or time.monotonic() < self._left_alone_until:
+        if self._refused or self._monotonic() < self._left_alone_until:
             reason = self._refused or "it failed a moment ago"
             raise KeyUnavailableError(f"the token {self._place.token!r} is left alone: {reason}")
 
     def _failure(self, error: Exception) -> KeyUnavailableError:
-        self._left_alone_until = time.monotonic() + HOLD_OFF_SECONDS
+        self._left_alone_until = self._monotonic() + HOLD_OFF_SECONDS
         reason = _SENTENCES.get(_name(error), _name(error))
         if _name(error) in _PIN_TROUBLE:
             self._refused = reason
@@ -226,9 +234,17 @@ class Pkcs11Token:
             # A session that was lost to us still counts as logged in, and ours with it.
             return token.open()
 
+    def close(self) -> None:
+        """Close the session; the login ends with it. Whoever signs later opens another."""
+        with self._lock:
+            self._drop()
+
     def _lose(self) -> None:
-        """Drop the session and what we know of it; it may be gone already."""
         self._is_lost = True
+        self._drop()
+
+    def _drop(self) -> None:
+        """Forget the session and what we know of it; it may be gone already."""
         session, self._session = self._session, None
         self._keys.clear()
         if session is not None:
@@ -272,6 +288,18 @@ def _token_at(place: TokenKeyPlace, read_pin: Callable[[Path], str]) -> Pkcs11To
         with _guard:
             token = _tokens.setdefault((place.module, place.token), token)
     return token
+
+
+def close_tokens() -> None:
+    """Log out of every token and forget it: whoever signs later logs in as after a restart.
+
+    A device on the network may keep a session for long that nobody closed, and has few of them.
+    """
+    with _guard:
+        tokens = list(_tokens.values())
+        _tokens.clear()
+    for token in tokens:
+        token.close()
 
 
 def _tokens_of(module: Path) -> list[Pkcs11Token]:

@@ -10,7 +10,7 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -102,10 +102,14 @@ def request_hash(raw: bytes) -> str:
 # --- servers -----------------------------------------------------------------------------------
 
 
+OpenApplication = Callable[[contextlib.AsyncExitStack], Awaitable[Any]]
+"""Opens an ASGI application; what it puts on the stack is closed when it is over."""
+
+
 class Serving:
     """An ASGI application behind a socket, in a thread with an event loop of its own."""
 
-    def __init__(self, open_application: Callable[[], Any], tls: ssl.SSLContext | None) -> None:
+    def __init__(self, open_application: OpenApplication, tls: ssl.SSLContext | None) -> None:
         self.socket = socket.create_server(("127.0.0.1", 0))
         scheme = "https" if tls else "http"
         self.url = f"{scheme}://127.0.0.1:{self.socket.getsockname()[1]}"
@@ -140,7 +144,7 @@ class Serving:
 
 @contextmanager
 def serving(
-    open_application: Callable[[Any], Any], *, tls: ssl.SSLContext | None = None
+    open_application: OpenApplication, *, tls: ssl.SSLContext | None = None
 ) -> Iterator[str]:
     server = Serving(open_application, tls)
     server.start()

@@ -23,13 +23,15 @@ from bus.access_point.store import FILE
 from bus.audit.folder import open_log_reader
 from bus.client.hub_client import read_known_hub
 from bus.core.errors import ConfigurationError
-from bus.core.log.receipts import parse_receipt
+from bus.core.log.receipts import RECEIPT_NAME, parse_receipt
+from bus.core.log.submission_receipts import AcceptanceReceipt, parse_any_receipt
 from bus.core.xml import parse_xml
 from bus.kit.contract import Answer, Query, RecipientRefused
+from bus.protocols.soap_xroad.names import ACCEPTANCE
 from bus.protocols.soap_xroad.write import without_receipt
 from signing.errors import KeyUnavailableError
 from signing.names import SECURITY
-from signing.signed_note import verify_note
+from signing.signed_note import VerifyingKey, verify_note
 from signing.wss.canonical import canonicalise
 from tests.access_point.running_access_point import (
     XROAD,
@@ -42,7 +44,7 @@ from tests.access_point.running_access_point import (
     served_hub,
     write_settings,
 )
-from tests.client.hub_stand_in import BROKEN_PARTS, StandIn, listening
+from tests.client.hub_stand_in import BROKEN_PARTS, RECEIPT_KEY, StandIn, listening
 from tests.hub.running_hub import SetClock, answer_well
 from tests.nation import (
     ANSWER,
@@ -551,6 +553,29 @@ def test_an_answer_that_is_not_proved_is_kept_and_never_handed_over(
     )
     assert b"SoCongDan" not in reply.body
     assert kept == 1
+
+
+def test_what_is_submitted_is_answered_plainly_by_the_acceptance_and_its_receipt_kept(
+    nation: SmallNation, tmp_path: Path
+) -> None:
+    stand_in = StandIn(nation)
+    log_name = RECEIPT_KEY.name.removesuffix(RECEIPT_NAME)
+    log_key = VerifyingKey(log_name, RECEIPT_KEY.verifying_key.public_bytes)
+    (tmp_path / "stand-in.vkey").write_text(f"{log_key}\n")
+
+    with (
+        listening(lambda request: (200, stand_in.acceptance(request))) as url,
+        point_before(nation, tmp_path, url, log_key="stand-in.vkey") as point,
+    ):
+        reply = point.post(plain_request("s-1"))
+        (kept,) = point.store().receipts("s-1")
+
+    body = read(reply).find("{*}Body")
+    assert body is not None
+    assert body[0].tag == ACCEPTANCE
+    receipt = parse_any_receipt(verify_note(kept.note, [RECEIPT_KEY.verifying_key]).text.decode())
+    assert isinstance(receipt, AcceptanceReceipt)
+    assert receipt.recipients_count == 34
 
 
 # --- keys and evidence --------------------------------------------------------------------------

@@ -15,9 +15,10 @@ from bus.core.envelope import SoapVersion
 from bus.core.limits import Limits
 from bus.http.body_room import BodyRoom
 from bus.http.spool import Spool
-from tests.doors.test_soap_door import Answer
+from bus.protocols.reply import Reply
 from tests.loop_watchdog import watching
 
+XML = "text/xml; charset=utf-8"
 LIMITS = Limits(envelope_bytes_max=10**7, bodies_bytes_max=1)
 
 
@@ -32,15 +33,18 @@ class AccessPoint:
     taken: list[Asked] = field(default_factory=list)
     held: list[int] = field(default_factory=list)
 
-    def answer(self, asked: Asked) -> Answer:
+    def answer(self, asked: Asked) -> Reply:
         self.taken.append(asked)
         self.held.append(self.body_room.bytes)
-        return Answer()
+        return Reply(200, b"<answer/>", XML)
 
     def refuse_unread(
         self, error: errors.BusError, *, soap_version: SoapVersion | None = None
-    ) -> Answer:
-        return Answer(500, error.code.encode())
+    ) -> Reply:
+        return Reply(500, error.code.encode(), XML)
+
+    def describe(self, target: str, accept: str) -> None:
+        return None
 
 
 @pytest.fixture

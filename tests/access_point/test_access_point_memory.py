@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import socket
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bus.kit.contract import Answer, Query, attachment_of_file
 from bus.protocols.mime.write import RelatedMessage, write_related
+from bus.sandbox.leased_ports import free_port
 from tests.access_point.running_access_point import plain_request, served_hub, write_settings
 from tests.access_point.test_killed_access_point import process
 from tests.hang_limits import HANG_SECONDS_MAX
@@ -50,8 +50,7 @@ def test_a_large_attachment_goes_there_and_back_and_is_never_in_memory(tmp_path:
     nation = make_small_nation(tmp_path / "nation", now=now)
     (tmp_path / "scan").write_bytes(bytes(ATTACHMENT_BYTES))
     scan = attachment_of_file(tmp_path / "scan", content_id="scan-1", media_type="image/tiff")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
 
     def answer_with_the_same(query: Query) -> Answer:
         return Answer(answer_well(query).element, query.attachments)

@@ -7,17 +7,24 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from bus.access_point.settings import (
     AccessPointSettings,
     access_point_json_schema,
     read_access_point_settings,
 )
+from bus.client.hub_client import read_known_hub
 from bus.core.errors import ConfigurationError
 from bus.core.identifiers import MemberId, SubsystemId
+from bus.core.log.receipts import receipt_key_of
 from bus.core.registry import FaultSpelling
 from bus.settings.listen import is_loopback
 from bus.settings.signer import SignerFiles
+from signing.signed_note import SigningKey
+from tests.certificates import make_root
+from tests.nation import NOW
 
 SOUND: dict[str, Any] = {
     "member": "VN/GOV/H41",
@@ -36,6 +43,19 @@ def read(folder: Path, **changes: Any) -> AccessPointSettings:
     return read_access_point_settings(path)
 
 
+def test_every_hub_of_an_operator_may_be_known(tmp_path: Path) -> None:
+    keys = [SigningKey(f"log.example/{one}", Ed25519PrivateKey.generate()) for one in "abc"]
+    for key in keys:
+        (tmp_path / f"{key.name[-1]}.vkey").write_text(f"{key.verifying_key}\n")
+    (tmp_path / "ca.crt").write_bytes(
+        make_root("authority", NOW).certificate.public_bytes(Encoding.PEM)
+    )
+    hub = {**SOUND["hub"], "log_key": "a.vkey", "other_log_keys": ["b.vkey", "c.vkey"]}
+    settings = read(tmp_path, hub=hub)
+    known = read_known_hub(settings.hub_files, settings.hub.member)
+    assert known.receipt_keys == [receipt_key_of(one.verifying_key) for one in keys]
+
+
 def problems(folder: Path, **changes: Any) -> list[str]:
     with pytest.raises(ConfigurationError) as refused:
         read(folder, **changes)
@@ -52,6 +72,7 @@ def test_paths_start_from_the_folder_of_the_file(tmp_path: Path) -> None:
         settings.trust.anchors,
     )
     assert settings.hub_files.checkpoint_key == tmp_path / "hub.vkey"
+    assert settings.hub_files.other_checkpoint_keys == ()
     assert (settings.hub.url, settings.public_url) == (
         "http://127.0.0.1:8080",
         "http://127.0.0.1:8081",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from bus.access_point.settings import AccessPointSettings
 from bus.kit.contract import Answer, Query
+from bus.sandbox.leased_ports import free_port
 from tests.access_point.running_access_point import (
     RunningAccessPoint,
     plain_request,
@@ -56,8 +56,7 @@ def test_a_request_whose_access_point_was_killed_is_answered_when_it_is_repeated
     # Given an agency that works on a request when its access point is killed
     now = datetime.now(UTC)
     nation: SmallNation = make_small_nation(tmp_path / "nation", now=now)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     is_asked, may_answer = threading.Event(), threading.Event()
 
     def answer_late(query: Query) -> Answer:

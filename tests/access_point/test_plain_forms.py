@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 from collections.abc import Iterator
+from email.message import Message
 
 import pytest
 from lxml import etree
@@ -65,10 +66,13 @@ def parts_of(reply: PlainReply) -> list[tuple[str, bytes]]:
     """Type and content of each part, as Python's own reader of mail sees them."""
     head = f"Content-Type: {reply.headers['content-type']}\r\n\r\n".encode()
     message = email.message_from_bytes(head + reply.body, policy=email.policy.HTTP)
-    return [
-        (part.get_content_type(), part.get_payload(decode=True) or b"")
-        for part in message.iter_parts()  # type: ignore[attr-defined]
-    ]
+    return [(part.get_content_type(), content_of(part)) for part in message.iter_parts()]
+
+
+def content_of(part: Message) -> bytes:
+    content = part.get_payload(decode=True)
+    assert isinstance(content, bytes)
+    return content
 
 
 def read(body: bytes) -> etree._Element:

@@ -28,6 +28,7 @@ from tests.access_point.running_access_point import (
 )
 from tests.envelopes import body as body_of
 from tests.envelopes import signed_again
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub.running_hub import answer_well
 from tests.nation import (
     CLIENT,
@@ -36,7 +37,9 @@ from tests.nation import (
     SAMPLE,
     SLOW_SERVICE,
     SmallNation,
+    make_small_nation,
     request,
+    small_routes,
 )
 
 XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
@@ -46,6 +49,13 @@ ASKED = b"<p:TraCuuThongTinCongDan "
 NUMBER = b"<p:SoDinhDanh>"
 SLOW_SAMPLE = SAMPLE.replace(b"TraCuuThongTinCongDan", b"XacThucThongTinCongDan")
 SCHEMA = CompiledSchema(Path(__file__).parents[2] / "schemas/dancu/1.0/dancu.xsd")
+
+
+@pytest.fixture(scope="module")
+def nation(tmp_path_factory: pytest.TempPathFactory) -> SmallNation:
+    """One that is patient with every service."""
+    text = small_routes(slow_seconds=HANG_SECONDS_MAX)
+    return make_small_nation(tmp_path_factory.mktemp("patient-nation"), text=text)
 
 
 @pytest.fixture(scope="module")

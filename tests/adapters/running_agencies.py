@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from bus.kit.contract import Query, ServiceId, SubsystemId
+from bus.kit.contract import Query, ServiceId, Submission, SubsystemId
 from bus.kit.manifest import MANIFEST_NAME, read_manifest
 from bus.sandbox import sandbox_data
+from bus.sandbox.leased_ports import free_port
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import ADAPTERS, REFERENCE
 
@@ -58,12 +58,6 @@ class RunningAgency:
             yield
         finally:
             self.post("/_fault", {"mode": "none"})
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @contextmanager
@@ -121,4 +115,21 @@ def query(service: str, payload: bytes, *, timeout_seconds: float = 10.0) -> Que
         purpose="",
         payload=payload,
         timeout_seconds=timeout_seconds,
+    )
+
+
+def submission(
+    service: str, recipient: str, payload: bytes, *, key: str = "k-1", timeout_seconds: float = 10.0
+) -> Submission:
+    return Submission(
+        service=ServiceId.parse(service),
+        client=SubsystemId.parse("VN/GOV/H41/motcua"),
+        message_id="m-1",
+        idempotency_key=key,
+        user_id="",
+        issue="",
+        purpose="",
+        payload=payload,
+        timeout_seconds=timeout_seconds,
+        recipient=SubsystemId.parse(recipient),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from bus.cli import main
+from bus.log.files import OPERATOR_SOCKET
 from tests.hang_limits import HANG_SECONDS_MAX
 
 
@@ -72,3 +74,8 @@ def processes_of(folder: Path) -> list[int]:
         if str(folder).encode() in line:
             found.append(int(entry.name))
     return found
+
+
+def copied_log(folder: Path, copy: Path) -> Path:
+    """A copy of a log's folder as an auditor gets it: all but the socket of a hub that runs."""
+    return shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(OPERATOR_SOCKET))

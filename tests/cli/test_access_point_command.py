@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus.client.status_client import operations_url
+from bus.sandbox.leased_ports import free_port
 from bus.settings.hub import read_hub_settings
 from signing.signed_note import SigningKey
 from tests.access_point.running_access_point import plain_request, request_hash
@@ -32,12 +32,6 @@ CLIENT = "VN/GOV/H41/motcua"
 
 def subsystem(sandbox: Path) -> dict[str, Any]:
     return next(one for one in described(sandbox)["subsystems"] if one["id"] == CLIENT)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port: int = door.getsockname()[1]
-        return port
 
 
 def short_form(sandbox: Path, evidence: Path, port: int) -> list[str]:

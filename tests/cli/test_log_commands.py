@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 from bus import __version__
-from tests.cli.running import described, lienthong, output_of
+from tests.cli.running import copied_log, described, lienthong, output_of
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +26,7 @@ def used(sandbox: Path) -> Path:
 @pytest.fixture
 def copy(used: Path, tmp_path: Path) -> Path:
     """A copy of the log's folder alone, as it is handed to an auditor."""
-    return shutil.copytree(used / "log", tmp_path / "copy" / "log")
+    return copied_log(used / "log", tmp_path / "copy" / "log")
 
 
 def test_a_live_log_is_sound_and_its_decisions_are_made_again(used: Path) -> None:

@@ -10,6 +10,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +21,9 @@ import pytest
 from bus.audit.sqlite import folder as log_folder
 from bus.log import files
 from bus.runtime import found_files
-from tests.cli.running import Result, lienthong, output_of
+from tests.cli.running import Result, copied_log, lienthong, output_of
+from tests.hang_limits import HANG_SECONDS_MAX
 
-SECONDS_MAX = 60
 """A hang limit; a whole audit takes about a second."""
 MEMORY_BYTES = 1 << 30
 """What a command may take beyond what this process has."""
@@ -42,12 +43,15 @@ def used(sandbox: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ask = ["call", "nopTaiLieu", "--as", "H41/motcua", "--body", body, "--attach", document]
     asked = lienthong(*ask, folder=sandbox)
     assert asked.returncode == 0, output_of(asked)
-    return shutil.copytree(sandbox / "log", tmp_path_factory.mktemp("used") / "log")
+    until = time.monotonic() + HANG_SECONDS_MAX
+    while not list((sandbox / "log").glob("timestamp/*/*.tsr")) and time.monotonic() < until:
+        time.sleep(0.1)  # the first one comes some seconds after the first entry
+    return copied_log(sandbox / "log", tmp_path_factory.mktemp("used") / "log")
 
 
 @pytest.fixture
 def copy(used: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(used, tmp_path / "copy" / "log")
+    return copied_log(used, tmp_path / "copy" / "log")
 
 
 @contextmanager
@@ -61,7 +65,7 @@ def bounded() -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_AS)
     handler = signal.signal(signal.SIGALRM, too_late)
     resource.setrlimit(resource.RLIMIT_AS, (pages * 4096 + MEMORY_BYTES, before[1]))
-    signal.alarm(SECONDS_MAX)
+    signal.alarm(int(HANG_SECONDS_MAX))
     try:
         yield
     finally:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from bus.sandbox.leased_ports import free_port
 from tests.cli.running import described, lienthong, lienthong_process, output_of, processes_of
 from tests.hang_limits import HANG_SECONDS_MAX
-from tests.nation import ADAPTER_IDS, LOOKUP_ADAPTER
+from tests.nation import ADAPTER_IDS, LOOKUP_ADAPTER, REFERENCE
 
 
 def _await(is_so: Callable[[], bool], what: str) -> None:
@@ -42,7 +43,7 @@ def test_the_description_names_files_that_are_there(sandbox: Path) -> None:
     for subsystem in values["subsystems"]:
         assert Path(subsystem["key"]).is_file()
         assert Path(subsystem["certificate"]).is_file()
-    assert len(values["services"]) == 8
+    assert len(values["services"]) == len(REFERENCE.services)
     for service in values["services"]:
         assert service["url"].startswith(values["hub_url"])
         assert Path(service["sample_request"]).is_file()
@@ -85,7 +86,7 @@ def test_a_fault_of_an_agency_is_felt_until_it_is_taken_back(sandbox: Path) -> N
 
 def test_what_is_down_is_down_and_what_comes_up_again_is_the_same(tmp_path: Path) -> None:
     folder = tmp_path / "nation"
-    up = lienthong_process("sandbox", "up", "--dir", folder, "--detach", "--port", _free_port())
+    up = lienthong_process("sandbox", "up", "--dir", folder, "--detach", "--port", free_port())
     assert up.returncode == 0, output_of(up)
     assert _call(folder) == 0
     first = (folder / "log" / "checkpoint.vkey").read_bytes()
@@ -181,12 +182,6 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
-def _free_port() -> str:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return str(door.getsockname()[1])
-
-
 def test_what_the_programs_say_is_for_their_owner_alone(sandbox: Path) -> None:
     run = sandbox / "run"
 
@@ -212,13 +207,13 @@ def test_what_was_changed_in_hub_yaml_is_in_force_when_the_sandbox_is_up_again(
 ) -> None:
     folder = tmp_path / "nation"
     settings = folder / "hub.yaml"
-    up = lienthong_process("sandbox", "up", "--dir", folder, "--detach", "--port", _free_port())
+    up = lienthong_process("sandbox", "up", "--dir", folder, "--detach", "--port", free_port())
     assert up.returncode == 0, output_of(up)
     lienthong("sandbox", "down", "--dir", folder)
     edited = settings.read_text().replace(
         "show_precise_faults: true", "show_precise_faults: false  # as in production"
     )
-    port = _free_port()
+    port = free_port()
     edited = edited.replace(f":{described(folder)['hub_url'].rpartition(':')[2]}\n", f":{port}\n")
     edited = edited.replace(
         f"port: {described(folder)['hub_url'].rpartition(':')[2]}", f"port: {port}"

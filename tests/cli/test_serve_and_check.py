@@ -16,6 +16,7 @@ import pytest
 
 from bus import __version__
 from bus.cli import main
+from bus.sandbox.leased_ports import free_port
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
 from tests.cli.running import described, lienthong, lienthong_process, output_of
 from tests.hang_limits import HANG_SECONDS_MAX
@@ -25,10 +26,7 @@ from tests.nation import NOW
 @pytest.fixture
 def prepared(tmp_path: Path) -> PreparedNation:
     """A nation on free ports; nothing runs."""
-    from bus.sandbox.programs import free_ports
-
-    ports = free_ports(0)
-    return prepare_nation(tmp_path, now=NOW, hub_port=ports["hub"])
+    return prepare_nation(tmp_path, now=NOW, hub_port=free_port())
 
 
 def _serve(settings: Path) -> list[str]:
@@ -160,3 +158,14 @@ def test_the_help_of_every_command_documents_its_exit_codes() -> None:
         result = lienthong(*path, "--help")
         assert result.returncode == 0, path
         assert "Exit codes: 0" in result.stdout.decode(), f"lienthong {' '.join(path)}"
+
+
+def test_check_asks_agencies_whether_they_are_there_and_is_ready_without(
+    prepared: PreparedNation,
+) -> None:
+    result = lienthong("check", "--settings", prepared.hub_settings, "--live", "--json")
+
+    values = json.loads(result.stdout)
+    away = [one["message"] for one in values["warnings"] if "is away" in one["message"]]
+    assert (result.returncode, values["ready"]) == (0, True)
+    assert "VN/GOV/H41/vanban is away: delivery.recipient-unavailable" in away

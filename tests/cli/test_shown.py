@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import shutil
 import unicodedata
 import urllib.error
 import urllib.request
@@ -16,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bus.cli.shown import one_line, printable
-from tests.cli.running import described, lienthong, output_of
+from tests.cli.running import copied_log, described, lienthong, output_of
+from tests.hang_limits import HANG_SECONDS_MAX
 
 CLI = Path(__file__).parents[2] / "bus" / "cli"
 HOSTILE = (
@@ -79,7 +79,7 @@ def _fault_id(sandbox: Path, body: bytes) -> str:
     url = described(sandbox)["hub_url"]
     request = urllib.request.Request(url, body, {"Content-Type": "text/xml"})
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=60)
+        urllib.request.urlopen(request, timeout=HANG_SECONDS_MAX)
     with refused.value as reply:
         found = re.search(rb"faultId>([^<]*)", reply.read())
     assert found
@@ -107,7 +107,7 @@ def test_a_stranger_s_message_is_shown_tame_and_whole(sandbox: Path) -> None:
 def test_names_of_files_and_arguments_are_shown_tame(sandbox: Path, tmp_path: Path) -> None:
     name = HOSTILE.replace("\x00", "")
     copy = tmp_path / "log"
-    shutil.copytree(sandbox / "log", copy)
+    copied_log(sandbox / "log", copy)
     (copy / "tile" / name).touch()
     strange = tmp_path / f"{name}.yaml"
     strange.write_text(f'"{name}": 1\n')

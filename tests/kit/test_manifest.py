@@ -9,6 +9,7 @@ import pytest
 from bus.core.errors import ConfigurationError
 from bus.kit.load import load_adapter, load_simulator_class
 from bus.kit.manifest import Manifest, read_manifest
+from bus.kit.shown_facts import ShownFact
 
 MANIFEST = """\
 id: {id}
@@ -261,3 +262,39 @@ def test_a_simulator_that_is_none_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="NotAnAgency is no class that derives from Simul"):
         load_simulator_class(manifest)
+
+
+SHOWN = "    sample: samples/hoi.xml\n    shown: "
+
+
+def test_facts_that_a_demo_shows_stand_below_their_service(tmp_path: Path) -> None:
+    fact = (
+        '[{{label: Tên, path: a/b, values: {{"1": có}}, date: true, expected: "{{citizen}} 1"}}]\n'
+    )
+    changed = MANIFEST.replace("    sample: samples/hoi.xml\n", SHOWN + fact)
+
+    (service,) = read_manifest(adapter_folder(tmp_path, "hoi", manifest=changed)).services
+
+    expected = "{citizen} 1"
+    fact_read = ShownFact("Tên", "a/b", {"1": "có"}, is_date=True, expected=expected)
+    assert service.shown == (fact_read,)
+
+
+@pytest.mark.parametrize(
+    ("fact", "place"),
+    [
+        ("{label: Tên, path: a//b}", "shown[0].path"),
+        ("{label: Tên, path: 'a:b'}", "shown[0].path"),
+        ("{path: a}", "shown[0].label"),
+        ("{label: Tên, path: a, expected: '{officer}'}", "shown[0].expected"),
+        ("{label: Tên, path: a, values: {'1': ''}}", "shown[0].values"),
+        ("{label: Tên, path: a, colour: red}", "shown[0].colour"),
+    ],
+)
+def test_a_fact_that_nobody_can_show_is_a_problem(tmp_path: Path, fact: str, place: str) -> None:
+    escaped = fact.replace("{", "{{").replace("}", "}}")
+    changed = MANIFEST.replace("    sample: samples/hoi.xml\n", f"{SHOWN}[{escaped}]\n")
+
+    (problem,) = problems_of(adapter_folder(tmp_path, "hoi", manifest=changed))
+
+    assert f"services[0].{place}" in problem

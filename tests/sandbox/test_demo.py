@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bus.sandbox.agencies import routed_manifests
+from bus.sandbox.demo_cast import choose_cast
+from bus.sandbox.nation_files import reference_routes
+from bus.settings.routes import read_registry
 from tests.cli.running import processes_of
 from tests.hang_limits import HANG_SECONDS_MAX
 
@@ -28,16 +32,23 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return temporary, result.stdout.decode()
 
 
+def test_the_story_asks_what_manifests_want_shown(told: tuple[Path, str]) -> None:
+    manifests = routed_manifests(told[0], read_registry(reference_routes()))
+    shown = [one for manifest in manifests.values() for one in manifest.services if one.shown]
+    assert len(shown) >= 3
+    for service in shown:
+        assert f"·  {service.code} ─" in told[1]
+        assert [fact.label for fact in service.shown if fact.label not in told[1]] == []
+
+
 @pytest.mark.parametrize(
     "words",
     [
-        "TraCuuThongTinCongDan",
-        "XacThucThongTinCongDan",
-        "chiTietDoanhNghiep",
         "signed by VN/GOV/G01",
         "question is entry 3, answer is entry 4",
         "access.denied",
         "signature.digest-mismatch",
+        "Nobody sends anything: attempt",
         "Nothing was found: the log is sound.",
         "entry 4: log.sqlite",
         "Everything is closed again",
@@ -45,6 +56,22 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 )
 def test_the_story_shows(words: str, told: tuple[Path, str]) -> None:
     assert words in told[1]
+
+
+def test_the_story_accounts_for_every_recipient_of_a_document(told: tuple[Path, str]) -> None:
+    registry = read_registry(reference_routes())
+    document = choose_cast(registry, routed_manifests(told[0], registry)).document
+    assert document is not None
+    brought, kept = len(document.brought), len(document.by_mailbox)
+
+    assert f"owed to {brought + kept} recipients" in told[1]
+    assert f"{brought - 1} have it" in told[1]
+    assert "1 away, tried again" in told[1]
+    assert f"{kept} wait in mailboxes" in told[1]
+    assert f"{kept} fetch it from their mailboxes" in told[1]
+    assert f"{brought + kept} receipts, one of each" in " ".join(told[1].split())
+    assert f"{brought + kept} accepted = {brought + kept} delivered + 0 refused" in told[1]
+    assert "0 expired + 0 pending" in told[1]
 
 
 def test_without_a_terminal_the_text_is_plain(told: tuple[Path, str]) -> None:

@@ -10,11 +10,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bus.core.identifiers import SubsystemId
+from bus.delivery.carrying import signing_members
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
 from bus.settings.hub import read_hub_settings
 from bus.settings.routes import read_registry
 from bus.trust.key_store import read_secret, read_signer
-from tests.nation import ADAPTER_IDS
+from tests.nation import ADAPTER_IDS, REFERENCE
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 PORTS = {name: 9001 + place for place, name in enumerate(ADAPTER_IDS)}
@@ -63,7 +64,7 @@ def test_hub_yaml_names_the_answering_agencies_and_their_addresses(
     first = ADAPTER_IDS[0]
 
     assert tuple(settings.agencies) == ADAPTER_IDS
-    assert [str(member) for member in settings.signers] == ["VN/GOV/G01", "VN/GOV/G12"]
+    assert list(settings.signers) == sorted(signing_members(REFERENCE))
     assert settings.agencies[first]["url"].startswith("http://127.0.0.1:9001")
     assert settings.show_precise_faults
     assert settings.public_url == prepared.public_url == "http://127.0.0.1:8080"

@@ -15,13 +15,14 @@ from bus.sandbox.programs import (
 )
 
 
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Claims of this test; sandboxes that run on the machine have theirs."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
 
 
-def test_one_at_a_time_has_the_usual_port(tmp_path: Path) -> None:
+def test_one_at_a_time_has_the_usual_port(elsewhere: Path) -> None:
     first = claim_usual_port()
     assert first is not None
 
@@ -31,7 +32,7 @@ def test_one_at_a_time_has_the_usual_port(tmp_path: Path) -> None:
     again = claim_usual_port()
     assert again is not None
     release_usual_port(again)
-    assert list(tmp_path.iterdir()) == []
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_a_hub_without_the_usual_port_gets_one_that_is_free() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bus.core.errors import ConfigurationError
 from bus.core.identifiers import MemberId
-from bus.settings.hub import HubSettings, read_hub_settings
+from bus.settings.hub import HubSettings, OtherLog, read_hub_settings
 from bus.settings.signer import SignerFiles
 
 HUB = """\
@@ -95,6 +95,44 @@ def test_each_mistake_is_told_with_path_and_line(
     told = problems_of(tmp_path, HUB.replace(right, wrong, 1))
 
     assert any(one.startswith(problem) for one in told), told
+
+
+OTHERS = """\
+store: {postgres: {hosts: [127.0.0.1]}}
+"""
+OTHER = "{origin: lienthong.example/b, signing_key: keys/b.key, folder: b, guard: state/b}"
+
+
+def test_logs_of_other_hubs_have_files_of_their_own(tmp_path: Path) -> None:
+    text = HUB.replace("trust:", f"  others: [{OTHER}]\ntrust:") + OTHERS
+    (other,) = settings(tmp_path, text).log.others
+    assert other == OtherLog(
+        "lienthong.example/b", tmp_path / "keys/b.key", tmp_path / "b", tmp_path / "state/b"
+    )
+    assert settings(tmp_path).log.others == ()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problem"),
+    [
+        ("example/b", "example/vn", "log.others[0].origin: expected another than any log"),
+        ("folder: b", "folder: log", "log.others[0].folder: expected another than any log"),
+        ("state/b", "b/guard", "log.others[0].guard: expected a file outside the log's"),
+        ("}", "}, " + OTHER, "log.others[1].origin: expected another than any log before it"),
+        ("keys/b.key", "''", "log.others[0].signing_key: expected text without blanks"),
+    ],
+)
+def test_each_mistake_about_other_hubs_is_told(
+    tmp_path: Path, right: str, wrong: str, problem: str
+) -> None:
+    others = f"  others: [{OTHER.replace(right, wrong, 1)}]\n"
+    told = problems_of(tmp_path, HUB.replace("trust:", f"{others}trust:") + OTHERS)
+    assert any(problem in one for one in told), told
+
+
+def test_other_hubs_share_a_database_or_nothing(tmp_path: Path) -> None:
+    told = problems_of(tmp_path, HUB.replace("trust:", f"  others: [{OTHER}]\ntrust:"))
+    assert any("log.others: expected `store`" in one for one in told), told
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

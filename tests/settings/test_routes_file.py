@@ -19,7 +19,7 @@ from bus.core.identifiers import MemberId, ServiceId, SubsystemId
 from bus.core.limits import Limits
 from bus.core.metaservices import RESERVED_SERVICE_CODES
 from bus.core.registry import FaultSpelling, MemberRegistry, Mode
-from bus.settings import routes_form
+from bus.settings import routes_form, routes_values
 from bus.settings.routes import parse_registry, read_registry
 from signing.policy import DIGEST_ALGORITHMS, SIGNATURE_ALGORITHMS, SignaturePolicy
 
@@ -76,7 +76,8 @@ def test_the_reference_nation_is_sound() -> None:
     assert str(read.hub) == "VN/GOV/G22/truclienthong"
     assert read.grants[(motcua, lookup)].purpose.startswith("Giải quyết thủ tục")
     assert read.services[lookup].mode is Mode.QUERY
-    assert len(read.services) == 8
+    assert len(read.services) == 10
+    assert len(read.subscriptions[ServiceId.parse("VN/GOV/G22/vanban/PhatHanhVanBan/v1")]) == 34
     assert all(service.provider.member in read.members for service in read.services)
 
 
@@ -375,16 +376,16 @@ def test_an_agency_may_rest_with_a_notice() -> None:
     ("kind", "texts", "others"),
     [
         (
-            routes_form.SubsystemIdText,
+            routes_values.SubsystemIdText,
             ["VN/GOV/H41", "VN/GOV/H41/motcua"],
             ["VN/GOV", "VN/GOV/H41/", "VN/GOV/H41/a/b"],
         ),
         (
-            routes_form.ServiceIdText,
+            routes_values.ServiceIdText,
             ["VN/GOV/G01/dancu/hoi/v1", "VN/GOV/G01//hoi/", "VN/GOV/G01//hoi/v1"],
             ["VN/GOV/G01/dancu/hoi", "VN/GOV//dancu/hoi/v1", "VN/GOV/G01/dancu//v1"],
         ),
-        (routes_form.HubIdText, ["VN/GOV/G22/hub"], ["VN/GOV/G22"]),
+        (routes_values.HubIdText, ["VN/GOV/G22/hub"], ["VN/GOV/G22"]),
     ],
 )
 def test_editors_and_the_hub_take_the_same_identifiers(

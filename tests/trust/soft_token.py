@@ -15,7 +15,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bus.trust import token_keys
+from bus.trust.token_keys import close_tokens
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.interop.judges import missing, require_module
 
@@ -99,5 +99,5 @@ def _start_driver_anew(driver: Path) -> None:
     """Have this process's driver read the new configuration, and forget every older token."""
     require_module("pkcs11")
     pkcs11 = importlib.import_module("pkcs11")
-    token_keys._tokens.clear()
+    close_tokens()
     pkcs11.lib(str(driver)).reinitialize()

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from bus.trust import evidence_store
 from bus.trust.evidence_store import EvidenceStore
 from signing.pki.revocation import Evidence, Good
 from tests.nation import NOW
@@ -54,9 +51,8 @@ def test_what_cannot_be_written_is_known_until_the_restart(tmp_path: Path) -> No
     assert EvidenceStore(tmp_path / "cache").about([RESPONSE.about]) == []
 
 
-def test_only_so_much_is_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence_store, "KEPT_MAX", 1)
-    store = EvidenceStore(tmp_path)
+def test_only_so_much_is_kept_in_memory(tmp_path: Path) -> None:
+    store = EvidenceStore(tmp_path, kept_max=1)
 
     store.keep(proved(RESPONSE))
     store.keep(proved(OTHER))
@@ -65,4 +61,8 @@ def test_only_so_much_is_kept_in_memory(tmp_path: Path, monkeypatch: pytest.Monk
     # What was let go lies on disk, and comes back when it is asked for.
     for piece in (RESPONSE, OTHER, RESPONSE):
         assert store.about([piece.about]) == [piece]
-        assert len(store._kept) == 1
+    # Without the disk there is what memory holds: the last one, and no other.
+    for file in tmp_path.iterdir():
+        file.unlink()
+    assert store.about([OTHER.about]) == []
+    assert store.about([RESPONSE.about]) == [RESPONSE]

@@ -218,7 +218,7 @@ def test_no_trouble_with_a_token_shows_its_pin(
         replace(place, module=tmp_path / "none.so"),
         place,
     ):
-        token_keys._tokens.pop((trouble.module, trouble.token), None)
+        token_keys.close_tokens()
         with watched():
             signer = read_signer(trouble)
             must_show_nothing(repr(signer) + repr(signer.private_key) + repr(vars_of(signer)))

@@ -18,6 +18,7 @@ from bus.sandbox.authority import Authority
 from bus.settings.signer import TokenKeyPlace
 from bus.trust import token_keys
 from bus.trust.key_store import read_signer
+from bus.trust.token_keys import Pkcs11Token, TokenKey, close_tokens
 from signing import policy as uri
 from signing.algorithms import verify_bytes
 from signing.errors import KeyUnavailableError, KeyUnusableError
@@ -132,22 +133,31 @@ def test_a_token_that_is_away_is_told_and_signs_when_it_is_back(token: SoftToken
 def test_a_token_that_failed_is_left_alone_for_a_while(
     token: SoftToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(token_keys, "HOLD_OFF_SECONDS", 3600.0)
-    signer = signer_of(token, "p256")
+    monkeypatch.setattr(token_keys, "HOLD_OFF_SECONDS", 2.0)
+    seconds = [1000.0]
+    place = place_of(token, "p256")
+    opened = Pkcs11Token(place, lambda file: file.read_text().strip(), monotonic=lambda: seconds[0])
+    key = TokenKey(opened, place.label, place.id, KEYS["p256"].public_key())
+
+    def must_sign() -> None:
+        value = key.sign(uri.ECDSA_SHA256, DATA)
+        verify_bytes(key.public_key(), uri.ECDSA_SHA256, value, DATA)
+
+    must_sign()
     token.lose_sessions()
     token.unplug()
     try:
         with pytest.raises(KeyUnavailableError, match="there is no token"):
-            signer.sign(signer.algorithm, DATA)
+            key.sign(uri.ECDSA_SHA256, DATA)
     finally:
         token.plug_in()
 
-    with pytest.raises(KeyUnavailableError, match="is left alone: it failed a moment ago"):
-        signer.sign(signer.algorithm, DATA)
-    held = signer.private_key
-    assert isinstance(held, token_keys.TokenKey)
-    held.token._left_alone_until = 0.0
-    must_sign(signer, KEYS["p256"])
+    for now in (1000.0, 1001.9):
+        seconds[0] = now
+        with pytest.raises(KeyUnavailableError, match="is left alone: it failed a moment ago"):
+            key.sign(uri.ECDSA_SHA256, DATA)
+    seconds[0] = 1002.0
+    must_sign()
 
 
 def test_keys_of_one_token_sign_side_by_side(token: SoftToken) -> None:
@@ -227,14 +237,27 @@ def test_a_wrong_pin_is_tried_once_and_never_again(token: SoftToken, tmp_path: P
     pin_file.write_text(PIN + "\n")  # no use before a restart: the token might lock itself
 
     assert "is left alone: its PIN is refused" in refusal(place)[1]
-    token_keys._tokens.pop((place.module, place.token))
+    close_tokens()
+
+
+def test_whoever_was_logged_out_logs_in_again(token: SoftToken, tmp_path: Path) -> None:
+    signer = signer_of(token, "p256")
+    must_sign(signer, KEYS["p256"])
+    pin_file = tmp_path / "pin"
+    pin_file.write_text("sai-roi-1234\n")
+    pin_file.chmod(0o600)
+
+    close_tokens()
+
+    # A login that still stood would be taken for ours, and no PIN be asked for.
+    assert "its PIN is refused" in refusal(replace(place_of(token, "p256"), pin_file=pin_file))[1]
+    must_sign(signer, KEYS["p256"])
+    close_tokens()
 
 
 def fresh(token: SoftToken, pin_file: Path) -> TokenKeyPlace:
     """The same token, as a process meets it that has not logged in yet."""
-    known = token_keys._tokens.pop((token.driver, token.label), None)
-    if known is not None:
-        known._lose()
+    close_tokens()
     return replace(place_of(token, "p256"), pin_file=pin_file)
 
 

@@ -18,11 +18,11 @@ from bus.kit.contract import (
     RecipientTimeout,
     RecipientUnavailable,
 )
+from bus.sandbox.leased_ports import free_port
 from bus.sandbox.sandbox_data import story
 from tests.adapters.running_agencies import (
     SLOW_SECONDS,
     RunningAgency,
-    free_port,
     query,
     sample_requests,
     settings_of,

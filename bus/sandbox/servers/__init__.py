@@ -1,0 +1,1 @@
+"""Private servers of others on loopback: for demos, measurements and tests."""
