@@ -7,10 +7,17 @@ from pathlib import Path
 
 import yaml
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from bus.bench.citizen_answer import SERVICE
+from bus.bench.signed_requests import Client
+from bus.core.identifiers import ServiceId
 from bus.runtime.clock import now
 from bus.sandbox.authority_files import AuthorityFiles
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
+from bus.settings.routes import read_registry
+from bus.settings.signer import SignerFiles
+from bus.trust.key_store import read_signer
 
 LIST_VALIDITY = timedelta(days=1)
 _ANY_PORT = 1
@@ -28,6 +35,17 @@ def prepare_bench_nation(folder: Path) -> PreparedNation:
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     prepared.hub_settings.write_text(text, "utf-8")
     return prepared
+
+
+def rsa_client(prepared: PreparedNation) -> Client:
+    """A client that may ask and signs with RSA: the key that most agencies have."""
+    nation = read_registry(prepared.routes)
+    service = ServiceId.parse(SERVICE)
+    for subsystem, granted in nation.grants:
+        files: SignerFiles = prepared.signers[subsystem]
+        if granted == service and isinstance(read_signer(files).private_key, rsa.RSAPrivateKey):
+            return Client(subsystem, files)
+    raise LookupError(f"no client of {SERVICE} signs with RSA")
 
 
 def _empty_list(folder: Path, moment: datetime) -> bytes:

@@ -1,9 +1,9 @@
-"""Answer every question about a citizen with one fixed record, at once."""
+"""Answer every question about a citizen with one fixed record, and take every delivery, at once."""
 
 from __future__ import annotations
 
 from bus.core.xml import parse_xml
-from bus.kit.contract import Adapter, Answer, Query
+from bus.kit.contract import Adapter, Answer, Delivered, Disposition, Query, Submission
 
 SERVICE = "VN/GOV/G01/dancu/TraCuuThongTinCongDan/v1"
 CITIZEN_ANSWER = (
@@ -34,6 +34,10 @@ class FixedCitizen(Adapter):
     def answer(self, query: Query) -> Answer:
         """The fixed record, whatever is asked; nobody changes an answer."""
         return Answer(_ROOT)
+
+    def deliver(self, submission: Submission) -> Disposition:
+        """Taken, whatever it is; nothing is said of it."""
+        return Delivered()
 
 
 class FixedCitizenOnThread(FixedCitizen):

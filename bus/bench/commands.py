@@ -9,11 +9,14 @@ from tempfile import TemporaryDirectory
 import click
 from rich.console import Console
 
+from bus.bench.answer_checks import AnswerWrong
 from bus.bench.exchange_bench import ExchangePlan, measure_exchanges
 from bus.bench.load import LoadFailed
 from bus.bench.log_bench import PAYLOAD_BYTES_DEFAULT, LogPart, measure_log
 from bus.bench.programs import ProgramFailed
 from bus.bench.signing_bench import measure_signing
+from bus.bench.submission_bench import SubmissionPlan, measure_submissions
+from bus.bench.submission_servers import ServersUnfit
 
 
 @click.group()
@@ -57,6 +60,92 @@ def exchange(
             try:
                 results = measure_exchanges(plan, status.update)
             except (ProgramFailed, LoadFailed) as error:
+                raise click.ClickException(str(error)) from error
+    _echo(results.as_json(), results.lines(), as_json=as_json)
+
+
+@bench.command()
+@click.option("--seconds", type=click.FloatRange(0.5, 600), default=10, show_default=True)
+@click.option("--connections", type=click.IntRange(1, 1024), default=256, show_default=True)
+@click.option(
+    "--recipients",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="Of each message.",
+)
+@click.option(
+    "--prefill",
+    type=click.IntRange(0, 2_000_000),
+    default=0,
+    help="Deliveries that are pending before; a hub on an empty log is measured beside it.",
+)
+@click.option(
+    "--slow-sync-ms",
+    type=click.FloatRange(0, 1000),
+    default=0,
+    help="So much longer each sync takes; needs a C compiler.",
+)
+@click.option(
+    "--profile",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a cProfile of the hub there; the floor is left out.",
+)
+@click.option(
+    "--store",
+    type=click.Choice(["sqlite", "postgres"]),
+    default="sqlite",
+    show_default=True,
+    help="Where the log lies; postgres is started for this run, and goes with --broker rabbitmq.",
+)
+@click.option(
+    "--broker",
+    type=click.Choice(["embedded", "rabbitmq"]),
+    default="embedded",
+    show_default=True,
+    help="What carries orders; rabbitmq is started for this run, with a worker in a process of "
+    "its own.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable figures.")
+def submit(
+    *,
+    seconds: float,
+    connections: int,
+    recipients: int,
+    prefill: int,
+    slow_sync_ms: float,
+    profile: Path | None,
+    store: str,
+    broker: str,
+    as_json: bool,
+) -> None:
+    """Measure submissions, from their acceptance to the last outcome on disk.
+
+    Signed submissions go over HTTP to the real hub, which delivers them within its process or, on
+    PostgreSQL and RabbitMQ, has a worker deliver them; and to a floor program that does the least
+    that any such hub must do. Both take turns.
+    """
+    has_servers = store == "postgres"
+    if has_servers != (broker == "rabbitmq"):
+        raise click.UsageError("--store postgres and --broker rabbitmq go together")
+    if has_servers and (prefill or slow_sync_ms):
+        raise click.UsageError("--prefill and --slow-sync-ms are for the embedded log alone")
+    console = Console(stderr=True)
+    with TemporaryDirectory(prefix="lienthong-bench-") as folder:
+        plan = SubmissionPlan(
+            Path(folder),
+            seconds,
+            connections,
+            recipients,
+            prefill,
+            slow_sync_ms,
+            profile,
+            has_servers,
+        )
+        with console.status("starting") as status:
+            try:
+                results = measure_submissions(plan, status.update)
+            except (ProgramFailed, LoadFailed, AnswerWrong, ServersUnfit) as error:
                 raise click.ClickException(str(error)) from error
     _echo(results.as_json(), results.lines(), as_json=as_json)
 

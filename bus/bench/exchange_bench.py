@@ -8,18 +8,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bus.bench import floor_program, hub_program
 from bus.bench.answer_checks import AnswerCheck
-from bus.bench.bench_nation import prepare_bench_nation
+from bus.bench.bench_nation import prepare_bench_nation, rsa_client
 from bus.bench.citizen_answer import SERVICE
 from bus.bench.exchange_results import ExchangeResults, ProgramResults, results_of
 from bus.bench.load import Round, load
 from bus.bench.log_bench import fill_log
 from bus.bench.programs import BenchProgram, running
-from bus.bench.signed_requests import Client, RequestSigner, body_of, request_signer
+from bus.bench.signed_requests import RequestSigner, body_of, request_signer
 from bus.core.identifiers import ServiceId
 from bus.core.log.receipts import RECEIPT_NAME
 from bus.log.message_log import HubLog
@@ -28,8 +27,7 @@ from bus.runtime.clock import now
 from bus.sandbox.nation_files import PreparedNation
 from bus.settings.hub import HubSettings, read_hub_settings
 from bus.settings.routes import read_registry
-from bus.settings.signer import SignerFiles
-from bus.trust.key_store import read_certificates, read_ed25519_key, read_signer
+from bus.trust.key_store import read_certificates, read_ed25519_key
 from signing.pki.certificates import TrustStore
 from signing.signed_note import SigningKey
 
@@ -176,14 +174,3 @@ def _open_log(settings: HubSettings) -> HubLog:
     settings_of_log = settings.log
     key = SigningKey(settings_of_log.origin, read_ed25519_key(settings_of_log.signing_key))
     return open_log(settings_of_log.folder, key=key, guard=settings_of_log.guard)
-
-
-def rsa_client(prepared: PreparedNation) -> Client:
-    """A client that may ask and signs with RSA: the key that most agencies have."""
-    nation = read_registry(prepared.routes)
-    service = ServiceId.parse(SERVICE)
-    for subsystem, granted in nation.grants:
-        files: SignerFiles = prepared.signers[subsystem]
-        if granted == service and isinstance(read_signer(files).private_key, rsa.RSAPrivateKey):
-            return Client(subsystem, files)
-    raise LookupError(f"no client of {SERVICE} signs with RSA")

@@ -65,14 +65,14 @@ class ExchangeResults:
             f"{self.connections} connections, requests of {self.request_bytes:,} bytes "
             f"(RSA-2048, SHA-256), log prefilled with {self.prefilled_entries:,} entries"
         )
-        lines = [title, *_row("", "hub", "floor" if self.floor else "")]
+        lines = [title, *row("", "hub", "floor" if self.floor else "")]
         programs = [self.hub, self.floor] if self.floor else [self.hub]
         for name, report in _ROWS:
-            lines.extend(_row(name, *(report(results) for results in programs)))
-        lines.extend(_row("log per exchange", f"{self.log_bytes_per_exchange:,} bytes"))
+            lines.extend(row(name, *(report(results) for results in programs)))
+        lines.extend(row("log per exchange", f"{self.log_bytes_per_exchange:,} bytes"))
         if self.rate_ratio is not None and self.cpu_ratio is not None:
-            lines.extend(_row("hub / floor", f"{self.rate_ratio:.2f} of its rate"))
-            lines.extend(_row("", f"{self.cpu_ratio:.2f} by processor time"))
+            lines.extend(row("hub / floor", f"{self.rate_ratio:.2f} of its rate"))
+            lines.extend(row("", f"{self.cpu_ratio:.2f} by processor time"))
         return lines
 
 
@@ -83,8 +83,8 @@ def results_of(rounds: Sequence[Round], cpu_seconds: float, rss_bytes_max: int) 
     return ProgramResults(
         rates=rates,
         rate_median=median(rates),
-        latency_p50_ms=_percentile(latencies, 50) * 1e3,
-        latency_p99_ms=_percentile(latencies, 99) * 1e3,
+        latency_p50_ms=percentile(latencies, 50) * 1e3,
+        latency_p99_ms=percentile(latencies, 99) * 1e3,
         cpu_per_exchange_us=cpu_seconds / len(latencies) * 1e6,
         rss_bytes_max=rss_bytes_max,
         answer_bytes=round(sum(one.answer_bytes for one in rounds) / len(latencies)),
@@ -105,11 +105,12 @@ _ROWS: tuple[tuple[str, Callable[[ProgramResults], str]], ...] = (
 )
 
 
-def _row(title: str, *cells: str) -> list[str]:
+def row(title: str, *cells: str) -> list[str]:
+    """A line of a table: its title, and a cell for each column."""
     return [f"{title:<{_WIDTH}}" + "".join(f"{cell:>{_WIDTH}}" for cell in cells)]
 
 
-def _percentile(in_order: Sequence[float], percent: int) -> float:
+def percentile(in_order: Sequence[float], percent: int) -> float:
     """The smallest value that so many in a hundred do not exceed (nearest rank)."""
     rank = -(-len(in_order) * percent // 100)
     return in_order[max(rank, 1) - 1]

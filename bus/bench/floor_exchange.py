@@ -79,7 +79,14 @@ class FloorExchange:
         self._parser = etree.XMLParser(resolve_entities=False, no_network=True, collect_ids=False)
 
     def answer(self, raw: bytes, now: datetime) -> bytes:
-        """The signed answer to a request; `now` is in UTC.
+        """The signed answer to a request; `now` is in UTC. Raises what `verified` raises."""
+        blocks, references = self.verified(raw)
+        blocks = [_START, *blocks, _HASH % b64encode(hashlib.sha512(raw).digest())]
+        references = [_SIGNED_INFO, *references, _reference(b"#requestHash", blocks[-1])]
+        return self._signed(blocks, references, now.replace(tzinfo=None))
+
+    def verified(self, raw: bytes) -> tuple[list[bytes], list[bytes]]:
+        """The header blocks of a request that is proved, and references to them.
 
         Raises XMLSyntaxError, ValueError, KeyError or InvalidSignature.
         """
@@ -91,7 +98,7 @@ class FloorExchange:
         parts["timestamp"] = timestamp
         parts[body.get(names.WSU_ID)] = body
         signed_info, value = signature[0], signature[1]
-        blocks, references = [_START], [_SIGNED_INFO]
+        blocks, references = [], []
         for reference in signed_info.iterchildren(names.REFERENCE):
             uri, digest_text = reference.get("URI", ""), reference[2].text or ""
             part = parts[uri[1:]]
@@ -104,9 +111,7 @@ class FloorExchange:
                 references.append(_REFERENCE % (uri.encode(), digest_text.encode()))
         sender_key = self._sender_key(token.text or "")
         sender_key.verify(b64decode(value.text or ""), _canonical(signed_info), _PKCS1, _SHA256)
-        blocks.append(_HASH % b64encode(hashlib.sha512(raw).digest()))
-        references.append(_reference(b"#requestHash", blocks[-1]))
-        return self._signed(blocks, references, now.replace(tzinfo=None))
+        return blocks, references
 
     def _signed(self, blocks: list[bytes], references: list[bytes], now: datetime) -> bytes:
         stamp = _TIMESTAMP % (_time_text(now), _time_text(now + _VALID_FOR))

@@ -10,15 +10,19 @@ import select
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 60
 LISTEN_BACKLOG = 2048
 _BYTES_OF_KIBIBYTE = 1024
+_QUESTION = "?"
+"""Asks a program for its counts."""
+_INPUT_BYTES_MAX = 64
 
 
 class ProgramFailed(RuntimeError):
@@ -43,10 +47,29 @@ class BenchProgram:
 
     def cpu_seconds(self) -> float:
         """Processor time that it and its children have used so far, all threads."""
+        return self.own_cpu_seconds() + self.children_cpu_seconds()
+
+    def own_cpu_seconds(self) -> float:
+        """Processor time that it has used so far, all threads."""
+        return _cpu_seconds(self.process.pid)
+
+    def children_cpu_seconds(self) -> float:
+        """Processor time that those of its children have used so far that still run."""
         children = _children(self.process.pid)
         held = sum(_rss_bytes_max(str(child)) for child in children)
         self.children_rss_bytes_max = max(self.children_rss_bytes_max, held)
-        return sum(_cpu_seconds(one) for one in (self.process.pid, *children))
+        return sum(_cpu_seconds(one) for one in children)
+
+    def counts(self) -> dict[str, int]:
+        """What it has done so far, as it says now. Raises ProgramFailed."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(_QUESTION)
+            self.process.stdin.flush()
+        except OSError as error:
+            raise ProgramFailed(f"the {self.name} has ended") from error
+        counts: dict[str, int] = json.loads(_line(self.name, self.process))
+        return counts
 
 
 def _children(process_id: int) -> list[int]:
@@ -63,13 +86,22 @@ def _cpu_seconds(process_id: int) -> float:
 
 
 @contextlib.contextmanager
-def running(name: str, module: str, arguments: Sequence[str]) -> Iterator[BenchProgram]:
-    """Run `python -m module arguments` until the block ends. Raises ProgramFailed."""
+def running(
+    name: str,
+    module: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[BenchProgram]:
+    """Run `python -m module arguments` until the block ends. Raises ProgramFailed.
+
+    `environment` stands beside what this process has in its own.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env={**os.environ, **environment},
     )
     try:
         program = BenchProgram(name, process, int(_line(name, process)), {})
@@ -107,17 +139,29 @@ def listen() -> socket.socket:
     return socket.create_server(("127.0.0.1", 0), backlog=LISTEN_BACKLOG)
 
 
-def say_ready(listening: socket.socket) -> None:
-    """Tell the port to whoever started this program."""
-    print(listening.getsockname()[1], flush=True)
+NO_PORT = None
+"""Of a program that listens nowhere."""
 
 
-def stop_at_end_of_input(stop: Callable[[], None]) -> None:
-    """Call `stop` once whoever started this program closes its input, or is gone."""
+def say_ready(listening: socket.socket | None) -> None:
+    """Tell the port to whoever started this program; 0: it listens nowhere."""
+    print(0 if listening is None else listening.getsockname()[1], flush=True)
+
+
+def stop_at_end_of_input(
+    stop: Callable[[], None], counts: Callable[[], dict[str, int]] = dict
+) -> None:
+    """Call `stop` once whoever started this program closes its input, or is gone.
+
+    Say `counts` whenever it asks for them.
+    """
     loop = asyncio.get_running_loop()
 
     def on_input() -> None:
-        if not os.read(sys.stdin.fileno(), 1):
+        questions = os.read(sys.stdin.fileno(), _INPUT_BYTES_MAX)
+        for _ in questions:
+            print(json.dumps(counts()), flush=True)
+        if not questions:
             loop.remove_reader(sys.stdin.fileno())
             stop()
 

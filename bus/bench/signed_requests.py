@@ -31,7 +31,7 @@ _EMPTY = tuple(
     f'"></ds:{name}>'.encode()
     for name in ("CanonicalizationMethod", "SignatureMethod", "Transform", "DigestMethod")
 )
-_PAYLOAD_BYTES_MAX = 4096
+_PAYLOAD_BYTES_MAX = 64 * 1024
 _HEAD = (
     "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/xml; charset=utf-8\r\n"
     'SOAPAction: ""\r\nContent-Length: {length}\r\n\r\n'
@@ -45,11 +45,24 @@ _PAYLOAD = (
 
 
 @dataclass(frozen=True, slots=True)
+class RequestForm:
+    """What is sent to which service."""
+
+    service: str
+    payload: str
+    """The element of the Body; `{number}` and `{citizen}` stand for what changes."""
+
+
+CITIZEN_QUERY = RequestForm(SERVICE, _PAYLOAD)
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
-    """Who asks, and the key that it signs with."""
+    """Who sends, what, and the key that it signs with."""
 
     subsystem: SubsystemId
     files: SignerFiles
+    form: RequestForm = CITIZEN_QUERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +126,14 @@ def _signer(files: SignerFiles) -> Signer:
 def _request(client: Client, signer: Signer, time: SigningTime, number: int) -> bytes:
     header = RequestHeader(
         client=client.subsystem,
-        service=ServiceId.parse(SERVICE),
+        service=ServiceId.parse(client.form.service),
         message_id=f"bench-{number:012}",
         user_id="CB-0117",
         issue=f"HS-{number // 4:010}",
     )
-    payload = _PAYLOAD.format(number=f"MC-{number:012}", citizen=f"040090{number % 1_000_000:06}")
+    payload = client.form.payload.format(
+        number=f"MC-{number:012}", citizen=f"040090{number % 1_000_000:06}"
+    )
     element = parse_xml(payload.encode(), bytes_max=_PAYLOAD_BYTES_MAX)
     return as_clients_write(write_request(header, element, signer, time))
 

@@ -8,11 +8,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bus.bench.answer_checks import AnswerCheck, AnswerWrong
+from bus.bench.bench_nation import rsa_client
 from bus.bench.citizen_answer import CITIZEN_ANSWER, SERVICE
 from bus.bench.floor_exchange import FloorExchange
 from bus.bench.load import Exchange
 from bus.bench.signed_requests import body_of, http_request
-from bus.core.identifiers import ServiceId, SubsystemId
+from bus.core.identifiers import ServiceId
 from bus.core.xml import parse_xml
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
 from bus.sandbox.nation_files import PreparedNation, prepare_nation
@@ -25,7 +26,6 @@ from signing.signed_note import SigningKey
 from signing.wss.canonical import canonicalise
 
 NOW = datetime(2026, 3, 1, 8, tzinfo=UTC)
-CLIENT = SubsystemId.parse("VN/GOV/G22/dichvucong")
 PROVIDER = ServiceId.parse(SERVICE).provider
 PAYLOAD = b'<TraCuuThongTinCongDan xmlns="http://dancuquocgia.bca"></TraCuuThongTinCongDan>'
 
@@ -42,9 +42,10 @@ def floor(nation: PreparedNation) -> FloorExchange:
 
 
 def _request(nation: PreparedNation, message_id: str = "m-1") -> bytes:
-    header = RequestHeader(CLIENT, ServiceId.parse(SERVICE), message_id, "CB-1", "HS-1")
+    client = rsa_client(nation)
+    header = RequestHeader(client.subsystem, ServiceId.parse(SERVICE), message_id, "CB-1", "HS-1")
     payload = parse_xml(PAYLOAD, bytes_max=len(PAYLOAD))
-    return write_request(header, payload, read_signer(nation.signers[CLIENT]), SigningTime(NOW))
+    return write_request(header, payload, read_signer(client.files), SigningTime(NOW))
 
 
 def _check(nation: PreparedNation, subject: str = "VN/GOV/G01") -> AnswerCheck:
