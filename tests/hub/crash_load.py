@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bus.audit.checks.entry_checks import LogReport
 from bus.audit.folder import verify_log
 from bus.bench.signed_requests import http_request
-from bus.core.audit.entry_checks import LogReport
 from bus.core.exchange_leaves import DELIVERED
 from bus.core.log.findings import Finding
 from bus.core.log.leaf import Event, Leaf

@@ -20,10 +20,10 @@ from pathlib import Path
 from bus.core.decision import Decision, Refused
 from bus.core.errors import BusError, NotWellFormed
 from bus.core.pipeline import Rules
+from bus.judge_program import WIRE
 from bus.judging.frame_content import decisions_to_bytes
 from bus.judging.frames import LENGTH, framed
-from bus.judging.program import decide_by
-from bus.judging.serving import Decide, serve_decisions
+from bus.judging.serving import Decide, decide_in, serve_decisions
 
 MODULE = "tests.hub.hostile_judge"
 CONNECTION = 0
@@ -107,7 +107,7 @@ ORDERS: dict[str, Callable[[Rules], None]] = {
 
 
 def obeying(rules: Rules) -> Decide:
-    usual = decide_by(rules)
+    usual = decide_in(WIRE)(rules)
 
     def decide(raw: bytes, now: datetime) -> Decision:
         if not raw.startswith(b"DO "):

@@ -10,10 +10,19 @@ from pathlib import Path
 
 from bus.bench.citizen_answer import FixedCitizen
 from bus.bench.programs import listen, say_ready, stop_at_end_of_input
+from bus.delivery.carrying import adapters_named
 from bus.doors.soap import HttpDoor
 from bus.http.server import run, serve_http
 from bus.hub import open_hub
-from bus.kit.contract import Answer, Query
+from bus.kit.contract import (
+    Answer,
+    Delivered,
+    Disposition,
+    Query,
+    RecipientTimeout,
+    RecipientUnavailable,
+    Submission,
+)
 from bus.log import message_log
 from bus.log.sqlite import store
 from bus.runtime.telemetry import configure_telemetry
@@ -39,6 +48,16 @@ class RememberingAgency(FixedCitizen):
         # What came beside a message goes back beside its answer.
         return replace(super().answer(query), attachments=query.attachments)
 
+    def deliver(self, submission: Submission) -> Disposition:
+        """Fail a third of the first attempts: half of them after they had their effect."""
+        luck = int(submission.idempotency_key[:4], 16) % 6 if submission.attempt == 1 else 2
+        if luck == 0:
+            raise RecipientUnavailable("away")
+        os.write(self._asked, f"{submission.message_id} {submission.idempotency_key}\n".encode())
+        if luck == 1:
+            raise RecipientTimeout("slow")
+        return Delivered()
+
 
 def main(settings_file: str, asked_file: str, *judging: str) -> None:
     """With `beside` as the last word, a process beside the hub judges."""
@@ -53,10 +72,9 @@ def main(settings_file: str, asked_file: str, *judging: str) -> None:
 
 
 async def _serve(settings: HubSettings, agency: RememberingAgency, *, judge_process: bool) -> None:
-    services = read_registry(settings.routes).services.values()
+    adapters = dict.fromkeys(adapters_named(read_registry(settings.routes)), agency)
     print(OPENING, flush=True)
     with listen() as door:
-        adapters = {service.adapter: agency for service in services}
         hub = await open_hub(settings, adapters=adapters, judge_process=judge_process)
         try:
             stop_at_end_of_input(lambda: os.kill(os.getpid(), signal.SIGTERM))

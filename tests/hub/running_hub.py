@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bus.audit.folder import open_log_reader
+from bus.audit.postgres.source import LogDatabase
 from bus.core.limits import Limits
 from bus.core.log.leaf import Leaf, read_leaf
 from bus.doors.soap import HttpDoor
@@ -23,6 +25,7 @@ from bus.protocols.soap_xroad.verify_answer import (
     VerifiedFault,
     verify_answer,
 )
+from bus.settings.postgres import PostgresSettings
 from bus.settings.revocation import RevocationSettings
 from bus.trust.key_store import read_ed25519_key
 from signing.signed_note import SigningKey
@@ -79,6 +82,8 @@ class RunningHub:
     agency: ScriptedAgency
     clock: SetClock
     log_folder: Path
+    database: LogDatabase | None = None
+    """Where the entries lie, if not in the folder."""
 
     async def post(
         self,
@@ -109,8 +114,12 @@ class RunningHub:
 
     def leaves(self) -> list[Leaf]:
         """Every entry that is on disk."""
-        with open_log_reader(self.log_folder) as reader:
-            return [read_leaf(entry.leaf) for entry in reader.entries()]
+        return [read_leaf(leaf) for leaf in self.raw_leaves()]
+
+    def raw_leaves(self) -> list[bytes]:
+        """The same as it lies there."""
+        with open_log_reader(self.log_folder, self.database) as reader:
+            return [entry.leaf for entry in reader.entries()]
 
 
 async def call(
@@ -171,6 +180,23 @@ class OpenHub:
         return self._loop.run(story(self.running))
 
 
+_STORE: ContextVar[PostgresSettings | None] = ContextVar("store", default=None)
+
+
+@contextmanager
+def kept_in(database: PostgresSettings | None) -> Iterator[None]:
+    """Hubs that are opened here keep their entries in this database; None: in their folder."""
+    token = _STORE.set(database)
+    yield
+    _STORE.reset(token)
+
+
+def stored_elsewhere(nation: SmallNation) -> LogDatabase | None:
+    """Where hubs that are opened now keep their entries; None: in their folder."""
+    store = _STORE.get()
+    return None if store is None else LogDatabase(store, nation.settings.log.origin)
+
+
 @contextmanager
 def opened(
     nation: SmallNation,
@@ -183,6 +209,7 @@ def opened(
 ) -> Iterator[OpenHub]:
     """A hub over a log in `folder`; `changes` are other settings of hub.yaml."""
     log = replace(nation.settings.log, folder=folder / "log", guard=folder / "guard")
+    changes.setdefault("database", _STORE.get())
     settings = replace(
         nation.settings,
         log=log,
@@ -197,7 +224,9 @@ def opened(
             open_hub(settings, adapters=adapters, judge_process=judge_process, clock=clock)
         )
         try:
-            yield OpenHub(loop, RunningHub(nation, hub, HttpDoor(hub), agency, clock, log.folder))
+            database = stored_elsewhere(nation)
+            running = RunningHub(nation, hub, HttpDoor(hub), agency, clock, log.folder, database)
+            yield OpenHub(loop, running)
         finally:
             loop.run(hub.close())
 

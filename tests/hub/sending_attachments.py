@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from bus.protocols.soap_xroad.write import RequestHeader, SigningTime, write_request
 from bus.trust.key_store import read_symmetric_key
 from signing.attachments import Attachment
-from tests.hub.running_hub import HttpReply, RunningHub
+from tests.hub.running_hub import HttpReply, RunningHub, stored_elsewhere
 from tests.nation import CLIENT, LOOKUP, NOW, SAMPLE, SmallNation, payload
 
 RULE = """
@@ -42,8 +43,7 @@ def nation_with_attachments(nation: SmallNation, folder: Path, rule: str = RULE)
 def allow_attachments(routes: str, rule: str = RULE) -> str:
     """The text of routes.yaml with a rule for the look-up."""
     before, start, after = routes.partition(f"- id: {LOOKUP}\n")
-    line = "timeout_seconds: 10"
-    return before + start + after.replace(line, line + rule, 1)
+    return before + start + re.sub(r"(timeout_seconds: \d+)", rf"\1{rule}", after, count=1)
 
 
 def pdf(content: bytes = b"%PDF-1.7 \x00\xff", content_id: str = "a@x") -> Attachment:
@@ -118,5 +118,5 @@ def content(attachment: Attachment) -> bytes:
 def audit(nation: SmallNation, folder: Path) -> list[str]:
     """What the auditor finds in a log, with the read key."""
     keys = AuditKeys(read_key=read_symmetric_key(nation.settings.log.read_key))
-    report = audit_log(folder, keys).report
+    report = audit_log(folder, keys, database=stored_elsewhere(nation)).report
     return [str(finding) for finding in report.findings]

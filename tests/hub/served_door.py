@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bus.http.server import Door, _server
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub.running_hub import RunningHub
 
 LOOPBACK = "127.0.0.1"
-DRAIN_SECONDS_MAX = 60
+DRAIN_SECONDS_MAX = int(HANG_SECONDS_MAX)
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from bus.kit.manifest import read_manifest
-from bus.sandbox.programs import free_ports
+from bus.sandbox.leased_ports import free_port
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.nation import ADAPTERS, LOOKUP_ADAPTER, SmallNation
 
@@ -37,7 +37,7 @@ def hanging_hub(folder: Path, nation: SmallNation) -> tuple[Path, int]:
     module_name, _, class_name = reference.partition(":")
     with (folder / module_name.replace(".", "/")).with_suffix(".py").open("a") as module:
         module.write(HANGING.format(name=class_name))
-    port = free_ports(0)["hub"]
+    port = free_port()
     path = nation.folder / "hub.yaml"
     values = yaml.safe_load(path.read_text())
     values["listen"]["port"] = port

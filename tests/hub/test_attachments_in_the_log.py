@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bus.log.files import ATTACHMENTS
+from bus.log.postgres.connection import connect
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer
-from tests.hub.running_hub import RunningHub, opened
+from bus.settings.postgres import PostgresSettings
+from tests.hub.running_hub import RunningHub, kept_in, opened
 from tests.hub.sending_attachments import audit, nation_with_attachments, pdf, send, signed
 from tests.nation import SmallNation
 
@@ -77,3 +80,80 @@ def test_what_a_killed_hub_left_half_done_is_put_in_order_at_the_next_start(
     with opened(taking, tmp_path):
         assert [one for one in (folder / ATTACHMENTS).rglob("*") if one.is_file()] == [file]
     assert audit(taking, folder) == []
+
+
+# --- in a database --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_database(log_database: PostgresSettings) -> Iterator[PostgresSettings]:
+    with kept_in(log_database):
+        yield log_database
+
+
+@pytest.fixture
+def entry(in_database: PostgresSettings, request: pytest.FixtureRequest) -> int:
+    """Of a log in the database, with one exchange of 600 kB beside it: who received it."""
+    index: int = request.getfixturevalue("written")[1]
+    return index
+
+
+def change(database: PostgresSettings, statement: str) -> None:
+    with connect(database, "test") as connection:
+        assert connection.execute(statement.encode()).rowcount == 1
+
+
+def test_nothing_of_them_lies_in_the_folder(entry: int, tmp_path: Path) -> None:
+    assert not (tmp_path / "log" / ATTACHMENTS).exists()
+
+
+@pytest.mark.parametrize("place", [0, 40, 95, 300_000, 600_000])
+def test_a_changed_byte_in_the_database_is_found_and_its_entry_named(
+    taking: SmallNation, in_database: PostgresSettings, entry: int, tmp_path: Path, place: int
+) -> None:
+    changed = f"set_byte(bytes, {place}, get_byte(bytes, {place}) # 1)"
+    change(in_database, f"UPDATE attachment_pieces SET bytes = {changed}")
+    findings = audit(taking, tmp_path / "log")
+    assert [one.split(":")[0] for one in findings] == [f"entry {entry}"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("DELETE FROM attachment_pieces", "a piece is missing"),
+        ("UPDATE attachment_pieces SET bytes = substring(bytes for 1000)", "a piece is missing"),
+        ("UPDATE attachments SET bytes_count = bytes_count - 1", "were changed"),
+        ("DELETE FROM attachments", "are missing"),
+    ],
+)
+def test_what_is_missing_in_the_database_is_found(
+    taking: SmallNation,
+    in_database: PostgresSettings,
+    entry: int,
+    tmp_path: Path,
+    statement: str,
+    words: str,
+) -> None:
+    change(in_database, statement)
+    (finding,) = audit(taking, tmp_path / "log")
+    assert f"entry {entry}" in finding
+    assert words in finding
+
+
+def test_what_a_killed_hub_left_in_the_database_is_put_in_order_at_the_next_start(
+    taking: SmallNation, in_database: PostgresSettings, entry: int, tmp_path: Path
+) -> None:
+    # As a hub leaves it that was killed after the commit, and before another one.
+    change(in_database, "UPDATE attachments SET is_named = false")
+    change(
+        in_database,
+        "INSERT INTO attachments SELECT number, 'no entry', 99, 1, false FROM origins",
+    )
+    change(in_database, "INSERT INTO attachment_pieces VALUES (99, 0, 'x')")
+    assert audit(taking, tmp_path / "log") == []
+    with opened(taking, tmp_path), connect(in_database, "test") as connection:
+        rows = connection.execute("SELECT content, is_named FROM attachments").fetchall()
+        pieces = connection.execute("SELECT DISTINCT content FROM attachment_pieces").fetchall()
+    ((content, is_named),) = rows
+    assert (is_named, pieces) == (True, [(content,)])
+    assert audit(taking, tmp_path / "log") == []

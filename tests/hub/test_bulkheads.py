@@ -17,10 +17,10 @@ from bus.core.log.leaf import Event
 from bus.kit.contract import Answer, Query
 from bus.operations.hub_status import SenderStatus
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
+from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub.running_hub import OpenHub, RunningHub, answer_well, opened
 from tests.nation import CLIENT, LOOKUP_ADAPTER, OTHER_CLIENT, SmallNation, packaged_sample, request
 
-DEADLINE_SECONDS = 20
 REGISTRY = ServiceId.parse("VN/GOV/G12/dkdn/chiTietDoanhNghiep/v1")
 REGISTRY_SAMPLE = packaged_sample(REGISTRY)
 PER_AGENCY, PER_MEMBER, CALLS = 6, 10, 2
@@ -49,12 +49,12 @@ class Hanging:
         if query.service == REGISTRY:
             raise errors.RecipientRefused
         self.asked += 1
-        self.gate.wait(DEADLINE_SECONDS)
+        self.gate.wait(HANG_SECONDS_MAX)
         return answer_well(query)
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS_MAX):
         while not condition():
             await asyncio.sleep(0.001)
 

@@ -17,12 +17,11 @@ from bus.http.multipart import MultipartIntake, WholeMessage
 from bus.http.spool import Spool
 from bus.protocols.mime.content_type import parse_content_type
 from bus.protocols.mime.write import write_related
-from bus.protocols.soap_xroad.judging import decide_request
 from signing.attachments import Attachment
 from signing.wss.canonical import canonicalise
 from tests.attachments import attachment
 from tests.hub.sending_attachments import nation_with_attachments, signed
-from tests.nation import NOW, SmallNation
+from tests.nation import NOW, SmallNation, decide_request
 
 BESIDE = (
     attachment(b"%PDF-1.7\r\n--not a boundary\r\n\x00\xff", "a@x"),

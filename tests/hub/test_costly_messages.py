@@ -26,7 +26,7 @@ ATTACKERS = 16
 
 @pytest.fixture(autouse=True)
 def _hostile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bus.hub.DECIDER_MODULE", hostile_judge.MODULE)
+    monkeypatch.setattr("bus.judge_program.MODULE", hostile_judge.MODULE)
     for name in ("SMALL", "LARGE"):
         bounds = getattr(process, name)
         monkeypatch.setattr(process, name, replace(bounds, processor_seconds_max=0.3))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bus.audit.checks.entry_checks import LogReport
 from bus.audit.folder import open_log_reader, verify_log
 from bus.core import errors
-from bus.core.audit.entry_checks import LogReport
 from bus.core.exchange_leaves import DELIVERED
 from bus.core.log.leaf import Event, read_leaf
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault

@@ -29,6 +29,8 @@ from tests.nation import (
     request,
 )
 
+pytestmark = pytest.mark.usefixtures("each_store")
+
 
 @pytest.fixture
 def hub(nation: SmallNation, tmp_path: Path) -> Iterator[OpenHub]:

@@ -117,7 +117,7 @@ def test_a_judging_process_that_hangs_is_told(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bus.hub.DECIDER_MODULE", hostile_judge.MODULE)
+    monkeypatch.setattr("bus.judge_program.MODULE", hostile_judge.MODULE)
     monkeypatch.setattr(judge_lane, "CHECK_SECONDS", 600)
     size = "large" if bytes_count else "small"
     trouble = f"the judging process for {size} messages stands still"
@@ -144,7 +144,7 @@ def test_a_judging_process_that_hangs_is_told(
 def test_a_process_that_was_lost_is_no_trouble_but_somebody_should_look(
     settings: HubSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bus.hub.DECIDER_MODULE", "tests.hub.no_such_module")
+    monkeypatch.setattr("bus.judge_program.MODULE", "tests.hub.no_such_module")
     monkeypatch.setattr(judge_lane, "RESTART_SECONDS", 600)
 
     async def story() -> None:

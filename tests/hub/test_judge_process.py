@@ -17,7 +17,8 @@ from structlog.testing import capture_logs
 from bus.core import errors
 from bus.core.decision import Accepted, Decision, Refused
 from bus.core.decision_encoding import DecisionUnreadable
-from bus.hub import DECIDER_MODULE
+from bus.judge_program import MODULE, WIRE
+from bus.judging import child as judge_child
 from bus.judging import lane as judge_lane
 from bus.judging import process
 from bus.judging.lane import LaneState
@@ -41,10 +42,10 @@ def unreported(error: Exception) -> None:
 @asynccontextmanager
 async def deciding(
     nation: SmallNation,
-    module: str = DECIDER_MODULE,
+    module: str = MODULE,
     report: Callable[[Exception], None] = unreported,
 ) -> AsyncIterator[Decider]:
-    decider = Decider(nation.rules, report)
+    decider = Decider(WIRE, nation.rules, report)
     await decider.start(module, read_rules(nation.settings).texts)
     try:
         yield decider
@@ -206,7 +207,7 @@ def test_what_the_hub_judges_by_itself_is_bounded_too(
     monkeypatch.setattr(process, "HERE_WAITING_MAX", 2)
 
     async def story() -> None:
-        decider = Decider(nation.rules, unreported)
+        decider = Decider(WIRE, nation.rules, unreported)
         for size in (10, LARGE_BYTES):
             decisions = await asyncio.gather(*(decider.decide(b"x" * size, NOW) for _ in range(3)))
             codes = [code(decision) for decision in decisions]
@@ -289,8 +290,8 @@ def test_a_process_that_works_is_not_lost_however_long_that_takes(
     nation: SmallNation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a busy machine it gets little; what it gets is progress."""
-    monkeypatch.setattr(process, "SMALL", replace(SMALL, processor_seconds_max=1.5))
-    monkeypatch.setattr(judge_lane, "STANDING_CHECKS_MAX", 8)
+    monkeypatch.setattr(process, "SMALL", replace(SMALL, processor_seconds_max=3))
+    monkeypatch.setattr(judge_lane, "STANDING_CHECKS_MAX", 30)
 
     async def story() -> None:
         async with deciding(nation, hostile_judge.MODULE) as decider:
@@ -526,10 +527,10 @@ def test_an_edit_of_the_rules_reaches_no_process_of_a_hub_that_runs(nation: Smal
     text = routes.read_bytes()
 
     async def story() -> None:
-        decider = Decider(nation.rules, unreported)
+        decider = Decider(WIRE, nation.rules, unreported)
         texts = read_rules(nation.settings).texts
         routes.write_bytes(text.replace(b"grants:", b"grants: []\nno_grants:", 1))
-        await decider.start(DECIDER_MODULE, texts)
+        await decider.start(MODULE, texts)
         assert len(await decide_many(decider, nation, 3)) == 3
         assert decider.decided_by_process == 3
         process_id = decider.process_id
@@ -572,7 +573,7 @@ def test_judging_that_works_has_no_troubles(nation: SmallNation) -> None:
             await decider.decide(b"x" * LARGE_BYTES, NOW)
             assert await decider.troubles(NOW) == ()
             assert decider.decided_by_process == 1  # a probe is no request
-        alone = Decider(nation.rules, unreported)
+        alone = Decider(WIRE, nation.rules, unreported)
         assert await alone.troubles(NOW) == ()
         await alone.close()
 
@@ -627,9 +628,9 @@ def test_a_system_that_gives_no_process_leaves_the_hub_alone_and_is_asked_again(
 
     async def story() -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(judge_lane, "make_board", fail)
-            decider = Decider(nation.rules, reported.append)
-            await decider.start(DECIDER_MODULE, read_rules(nation.settings).texts)
+            patch.setattr(judge_child, "make_board", fail)
+            decider = Decider(WIRE, nation.rules, reported.append)
+            await decider.start(MODULE, read_rules(nation.settings).texts)
             assert len(await decide_many(decider, nation, 2)) == 2
             assert decider.decided_by_process == 0
         await until(lambda: decider.process_id)
@@ -644,7 +645,7 @@ def test_a_system_that_gives_no_process_leaves_the_hub_alone_and_is_asked_again(
 def test_a_process_that_does_not_end_by_itself_is_ended(
     nation: SmallNation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge_lane, "STOP_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(judge_child, "STOP_SECONDS_MAX", 0.2)
 
     async def story() -> None:
         async with deciding(nation) as decider:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,7 @@ from bus.http.spool import Spool
 from bus.kit.contract import attachment_of_file
 from bus.log.files import ATTACHMENTS
 from bus.protocols.mime.write import write_related
-from bus.settings.routes_form import TIMEOUT_SECONDS_MAX
+from bus.settings.service_form import TIMEOUT_SECONDS_MAX
 from bus.trust.key_store import read_symmetric_key
 from signing.attachments import Attachment
 from signing.policy import DIGEST_SHA256
@@ -167,7 +167,7 @@ def _files(folder: Path) -> list[Path]:
 def _kill_when(hub: HubProcess, folder: Path, moment: int, before: int) -> None:
     """Kill while it spools, while it seals, when it has sealed, or while it answers."""
     deadline = monotonic() + HANG_SECONDS_MAX
-    reached = (
+    reached: Callable[[], bool] = (
         lambda: _spooled_bytes(hub) > LARGE_BYTES // 4,
         lambda: any(one.suffix == ".new" for one in _files(folder)),
         lambda: len([one for one in _files(folder) if one.suffix != ".new"]) > before,

@@ -41,10 +41,10 @@ class UnwilledLog:
                 raise errors.LogUnavailable("database or disk is full")
             return await append(log, write)
 
-        async def read_or_refuse(log: HubLog, index: int) -> object:
+        async def read_or_refuse(log: HubLog, index: int, origin: str | None = None) -> object:
             if self.unreadable is not None:
                 raise self.unreadable
-            return await read(log, index)
+            return await read(log, index, origin)
 
         monkeypatch.setattr(HubLog, "append", append_or_refuse)
         monkeypatch.setattr(HubLog, "read", read_or_refuse)

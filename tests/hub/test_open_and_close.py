@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ import pytest
 import structlog
 
 import bus.hub as hub_module
+import bus.hub_parts as parts_module
 from bus.audit.folder import open_log_reader
 from bus.core import errors
 from bus.core.log.leaf import Event, read_leaf
@@ -32,8 +34,8 @@ from bus.judging.revocation_stage import RevocationStage
 from bus.log.attachment_files import AttachmentFiles
 from bus.log.files import CHECKPOINT
 from bus.log.message_log import HubLog
-from bus.runtime import resources
 from bus.runtime.clock import now as read_clock
+from bus.runtime.resources import Close, Resources
 from bus.settings.hub import HubSettings
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub.running_hub import ScriptedAgency
@@ -47,8 +49,6 @@ from tests.nation import (
     make_small_nation,
     request,
 )
-
-SECONDS_MAX = HANG_SECONDS_MAX
 
 
 class Away(Exception):
@@ -91,15 +91,15 @@ class Closing(ScriptedAgency):
 # --- opening -------------------------------------------------------------------------------------
 
 STEPS_OF_OPENING: dict[str, tuple[object, str, Callable[..., Any]]] = {
-    "the keys": (hub_module, "read_succession", fail),
-    "the spool": (hub_module, "open_spool", fail),
-    "the descriptions": (hub_module, "ServiceDescriptions", fail),
-    "the log": (hub_module, "open_log", fail),
-    "the timestamps": (hub_module, "_timestamper", fail),
-    "the attachments": (hub_module, "AttachmentFiles", fail),
-    "the judges": (hub_module, "Decider", fail),
-    "revocation": (hub_module, "RevocationStage", fail),
-    "the certificates": (hub_module, "named_certificates", fail),
+    "the keys": (parts_module, "read_succession", fail),
+    "the spool": (parts_module, "open_spool", fail),
+    "the descriptions": (parts_module, "ServiceDescriptions", fail),
+    "the log": (parts_module, "open_log", fail),
+    "the timestamps": (parts_module, "_timestamper", fail),
+    "the attachments": (parts_module, "open_attachments", fail),
+    "the judges": (parts_module, "Decider", fail),
+    "revocation": (parts_module, "RevocationStage", fail),
+    "the certificates": (parts_module, "named_certificates", fail),
     "what was left of attachments": (AttachmentFiles, "recover", fail_later),
     "the rules in the log": (HubLog, "append_text", fail_later),
     "the first entry": (HubLog, "append", fail_later),
@@ -124,7 +124,7 @@ def test_a_step_of_opening_that_fails_leaves_nothing_open(
             asyncio.run(open_small(settings, agency, judge_process=step in AFTER_THE_PROCESS))
 
     await_standing(before)
-    assert agency.closings == 2  # it stands for two agencies
+    assert agency.closings == len(ADAPTER_IDS)  # it stands for all of them
     asyncio.run(open_and_close(settings))  # the lock of the log's folder is free
 
 
@@ -148,9 +148,10 @@ def standing() -> tuple[set[str], set[str], set[int]]:
 
 def await_standing(expected: tuple[set[str], set[str], set[int]]) -> None:
     """Wait until nothing more is there than was before: threads end in their own time."""
-    deadline = time.monotonic() + SECONDS_MAX
+    deadline = time.monotonic() + HANG_SECONDS_MAX
     while True:
-        more = [now - before for now, before in zip(standing(), expected, strict=True)]
+        threads, files, children = standing()
+        more = (threads - expected[0], files - expected[1], children - expected[2])
         if not any(more):
             return
         assert time.monotonic() < deadline, more
@@ -174,40 +175,77 @@ def test_a_step_of_closing_that_fails_is_told_and_skips_no_other(
 ) -> None:
     settings = hub_settings(nation, tmp_path)
     owner, name, failing = STEPS_OF_CLOSING[step]
-    steps: list[str] = []
-    closed: list[str] = []
 
-    async def story() -> None:
+    async def story(closings: Closings) -> None:
+        hub = await open_small(settings, ScriptedAgency(), judge_process=step == "judges")
         with monkeypatch.context() as patch:
-            hub = await open_small(settings, ScriptedAgency(), judge_process=step == "judges")
-            steps.extend(note_closings(hub, closed, patch))
             patch.setattr(owner, name, failing)
             await hub.close()
+        assert sorted(closings.done) == sorted(closings.names()) != []
 
-    with structlog.testing.capture_logs() as told:
-        asyncio.run(story())
+    with monkeypatch.context() as noting, structlog.testing.capture_logs() as told:
+        asyncio.run(story(Closings(noting)))
 
-    assert sorted(closed) == sorted(steps) != []
     failed = [one for one in told if one["event"] == "close.failed"]
     assert step in [one["resource"] for one in failed]
     assert all(one["error"] == "Away" for one in failed)
     assert "040185766517" not in repr(told)
 
 
-def note_closings(hub: Hub, closed: list[str], patch: pytest.MonkeyPatch) -> list[str]:
-    """Have everything noted that is closed, and looked up where the test may put a failure."""
-    close_one = resources._close
+class Closings:
+    """Notes what a hub comes to own, and what of it is closed.
 
-    async def noting(name: str, close: Callable[[], Any], seconds_max: float) -> None:
-        closed.append(name)
-        owner, method, failing = STEPS_OF_CLOSING.get(name, (None, "", None))
-        own = getattr(close, "__self__", None)
-        is_patched = isinstance(owner, type) and isinstance(own, owner)
-        is_failing = is_patched and getattr(owner, method) is failing
-        await close_one(name, failing if is_failing and failing else close, seconds_max)
+    A method is looked up when it is called: where the test has put a failure, that is called.
+    """
 
-    patch.setattr(resources, "_close", noting)
-    return [name for step in hub._resources._steps for name in step.closings]
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.done: list[str] = []
+        self._owned: list[Mapping[str, Close]] = []
+        own, own_together = Resources.own, Resources.own_together
+
+        def own_one(of: Resources, name: str, close: Close, **bounds: Any) -> None:
+            self._owned.append({name: close})
+            own(of, name, self._noting(name, close), **bounds)
+
+        def own_some(of: Resources, closings: Mapping[str, Close], **bounds: Any) -> None:
+            self._owned.append(closings)
+            own_together(of, NotedClosings(closings, self._noting), **bounds)
+
+        patch.setattr(Resources, "own", own_one)
+        patch.setattr(Resources, "own_together", own_some)
+
+    def names(self) -> list[str]:
+        """What is owned by now."""
+        return [name for closings in self._owned for name in closings]
+
+    def _noting(self, name: str, close: Close) -> Close:
+        def begin() -> Any:
+            self.done.append(name)
+            owner, method = getattr(close, "__self__", None), getattr(close, "__name__", "")
+            return getattr(owner, method, close)()
+
+        async def begin_here() -> None:
+            await begin()
+
+        return begin_here if inspect.iscoroutinefunction(close) else begin
+
+
+class NotedClosings(Mapping[str, Close]):
+    """Closings by name as they are when they are asked for, each of them noted."""
+
+    def __init__(
+        self, closings: Mapping[str, Close], noting: Callable[[str, Close], Close]
+    ) -> None:
+        self._closings, self._noting = closings, noting
+
+    def __getitem__(self, name: str) -> Close:
+        return self._noting(name, self._closings[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._closings)
+
+    def __len__(self) -> int:
+        return len(self._closings)
 
 
 def test_an_adapter_that_never_closes_holds_nobody(
@@ -218,7 +256,7 @@ def test_an_adapter_that_never_closes_holds_nobody(
 
     class NeverClosing(ScriptedAgency):
         def close(self) -> None:
-            gate.wait(SECONDS_MAX)
+            gate.wait(HANG_SECONDS_MAX)
 
     settings = hub_settings(nation, tmp_path)
 
@@ -288,7 +326,7 @@ def test_a_process_ends_though_an_agency_never_answers_and_its_adapter_never_clo
             await_entry(running, folder, Event.RECEIVED)
             running.send_signal(signal.SIGTERM)
             # A thread that hangs would hold the process for ever.
-            _, told = running.communicate(timeout=SECONDS_MAX)
+            _, told = running.communicate(timeout=HANG_SECONDS_MAX)
     events = [json.loads(line)["event"] for line in told.splitlines()]
     assert running.returncode == 0, told
     assert events[-1] == "hub.closed"
@@ -300,8 +338,18 @@ def test_a_process_ends_though_an_agency_never_answers_and_its_adapter_never_clo
 
 
 def await_entry(running: subprocess.Popen[bytes], folder: Path, event: Event) -> None:
-    deadline = time.monotonic() + SECONDS_MAX
+    deadline = time.monotonic() + HANG_SECONDS_MAX
     while last_events(folder)[-1] is not event:
         assert running.poll() is None
         assert time.monotonic() < deadline, f"no entry {event}"
         time.sleep(0.05)
+
+
+def test_a_hub_on_the_embedded_default_holds_no_client_of_a_server() -> None:
+    program = (
+        "import sys, bus.hub\nprint([one for one in ('psycopg', 'pika') if one in sys.modules])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "[]\n"

@@ -13,7 +13,7 @@ from bus.trust.key_store import read_ed25519_key, read_symmetric_key
 from signing.names import SOAP11
 from signing.signed_note import SigningKey
 from tests.hub.running_hub import RunningHub, in_hub
-from tests.nation import CLIENT_WITHOUT_GRANT, SmallNation, request
+from tests.nation import CLIENT, CLIENT_WITHOUT_GRANT, SmallNation, request
 
 XROAD = "http://x-road.eu/xsd/xroad.xsd"
 SOAP_1_2 = SoapVersion.SOAP_1_2
@@ -46,9 +46,8 @@ def test_an_auditor_finds_every_decision_as_it_was_made(
             b'<s:Envelope xmlns:s="%s"><s:Body><s:Fault/></s:Body></s:Envelope>' % SOAP11.encode(),
         ):
             await running.post(raw)
-        for number, client in enumerate((None, CLIENT_WITHOUT_GRANT)):
-            named = {"client": client} if client else {}
-            raw = request(nation, f"soap12-{number}", soap_version=SOAP_1_2, **named)
+        for number, client in enumerate((CLIENT, CLIENT_WITHOUT_GRANT)):
+            raw = request(nation, f"soap12-{number}", client=client, soap_version=SOAP_1_2)
             await running.post(raw, content_type=TYPE_1_2)
         running.agency.script = refuse
         for version, content_type in ((SoapVersion.SOAP_1_1, b"text/xml"), (SOAP_1_2, TYPE_1_2)):

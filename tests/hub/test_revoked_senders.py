@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -19,11 +20,15 @@ from bus.audit.folder import audit_log, open_log_reader
 from bus.core import errors
 from bus.core.log.leaf import Event
 from bus.core.revocation import RevocationCheck, RevocationPolicy
+from bus.judging import revocation_stage
+from bus.log.message_log import HubLog
 from bus.log.sealing import Sealer
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from bus.settings.revocation import RevocationSettings
+from bus.trust import revocation_watch
 from bus.trust.key_store import read_symmetric_key
 from bus.trust.revocation_sources import CRL_BYTES_MAX, OCSP_BYTES_MAX
+from bus.trust.revocation_watch import RevocationWatch
 from signing.pki.keys import Signer, make_signer
 from tests.certificates import make_certificate, make_root
 from tests.hang_limits import HANG_SECONDS_MAX
@@ -51,6 +56,28 @@ UNKNOWN = errors.RevocationUnknown.code
 def authority(nation: SmallNation) -> Iterator[StatusServer]:
     with status_server(nation.issuer) as server:
         yield server
+
+
+class Asking:
+    """The watch of the hub that was opened last: a test says when it asks anew."""
+
+    watch: RevocationWatch
+
+    def open(self, *parts: Any, **settings: Any) -> RevocationWatch:
+        self.watch = RevocationWatch(*parts, **settings)
+        return self.watch
+
+    async def again(self, about: Sender) -> None:
+        await self.watch.refresh(about.signer.certificate_sha256)
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch) -> Asking:
+    asking = Asking()
+    monkeypatch.setattr(revocation_stage, "RevocationWatch", asking.open)
+    # By itself it would ask whenever a story takes a second, for the clock of which hours pass.
+    monkeypatch.setattr(revocation_watch, "TURN_SECONDS", 3600)
+    return asking
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +139,7 @@ async def verdict(running: RunningHub, raw: bytes) -> str:
 
 
 @pytest.fixture
-def hub(nation: SmallNation, tmp_path: Path) -> Iterator[OpenHub]:
+def hub(nation: SmallNation, tmp_path: Path, ask: Asking) -> Iterator[OpenHub]:
     with opened(nation, tmp_path, revocation=asking(tmp_path)) as one:
         yield one
 
@@ -192,7 +219,7 @@ def test_a_revoked_sender_is_not_told_what_else_is_wrong(
 
 
 def test_a_revoked_sender_does_not_get_its_old_answer_again(
-    nation: SmallNation, authority: StatusServer, hub: OpenHub
+    nation: SmallNation, authority: StatusServer, ask: Asking, hub: OpenHub
 ) -> None:
     async def story(running: RunningHub) -> None:
         one = sender(nation, authority)
@@ -201,7 +228,7 @@ def test_a_revoked_sender_does_not_get_its_old_answer_again(
         authority.revoked[one.certificate] = NOW
         authority.time = running.clock.now = NOW + 2 * MINUTE
 
-        await running.hub._revocation.watch.refresh(one.signer.certificate_sha256)
+        await ask.again(one)
 
         assert await verdict(running, raw) == REVOKED
 
@@ -467,7 +494,7 @@ def test_a_cache_that_is_lost_or_damaged_lets_nobody_pass_and_harms_nobody(
 
 
 def test_an_old_response_sent_again_does_not_bring_a_revoked_sender_back(
-    nation: SmallNation, authority: StatusServer, hub: OpenHub
+    nation: SmallNation, authority: StatusServer, ask: Asking, hub: OpenHub
 ) -> None:
     async def story(running: RunningHub) -> None:
         one = sender(nation, authority, crl=False)
@@ -477,7 +504,7 @@ def test_an_old_response_sent_again_does_not_bring_a_revoked_sender_back(
 
         authority.answer = lambda _: good
         running.clock.now = later = NOW + 2 * MINUTE
-        await running.hub._revocation.watch.refresh(one.signer.certificate_sha256)
+        await ask.again(one)
 
         assert await verdict(running, one.request("m-2", later)) == REVOKED
 
@@ -485,7 +512,7 @@ def test_an_old_response_sent_again_does_not_bring_a_revoked_sender_back(
 
 
 def test_a_hold_that_is_lifted_lets_the_sender_pass_again(
-    nation: SmallNation, authority: StatusServer, tmp_path: Path
+    nation: SmallNation, authority: StatusServer, ask: Asking, tmp_path: Path
 ) -> None:
     one = sender(nation, authority)
 
@@ -495,7 +522,7 @@ def test_a_hold_that_is_lifted_lets_the_sender_pass_again(
         authority.revoked.clear()
         authority.time = running.clock.now = later = NOW + 2 * MINUTE
 
-        await running.hub._revocation.watch.refresh(one.signer.certificate_sha256)
+        await ask.again(one)
 
         assert await verdict(running, one.request("m-2", later)) == SOUND
 
@@ -505,20 +532,20 @@ def test_a_hold_that_is_lifted_lets_the_sender_pass_again(
 
 
 def test_evidence_that_says_the_same_again_does_not_fill_the_log(
-    nation: SmallNation, authority: StatusServer, hub: OpenHub
+    nation: SmallNation, authority: StatusServer, ask: Asking, hub: OpenHub
 ) -> None:
     async def story(running: RunningHub) -> None:
         one = sender(nation, authority)
         assert await verdict(running, one.request("m-1")) == SOUND
         for minute in range(1, 6):
             authority.time = running.clock.now = NOW + minute * 5 * MINUTE
-            await running.hub._revocation.watch.refresh(one.signer.certificate_sha256)
+            await ask.again(one)
 
         assert authority.asked_of("/ocsp") == 6
         assert [leaf.event for leaf in running.leaves()].count(Event.EVIDENCE) == 1
 
         authority.time = running.clock.now = late = NOW + 55 * MINUTE
-        await running.hub._revocation.watch.refresh(one.signer.certificate_sha256)
+        await ask.again(one)
         authority.answer = breaking_off
         running.clock.now = late = NOW + 90 * MINUTE
         assert await verdict(running, one.request("m-2", late)) == SOUND
@@ -597,7 +624,7 @@ def test_a_source_of_the_operator_speaks_of_certificates_that_name_none(
 
 
 def test_an_auditor_makes_each_decision_again_by_the_evidence_of_its_time(
-    nation: SmallNation, authority: StatusServer, tmp_path: Path
+    nation: SmallNation, authority: StatusServer, ask: Asking, tmp_path: Path
 ) -> None:
     one = sender(nation, authority, crl=False)
     other = sender(nation, authority, client=OTHER_CLIENT, ocsp=False)
@@ -608,7 +635,7 @@ def test_an_auditor_makes_each_decision_again_by_the_evidence_of_its_time(
         authority.revoked = {one.certificate: NOW, other.certificate: NOW}
         authority.time = running.clock.now = later = NOW + 6 * MINUTE
         for known in (one, other):
-            await running.hub._revocation.watch.refresh(known.signer.certificate_sha256)
+            await ask.again(known)
         assert await verdict(running, one.request("m-3", later)) == REVOKED
         assert await verdict(running, other.request("m-4", later)) == REVOKED
 
@@ -619,7 +646,7 @@ def test_an_auditor_makes_each_decision_again_by_the_evidence_of_its_time(
 
 
 def test_a_list_that_counts_for_one_counts_for_all_whom_it_names(
-    nation: SmallNation, authority: StatusServer, tmp_path: Path
+    nation: SmallNation, authority: StatusServer, ask: Asking, tmp_path: Path
 ) -> None:
     revoked, known, new = (
         sender(nation, authority, client=client, ocsp=False)
@@ -633,7 +660,7 @@ def test_a_list_that_counts_for_one_counts_for_all_whom_it_names(
         authority.time = running.clock.now = later = NOW + 6 * MINUTE
 
         # Given a newer list that nobody was judged by yet
-        await running.hub._revocation.watch.refresh(known.signer.certificate_sha256)
+        await ask.again(known)
         assert await verdict(running, revoked.request("m-3", later)) == SOUND
         # When somebody is, it is in the log, and counts for whom it names
         assert await verdict(running, new.request("m-4", later)) == SOUND
@@ -669,19 +696,17 @@ def test_an_auditor_finds_a_message_that_was_taken_against_the_evidence(
 
 
 def test_evidence_that_cannot_be_recorded_lets_nobody_pass(
-    nation: SmallNation, authority: StatusServer, hub: OpenHub
+    nation: SmallNation, authority: StatusServer, hub: OpenHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story(running: RunningHub) -> None:
         one = sender(nation, authority)
-        log = running.hub._log
-        append = log.append
 
-        async def failing(write: object) -> object:
+        async def failing(*_: object) -> object:
             raise errors.LogUnavailable("the disk is full")
 
-        log.append = failing  # type: ignore[method-assign,assignment]
-        reply = await running.post(one.request("m-1"))
-        log.append = append  # type: ignore[method-assign]
+        with monkeypatch.context() as patch:
+            patch.setattr(HubLog, "append", failing)
+            reply = await running.post(one.request("m-1"))
 
         assert reply.status == 503
         assert errors.LogUnavailable.code.encode() in reply.body

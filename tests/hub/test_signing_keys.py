@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bus.audit.audit import AuditKeys
 from bus.audit.folder import audit_log
+from bus.core.errors import ConfigurationError
 from bus.core.log.leaf import Event
+from bus.delivery.carrying import signing_members
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, VerifiedFault
 from bus.runtime import signing_threads
 from bus.settings.signer import SignerFiles, SignerSource, TokenKeyPlace
@@ -28,7 +30,15 @@ from signing.pki.keys import Signer, make_signer
 from tests.certificates import DAY, make_certificate
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.hub.running_hub import OpenHub, RunningHub, opened
-from tests.nation import CLIENT_WITHOUT_GRANT, HUB, NOW, PROVIDER, SmallNation, request
+from tests.nation import (
+    CLIENT_WITHOUT_GRANT,
+    HUB,
+    NOW,
+    PROVIDER,
+    REFERENCE,
+    SmallNation,
+    request,
+)
 from tests.trust.soft_token import SoftToken, soft_tokens
 
 
@@ -123,8 +133,10 @@ def test_the_status_says_which_key_signs(nation: SmallNation, tmp_path: Path) ->
     with opened(nation, tmp_path, **with_successors(nation, tmp_path)) as hub:
         before, after = hub.tell(story)
 
-    assert before == ["hub_signer", "signers.VN/GOV/G01", "signers.VN/GOV/G12"]
-    assert after == ["hub_signer.next", "signers.VN/GOV/G01.next", "signers.VN/GOV/G12"]
+    members = [f"signers.{member}" for member in sorted(signing_members(REFERENCE))]
+    following = {"signers.VN/GOV/G01": "signers.VN/GOV/G01.next"}
+    assert before == ["hub_signer", *members]
+    assert after == ["hub_signer.next", *(following.get(one, one) for one in members)]
 
 
 # --- a key out of reach ---------------------------------------------------------------------------
@@ -187,7 +199,8 @@ def test_a_device_signs_answers_and_faults(
 
     in_hub_with_devices(nation, tmp_path, story)
 
-    assert set(devices) == {"VN-GOV-G22-truclienthong", "VN-GOV-G01-dancu", "VN-GOV-G12-dkdn"}
+    assert {"VN-GOV-G22-truclienthong", "VN-GOV-G01-dancu", "VN-GOV-G12-dkdn"} <= set(devices)
+    assert len(devices) == 1 + len(signing_members(REFERENCE))
 
 
 def test_an_answering_key_out_of_reach_is_a_fault_to_be_tried_again(
@@ -327,3 +340,9 @@ def test_a_hub_signs_with_a_token_and_finds_it_again_after_it_was_away(
 
     with opened(nation, tmp_path, hub_signer=place) as hub:
         assert hub.tell(story) == [500, 500, 503]
+
+    # The hub has logged out: who comes next is asked for a PIN.
+    (tmp_path / "pin").write_text("sai-roi-1234")
+    (tmp_path / "pin").chmod(0o600)
+    with pytest.raises(ConfigurationError, match="its PIN is refused"):
+        key_store.read_signer(replace(place, pin_file=tmp_path / "pin"))

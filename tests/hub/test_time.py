@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bus import hub as hub_module
+from bus import hub_parts as parts_module
 from bus.audit.audit import AuditKeys
 from bus.audit.folder import audit_log, verify_log
 from bus.core.log.leaf import Event
@@ -40,27 +39,45 @@ def signed_all(running: RunningHub) -> bool:
     return log.entries == log.signed_entries
 
 
+class StampedByHand(Timestamper):
+    """The test stamps, and the hub at its end; the thread that looks finds nothing to do."""
+
+    is_ending = False
+
+    def stamp(self) -> None:
+        if self.is_ending:
+            super().stamp()
+
+    def stamp_now(self) -> None:
+        super().stamp()
+
+    def close(self) -> None:
+        self.is_ending = True
+        super().close()
+
+
 class Stamping:
     """What a test holds of the hub's timestamps."""
 
     def __init__(self) -> None:
-        self.timestampers: list[Timestamper] = []
+        self.timestampers: list[StampedByHand] = []
         self.authority: TimeAuthority
 
     async def settled(self, running: RunningHub) -> None:
         """The log as the hub opened it is signed and stamped."""
         await until(lambda: signed_all(running))
-        self.timestamper.stamp()
+        self.timestamper.stamp_now()
         assert self.timestamper.state.last_size == running.hub.status().log.entries
 
     @property
-    def timestamper(self) -> Timestamper:
+    def timestamper(self) -> StampedByHand:
         return self.timestampers[-1]
 
-    def make(self, folder: Path, settings: TimestampSettings, trust: Any, *, clock: Any) -> Any:
+    def make(
+        self, folder: Path, settings: TimestampSettings, trust: Any, *, clock: Any, kept: Any
+    ) -> Any:
         self.authority = TimeAuthority(clock)
-        made = Timestamper(folder, settings, trust, clock=clock, ask=self.authority)
-        made._thread = threading.Thread(target=lambda: None)  # the test looks, and nobody else
+        made = StampedByHand(folder, settings, trust, clock=clock, ask=self.authority)
         self.timestampers.append(made)
         return made
 
@@ -68,7 +85,7 @@ class Stamping:
 @pytest.fixture
 def stamping(monkeypatch: pytest.MonkeyPatch) -> Stamping:
     stamping = Stamping()
-    monkeypatch.setattr(hub_module, "Timestamper", stamping.make)
+    monkeypatch.setattr(parts_module, "Timestamper", stamping.make)
     return stamping
 
 
@@ -109,11 +126,11 @@ def test_when_nobody_stamps_for_too_long_the_hub_refuses_and_resumes_by_itself(
         stamping.authority.failure = "away"
         await ask("m-0")
         await until(lambda: signed_all(running))
-        stamping.timestamper.stamp()
+        stamping.timestamper.stamp_now()
         assert stamping.timestamper.state.pending_since == NOW
 
         running.clock.now = NOW + HOURS_4
-        stamping.timestamper.stamp()
+        stamping.timestamper.stamp_now()
         assert isinstance((await ask("m-1"))[1], VerifiedAnswer)
 
         running.clock.now = NOW + HOURS_4 + timedelta(seconds=1)
@@ -128,7 +145,7 @@ def test_when_nobody_stamps_for_too_long_the_hub_refuses_and_resumes_by_itself(
 
         stamping.authority.failure = ""
         running.clock.now += timedelta(minutes=1)
-        stamping.timestamper.stamp()
+        stamping.timestamper.stamp_now()
         assert isinstance((await ask("m-2"))[1], VerifiedAnswer)
         assert Event.REFUSED in [leaf.event for leaf in running.leaves()]
         assert len(running.agency.asked) == 3
@@ -151,7 +168,7 @@ def test_a_restart_does_not_begin_the_bound_anew(
         stamping.authority.failure = "away"
         await running.post(request(nation, "m-1"))
         await until(lambda: signed_all(running))
-        stamping.timestamper.stamp()  # and so at the end: nobody stamps the last entries
+        stamping.timestamper.stamp_now()  # and so at the end: nobody stamps the last entries
 
     async def second(running: RunningHub) -> Any:
         return begun[-1]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bus.audit.checks.entry_checks import LogReport
 from bus.audit.folder import verify_log
 from bus.core import errors
-from bus.core.audit.entry_checks import LogReport
 from bus.core.exchange_leaves import DELIVERED
 from bus.core.log.findings import Finding
 from bus.core.log.leaf import Event, Leaf
@@ -22,8 +22,10 @@ from bus.kit.contract import Answer, Query
 from bus.protocols.soap_xroad.read_answer import read_answer
 from bus.trust.key_store import read_ed25519_key, read_symmetric_key
 from signing.signed_note import SigningKey, verify_note
-from tests.hub.running_hub import HttpReply, RunningHub, answer_well, in_hub
+from tests.hub.running_hub import HttpReply, RunningHub, answer_well, in_hub, stored_elsewhere
 from tests.nation import CLIENT_WITHOUT_GRANT, SmallNation, request
+
+pytestmark = pytest.mark.usefixtures("each_store")
 
 MESSAGES = 240
 NAMES = 60
@@ -131,6 +133,7 @@ def count(nation: SmallNation, folder: Path) -> Counted:
     key = SigningKey(log.origin, read_ed25519_key(log.signing_key))
     counted.report = verify_log(
         folder / "log",
+        database=stored_elsewhere(nation),
         checkpoint_key=key.verifying_key,
         read_key=read_symmetric_key(log.read_key),
         examine=counted.examine,
