@@ -86,8 +86,10 @@ def make_certificate(
     return builder.sign(issuer.key, None if is_edwards else hashes.SHA256())
 
 
-def make_root(name: str, now: datetime, key: Any = None) -> Issuer:
-    """A self-signed authority, valid for a year around `now`."""
+def make_root(
+    name: str, now: datetime, key: Any = None, *, valid_until: timedelta = 365 * DAY
+) -> Issuer:
+    """A self-signed authority, valid since a year before `now`, by default for one after it."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
@@ -97,7 +99,7 @@ def make_root(name: str, now: datetime, key: Any = None) -> Issuer:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - 365 * DAY)
-        .not_valid_after(now + 365 * DAY)
+        .not_valid_after(now + valid_until)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(AUTHORITY.extension(), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,10 +13,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
+from bus.core.decision import Decision
 from bus.core.envelope import SoapVersion
 from bus.core.identifiers import ServiceId, SubsystemId
 from bus.core.pipeline import Rules
+from bus.core.request_decision import decide_request_in
 from bus.core.xml import parse_xml
+from bus.delivery.carrying import adapters_named
+from bus.judge_program import WIRE
 from bus.judging.rules import read_rules
 from bus.kit.contract import Adapter
 from bus.kit.manifest import read_manifest
@@ -24,6 +29,7 @@ from bus.sandbox.nation_files import prepare_nation, reference_routes
 from bus.settings.hub import HubSettings, packaged_folder, read_hub_settings
 from bus.settings.routes import read_registry
 from bus.trust.key_store import read_signer
+from signing.attachments import Attachment
 from signing.pki.keys import PrivateKey, Signer, load_certificate, load_private_key, make_signer
 from tests.certificates import Issuer, make_certificate
 
@@ -42,8 +48,8 @@ SLOW_TIMEOUT_SECONDS = 0.3
 
 ADAPTERS = packaged_folder("adapters")
 REFERENCE = read_registry(reference_routes())
-ADAPTER_IDS = tuple(sorted({service.adapter for service in REFERENCE.services.values()}))
-"""The adapters of the sample nation's services."""
+ADAPTER_IDS = tuple(sorted(adapters_named(REFERENCE)))
+"""The adapters of the sample nation."""
 LOOKUP_ADAPTER = REFERENCE.services[LOOKUP].adapter
 LOOKUP_NAMESPACE = "http://dancuquocgia.bca"
 
@@ -88,11 +94,11 @@ class SmallNation:
     """Of CLIENT, by kind of key: rsa-2048, p-256, p-384, ed25519."""
 
 
-def make_small_nation(folder: Path, *, now: datetime = NOW) -> SmallNation:
+def make_small_nation(folder: Path, *, now: datetime = NOW, text: str = "") -> SmallNation:
     """Write the files of a nation below `folder` and read them as a hub does."""
     folder.mkdir(parents=True, exist_ok=True)
     routes = folder / "reference.yaml"
-    routes.write_text(_small_routes())
+    routes.write_text(text or small_routes())
     prepared = prepare_nation(folder, now=now, hub_port=3, routes=routes)
     settings = read_hub_settings(prepared.hub_settings)
     signers = {owner: read_signer(files) for owner, files in prepared.signers.items()}
@@ -110,16 +116,21 @@ def make_small_nation(folder: Path, *, now: datetime = NOW) -> SmallNation:
     )
 
 
-def _small_routes() -> str:
-    """The reference routes with one service switched off and one of little patience."""
+def small_routes(slow_seconds: float = SLOW_TIMEOUT_SECONDS) -> str:
+    """The reference routes with one service switched off and one of little patience.
+
+    The others have much: no query of a test ends because the machine is busy.
+    """
     text = reference_routes().read_text()
-    text = _with_timeout(text, DISABLED_SERVICE, f"10\n    enabled: false\n    notice: {NOTICE}")
-    return _with_timeout(text, SLOW_SERVICE, str(SLOW_TIMEOUT_SECONDS))
+    text = _with_timeout(text, DISABLED_SERVICE, f"300\n    enabled: false\n    notice: {NOTICE}")
+    text = re.sub(r"timeout_seconds: [1-9]\d\b", "timeout_seconds: 300", text)
+    return _with_timeout(text, SLOW_SERVICE, str(slow_seconds))
 
 
 def _with_timeout(text: str, service: ServiceId, value: str) -> str:
     before, start, after = text.partition(f"- id: {service}\n")
-    return before + start + after.replace("timeout_seconds: 10", f"timeout_seconds: {value}", 1)
+    said = f"timeout_seconds: {value}"
+    return before + start + re.sub(r"timeout_seconds: \d+", said, after, count=1)
 
 
 def _client_signers(issuer: Issuer, now: datetime) -> Mapping[str, Signer]:
@@ -170,3 +181,14 @@ def request(
         algorithm=algorithm,
         soap_version=soap_version,
     )
+
+
+def decide_request(
+    raw: bytes,
+    rules: Rules,
+    now: datetime,
+    report: Callable[[Exception], None],
+    attachments: tuple[Attachment, ...] = (),
+) -> Decision:
+    """The hub's decision about a request, made here."""
+    return decide_request_in(WIRE, raw, rules, now, report, attachments)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from asn1crypto import ocsp as ocsp_asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -93,6 +94,19 @@ def ocsp_response(
     return response.public_bytes(Encoding.DER)
 
 
+def with_statements(issuer: Issuer, *responses: bytes) -> bytes:
+    """One response of the issuer with the statements of several, in their order."""
+    read = [ocsp_asn1.OCSPResponse.load(one) for one in responses]
+    basic = read[0]["response_bytes"]["response"].parsed
+    said = [one["response_bytes"]["response"].parsed["tbs_response_data"] for one in read]
+    basic["tbs_response_data"]["responses"] = [one["responses"][0] for one in said]
+    to_sign = basic["tbs_response_data"].dump(force=True)
+    basic["signature"] = issuer.key.sign(to_sign, ec.ECDSA(hashes.SHA256()))
+    read[0]["response_bytes"]["response"] = ocsp_asn1.BasicOCSPResponse.load(basic.dump(force=True))
+    encoded: bytes = read[0].dump(force=True)
+    return encoded
+
+
 def make_crl(
     issuer: Issuer,
     this_update: datetime,
@@ -100,6 +114,7 @@ def make_crl(
     *,
     valid_for: timedelta = 24 * HOUR,
     signed_by: Any = None,
+    extensions: Sequence[x509.ExtensionType] = (),
 ) -> bytes:
     """A list of what an issuer revoked, and when."""
     builder = (
@@ -117,6 +132,8 @@ def make_crl(
             .add_extension(x509.CRLReason(KEY_COMPROMISE), critical=False)
         )
         builder = builder.add_revoked_certificate(entry.build())
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
     return builder.sign(signed_by or issuer.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 

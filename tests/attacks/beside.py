@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bus.bench.bench_nation import prepare_bench_nation
-from bus.bench.exchange_bench import rsa_client
+from bus.bench.bench_nation import prepare_bench_nation, rsa_client
 from bus.bench.hub_program import MODULE as HUB_MODULE
 from bus.bench.programs import BenchProgram, running
 from bus.bench.signed_requests import RequestSigner, body_of, http_request, request_signer

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVarTuple
 
 from signing.names import BINARY_SECURITY_TOKEN
 from tests.attacks.forge import Hand, Plan, forge
@@ -78,6 +78,12 @@ def _source(raw: bytes) -> Source:
 
 
 Make = Callable[[Stage], bytes]
+Values = TypeVarTuple("Values")
+
+
+def applied(make: Callable[[Stage, *Values], bytes], *values: *Values) -> Make:
+    """`make` with these values behind the stage; in a loop, as they are this time."""
+    return lambda stage: make(stage, *values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from signing import policy as uri
 from signing.names import DS, EXCLUSIVE_C14N
-from tests.attacks.cases import SAME, Group, Stage
+from tests.attacks.cases import SAME, Group, Stage, applied
 from tests.attacks.forge import EXCLUSIVE, Hand, Ref, raw_ecdsa
 from tests.attacks.source import identifier_of
 from tests.attacks.x509 import altered, edwards_public_key, rsa_public_key, with_public_key
@@ -63,8 +63,13 @@ for _name, _uri, _hash, _key in (
         f"a signature by {_name}",
         "Signs by what can be forged, or by what a careless table takes for something else.",
         _FORBIDDEN,
-        lambda stage, how=_uri, hash_algorithm=_hash, key=_key: stage.signed(
-            hand=stage.hand(key), algorithm=how, signer=_sign_with(hash_algorithm)
+        applied(
+            lambda stage, how, hash_algorithm, key: stage.signed(
+                hand=stage.hand(key), algorithm=how, signer=_sign_with(hash_algorithm)
+            ),
+            _uri,
+            _hash,
+            _key,
         ),
     )
 
@@ -81,18 +86,24 @@ for _name, _uri in (
         f"digests by {_name}",
         "A digest under which another Body can be found.",
         _FORBIDDEN,
-        lambda stage, how=_uri: stage.signed(
-            reference=lambda ref: replace(ref, digest_algorithm=how)
+        applied(
+            lambda stage, how: stage.signed(
+                reference=lambda ref: replace(ref, digest_algorithm=how)
+            ),
+            _uri,
         ),
     )
     ALGORITHMS.add(
         f"one digest of many by {_name}",
         "One weak reference is enough, if it is the Body's.",
         _FORBIDDEN,
-        lambda stage, how=_uri: stage.signed(
-            reference=lambda ref: (
-                replace(ref, digest_algorithm=how) if ref.uri == "#f-timestamp" else ref
-            )
+        applied(
+            lambda stage, how: stage.signed(
+                reference=lambda ref: (
+                    replace(ref, digest_algorithm=how) if ref.uri == "#f-timestamp" else ref
+                )
+            ),
+            _uri,
         ),
     )
 
@@ -107,8 +118,11 @@ for _claimed in (uri.ECDSA_SHA256, uri.ED25519):
         f"an RSA signature named {_claimed.rpartition('#')[2]}",
         "The algorithm is of another kind than the certificate's key.",
         _FORBIDDEN,
-        lambda stage, claimed=_claimed: stage.signed(
-            algorithm=claimed, signer=_sign_with(hashes.SHA256())
+        applied(
+            lambda stage, claimed: stage.signed(
+                algorithm=claimed, signer=_sign_with(hashes.SHA256())
+            ),
+            _claimed,
         ),
     )
 ALGORITHMS.add(
@@ -143,8 +157,12 @@ for _name, _mask, _salt in (
         f"RSA-PSS with {_name}",
         "Parameters other than the ones that the identifier fixes.",
         "signature.value-invalid",
-        lambda stage, mask=_mask, salt=_salt: stage.signed(
-            algorithm=uri.RSA_PSS_SHA256, signer=_pss(mask, salt)
+        applied(
+            lambda stage, mask, salt: stage.signed(
+                algorithm=uri.RSA_PSS_SHA256, signer=_pss(mask, salt)
+            ),
+            _mask,
+            _salt,
         ),
         source="RFC 9231 §2.3.10",
     )
@@ -187,7 +205,7 @@ for _name, _uri in _FORMS.items():
         f"SignedInfo in {_name}",
         "A form under which two documents sign alike, or comments count.",
         _FORBIDDEN,
-        lambda stage, form=_uri: stage.signed(canonicalisation=form),
+        applied(lambda stage, form: stage.signed(canonicalisation=form), _uri),
         source="XML Signature 1.1 §6.5; Exclusive XML Canonicalization 1.0",
     )
 
@@ -247,8 +265,11 @@ for _name, _content in _TRANSFORMS.items():
         f"a reference through {_name}",
         "What is signed is what a transform makes of the element, not the element.",
         _FORBIDDEN if _content.count("<ads:Transform ") == 1 else "signature.malformed",
-        lambda stage, content=_content: stage.signed(
-            reference=lambda ref: replace(ref, transforms=content)
+        applied(
+            lambda stage, content: stage.signed(
+                reference=lambda ref: replace(ref, transforms=content)
+            ),
+            _content,
         ),
     )
 TRANSFORMS.add(
@@ -286,8 +307,11 @@ for _name, _prefixes in {
         f"a canonicalisation with {_name}",
         "Makes canonicalisation slow.",
         "signature.malformed",
-        lambda stage, prefixes=_prefixes: stage.signed(
-            canonicalisation_content=_INCLUSIVE.format(EXCLUSIVE_C14N, prefixes)
+        applied(
+            lambda stage, prefixes: stage.signed(
+                canonicalisation_content=_INCLUSIVE.format(EXCLUSIVE_C14N, prefixes)
+            ),
+            _prefixes,
         ),
         source="Exclusive XML Canonicalization 1.0 §4",
     )
@@ -362,7 +386,7 @@ for _part in ("body", "timestamp", "client", "service", "userId", "id", "issue",
         f"the {_part} not signed",
         f"A signature over everything but the {_part}, which then says what the attacker wants.",
         "signature.coverage",
-        lambda stage, part=_part: stage.signed(leaves_out=frozenset({part})),
+        applied(lambda stage, part: stage.signed(leaves_out=frozenset({part})), _part),
         source="WSS 1.1.1 §8; X-Road Message Protocol 4.0 §2.2",
     )
 for _name, _namespace, _block in (
@@ -374,12 +398,16 @@ for _name, _namespace, _block in (
         f"{_name} added to a signed message",
         "Adds a routing header that nobody signed.",
         "signature.coverage",
-        lambda stage, namespace=_namespace, block=_block: stage.source.edited(
-            (
-                stage.source.header.inner_end,
-                stage.source.header.inner_end,
-                f'<a:{block} xmlns:a="{namespace}"/>'.encode(),
-            )
+        applied(
+            lambda stage, namespace, block: stage.source.edited(
+                (
+                    stage.source.header.inner_end,
+                    stage.source.header.inner_end,
+                    f'<a:{block} xmlns:a="{namespace}"/>'.encode(),
+                )
+            ),
+            _namespace,
+            _block,
         ),
         source="X-Road Message Protocol 4.0 §2.2",
         every_stack=True,
@@ -445,10 +473,13 @@ for _count in (33, 1_000, 20_000):
         f"{_count:,} references",
         "Every reference costs a canonicalisation.",
         "signature.malformed",
-        lambda stage, count=_count: stage.signed(
-            more_references=[
-                Ref(f"#{_identifier(stage, 'body')}", digest=b"") for _ in range(count)
-            ]
+        applied(
+            lambda stage, count: stage.signed(
+                more_references=[
+                    Ref(f"#{_identifier(stage, 'body')}", digest=b"") for _ in range(count)
+                ]
+            ),
+            _count,
         ),
         source="XML Signature Best Practices §2.1.1",
     )
@@ -767,12 +798,14 @@ def without_null(stage: Stage) -> bytes:
     def sign(hand: Hand, _: str, data: bytes) -> bytes:
         numbers = hand.key.private_numbers()
         value = int.from_bytes(_padded(data, 256, null=False), "big")
-        return pow(value, numbers.d, numbers.public_numbers.n).to_bytes(256, "big")
+        power: int = pow(value, numbers.d, numbers.public_numbers.n)
+        return power.to_bytes(256, "big")
 
     return stage.signed(signer=sign)
 
 
-for _name, _change in (
+_change_rsa: Callable[[int, bytes], bytes]
+for _name, _change_rsa in (
     ("zero", lambda modulus, _: bytes(256)),
     ("one", lambda modulus, _: (1).to_bytes(256, "big")),
     ("the modulus less one", lambda modulus, _: (modulus - 1).to_bytes(256, "big")),
@@ -786,7 +819,7 @@ for _name, _change in (
         f"an RSA value of {_name}",
         "Another number for the same residue, or one that every key maps to itself.",
         "signature.value-invalid",
-        rsa_value(_change),
+        rsa_value(_change_rsa),
         source="RFC 8017 §8.2.2",
     )
 WEAK_KEYS.add(
@@ -802,7 +835,8 @@ def wrong_digest_named(stage: Stage) -> bytes:
     """RSA-SHA256 by name, SHA-1 in the padding."""
 
     def sign(hand: Hand, _: str, data: bytes) -> bytes:
-        return hand.key.sign(data, padding.PKCS1v15(), hashes.SHA1())
+        value: bytes = hand.key.sign(data, padding.PKCS1v15(), hashes.SHA1())
+        return value
 
     return stage.signed(algorithm=uri.RSA_SHA256, signer=sign)
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.attacks.authorities import authorities
-from tests.attacks.cases import SAME, Group, Stage
+from tests.attacks.cases import SAME, Group, Stage, applied
 from tests.attacks.forge import Hand
 from tests.attacks.keys import corpus_authority, corpus_signer
 from tests.attacks.x509 import (
@@ -48,7 +48,7 @@ def by_altered(change: Change) -> Callable[[Stage], bytes]:
     return lambda stage: stage.signed(hand=altered(stage, change, _key()))
 
 
-for _name, _wishes in {
+_VALIDITIES_AND_USAGES: dict[str, dict[str, Any]] = {
     "expired a second ago": {"valid_until": -_SECOND},
     "expired a year ago": {"valid_from": -730 * DAY, "valid_until": -365 * DAY},
     "not valid before the next second": {"valid_from": _SECOND},
@@ -56,7 +56,8 @@ for _name, _wishes in {
     "for encipherment only": {"usage": ENCIPHERING},
     "for no use at all": {"usage": Usage(may_sign=False)},
     "of an authority": {"usage": Usage(is_authority=True)},
-}.items():
+}
+for _name, _wishes in _VALIDITIES_AND_USAGES.items():
     CERTIFICATES.add(
         f"a certificate {_name}",
         "Certified by the right authority, but not for this, or not now.",
@@ -313,13 +314,17 @@ for _name, _old, _new in (
         f"the identifier {_name}",
         "The same letters in another string type, or in none.",
         _REJECTED,
-        lambda stage, old=_old, new=_new: stage.signed(
-            hand=altered(
-                stage,
-                _identified("VN/GOV/H41"),
-                _key(),
-                patch=lambda signed: signed.replace(old, new),
-            )
+        applied(
+            lambda stage, old, new: stage.signed(
+                hand=altered(
+                    stage,
+                    _identified("VN/GOV/H41"),
+                    _key(),
+                    patch=lambda signed: signed.replace(old, new),
+                )
+            ),
+            _old,
+            _new,
         ),
         source="RFC 5280 §4.1.2.4",
     )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from signing.names import SOAP11, SOAP12
-from tests.attacks.cases import NEW, OWN_NUMBER, SAME, Group, Stage
-from tests.attacks.source import after, at_end, before, out, with_attribute
+from tests.attacks.cases import NEW, OWN_NUMBER, SAME, Group, Stage, applied
+from tests.attacks.source import Source, after, at_end, before, out, with_attribute
 
 SHAPE = Group("shape of the envelope", "SOAP 1.1 §4; X-Road Message Protocol 4.0 §2.2, §2.3")
 UNDERSTANDING = Group("mustUnderstand, actor and role", "SOAP 1.1 §4.2.2, §4.2.3")
@@ -52,7 +52,8 @@ for _old, _new, _code in (
         envelope_named(_old, _new),
         every_stack=True,
     )
-for _name, _make, _code in (
+_edit: Callable[[Source], bytes]
+for _name, _edit, _code in (
     ("no Header", lambda s: s.edited(out(s.header)), "envelope.header-missing"),
     ("no Body", lambda s: s.edited(out(s.body)), "envelope.body-missing"),
     ("two Headers", lambda s: s.edited(after(s.header, s.text(s.header))), _DUPLICATE),
@@ -94,7 +95,7 @@ for _name, _make, _code in (
         f"an envelope with {_name}",
         "An envelope in which two readers find two messages.",
         _code,
-        lambda stage, make=_make: make(stage.source),
+        applied(lambda stage, edit: edit(stage.source), _edit),
         every_stack="payload of another" not in _name,
     )
 for _block in ("client", "service", "id", "protocolVersion"):
@@ -102,7 +103,7 @@ for _block in ("client", "service", "id", "protocolVersion"):
         f"no {_block} block",
         "A message that leaves out what it is held to.",
         _MISSING,
-        lambda stage, name=_block: stage.source.edited(out(stage.source.block(name))),
+        applied(lambda stage, name: stage.source.edited(out(stage.source.block(name))), _block),
         every_stack=True,
     )
 for _block in ("client", "service", "id", "protocolVersion", "userId", "issue"):
@@ -110,8 +111,11 @@ for _block in ("client", "service", "id", "protocolVersion", "userId", "issue"):
         f"the {_block} block twice",
         "The same block again, letter by letter.",
         _DUPLICATE,
-        lambda stage, name=_block: stage.source.edited(
-            after(stage.source.block(name), stage.source.text(stage.source.block(name)))
+        applied(
+            lambda stage, name: stage.source.edited(
+                after(stage.source.block(name), stage.source.text(stage.source.block(name)))
+            ),
+            _block,
         ),
         every_stack=True,
     )
@@ -120,7 +124,7 @@ for _block in ("userId", "issue"):
         f"the signed {_block} left out",
         "Takes away a block that the sender signed.",
         "signature.coverage",
-        lambda stage, name=_block: stage.source.edited(out(stage.source.block(name))),
+        applied(lambda stage, name: stage.source.edited(out(stage.source.block(name))), _block),
         every_stack=True,
     )
 for _version in (b"3.1", b"5.0", b"", b"4", b"four", b"04.0", b" 4.0"):
@@ -128,7 +132,7 @@ for _version in (b"3.1", b"5.0", b"", b"4", b"four", b"04.0", b" 4.0"):
         f"protocol version {_version.decode()!r}",
         "Another protocol than the one that is spoken here.",
         "envelope.protocol-version",
-        lambda stage, version=_version: stage.raw.replace(b">4.0<", b">%s<" % version),
+        applied(lambda stage, version: stage.raw.replace(b">4.0<", b">%s<" % version), _version),
         source="X-Road Message Protocol 4.0 §2.2",
     )
 
@@ -343,16 +347,19 @@ for _part in ("xRoadInstance", "memberClass", "memberCode", "subsystemCode"):
         f"a client without {_part}",
         "An identifier of fewer parts: a rule for the whole member may fit.",
         _MISSING,
-        lambda stage, part=_part: stage.signed(
-            raw=stage.source.edited(
-                out(
-                    next(
-                        one
-                        for one in stage.source.children(stage.source.block("client"))
-                        if one.tag.endswith("}" + part)
+        applied(
+            lambda stage, part: stage.signed(
+                raw=stage.source.edited(
+                    out(
+                        next(
+                            one
+                            for one in stage.source.children(stage.source.block("client"))
+                            if one.tag.endswith("}" + part)
+                        )
                     )
                 )
-            )
+            ),
+            _part,
         ),
     )
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from signing import names
 from signing.names import DS, SOAP11, WSSE
-from tests.attacks.cases import EVIL_NUMBER, OWN_NUMBER, SAME, Group, Stage
+from tests.attacks.cases import EVIL_NUMBER, OWN_NUMBER, SAME, Group, Make, Stage, applied
 from tests.attacks.forge import Hand, timestamp, token, token_reference
 from tests.attacks.source import (
     Source,
@@ -443,7 +443,7 @@ for _name, _content in {
         f"KeyInfo with {_name}",
         "KeyInfo must lead to one token of this header, in one way.",
         "signature.malformed",
-        lambda stage, content=_content: stage.signed(key_info=content),
+        applied(lambda stage, content: stage.signed(key_info=content), _content),
     )
 
 
@@ -506,7 +506,7 @@ TOKENS.add(
 )
 
 
-def token_elsewhere(place: Callable[[Source, bytes], tuple[int, int, bytes]]) -> Callable:
+def token_elsewhere(place: Callable[[Source, bytes], tuple[int, int, bytes]]) -> Make:
     return moved(lambda s: s.token, place)
 
 
@@ -531,7 +531,7 @@ for _name, _place in {
         needs_token=True,
     )
 
-for _name, _old, _new, _code in (
+for _name, _kind, _other_kind, _code in (
     (
         "a PKCS #7 ValueType",
         names.X509_V3,
@@ -562,8 +562,12 @@ for _name, _old, _new, _code in (
         f"a token of {_name}",
         "Says that the certificate is to be read in another way.",
         _code,
-        lambda stage, old=_old, new=_new: stage.signed(
-            token=token(stage.hand().certificate).replace(f'"{old}"', f'"{new}"')
+        applied(
+            lambda stage, old, new: stage.signed(
+                token=token(stage.hand().certificate).replace(f'"{old}"', f'"{new}"')
+            ),
+            _kind,
+            _other_kind,
         ),
         source="WSS X.509 Token Profile 1.1.1 §3.1",
     )
@@ -613,11 +617,14 @@ for _name, _text in _HARD_NAMES.items():
         f"a certificate named by a subject of {_name}",
         "A name that takes long to read, before anybody is proved.",
         "signature.malformed",
-        lambda stage, text=_text: stage.signed(
-            token="",
-            key_info="<awsse:SecurityTokenReference><ads:X509Data>"
-            f"<ads:X509SubjectName>{text}</ads:X509SubjectName></ads:X509Data>"
-            "</awsse:SecurityTokenReference>",
+        applied(
+            lambda stage, text: stage.signed(
+                token="",
+                key_info="<awsse:SecurityTokenReference><ads:X509Data>"
+                f"<ads:X509SubjectName>{text}</ads:X509SubjectName></ads:X509Data>"
+                "</awsse:SecurityTokenReference>",
+            ),
+            _text,
         ),
         source="CWE-1333; RFC 4514",
     )
@@ -872,7 +879,10 @@ for _name, _digest in {
         f"a digest that is {_name}",
         "Signed by the member, wrong all the same: a digest is compared whole.",
         "signature.digest-mismatch",
-        lambda stage, value=_digest: stage.signed(reference=lambda ref: replace(ref, digest=value)),
+        applied(
+            lambda stage, value: stage.signed(reference=lambda ref: replace(ref, digest=value)),
+            _digest,
+        ),
         source="XML Signature 1.1 §3.2.1",
     )
 

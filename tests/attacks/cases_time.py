@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tests.attacks.cases import SAME, Group, Stage
+from tests.attacks.cases import SAME, Group, Stage, applied
 from tests.attacks.forge import moment_text, timestamp
 from tests.attacks.source import Source
 from tests.nation import NOW
@@ -61,7 +61,7 @@ for _name, _stamp, _code in (
         f"a message {_name}",
         "Signed by the member, at a time at which it must not pass.",
         _code,
-        lambda stage, text=_stamp: stage.signed(timestamp=text),
+        applied(lambda stage, text: stage.signed(timestamp=text), _stamp),
     )
 
 _TEXTS = {
@@ -114,7 +114,10 @@ for _name, _text in _TEXTS.items():
         f"Created with {_name}",
         "Not an xs:dateTime: one reader takes it for now, another one for another day.",
         _MALFORMED,
-        lambda stage, text=_text: stage.signed(timestamp=timestamp(text, "2026-03-01T08:05:00Z")),
+        applied(
+            lambda stage, text: stage.signed(timestamp=timestamp(text, "2026-03-01T08:05:00Z")),
+            _text,
+        ),
         source="XML Schema Part 2 §3.2.7.1",
     )
 for _name in ("a word", "a week", "a leap second", "the year 10000", "no colons"):
@@ -122,7 +125,7 @@ for _name in ("a word", "a week", "a leap second", "the year 10000", "no colons"
         f"Expires with {_name}",
         "Not an xs:dateTime, where only the end is odd.",
         _MALFORMED,
-        lambda stage, text=_TEXTS[_name]: stage.signed(timestamp=timestamp(NOW, text)),
+        applied(lambda stage, text: stage.signed(timestamp=timestamp(NOW, text)), _TEXTS[_name]),
         source="XML Schema Part 2 §3.2.7.1",
     )
 for _name, _text in {
@@ -138,7 +141,10 @@ for _name, _text in {
         f"Created with {_name}",
         "The same moment in another spelling that the standard allows.",
         SAME,
-        lambda stage, text=_text: stage.signed(timestamp=timestamp(text, "2026-03-01T08:05:00Z")),
+        applied(
+            lambda stage, text: stage.signed(timestamp=timestamp(text, "2026-03-01T08:05:00Z")),
+            _text,
+        ),
         source="XML Schema Part 2 §3.2.7.1",
     )
 for _name, _text, _code in (
@@ -152,7 +158,10 @@ for _name, _text, _code in (
         f"Created with {_name}",
         "A moment that is another one than it looks.",
         _code,
-        lambda stage, text=_text: stage.signed(timestamp=timestamp(text, "2026-03-01T08:05:00Z")),
+        applied(
+            lambda stage, text: stage.signed(timestamp=timestamp(text, "2026-03-01T08:05:00Z")),
+            _text,
+        ),
     )
 TIMES.add(
     "Expires in the last year and a zone behind it",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from signing.names import DS, SOAP11, SOAP12, WSSE, WSU
-from tests.attacks.cases import EVIL_NUMBER, OWN_NUMBER, SAME, Group, Stage
+from tests.attacks.cases import EVIL_NUMBER, OWN_NUMBER, SAME, Group, Stage, applied
 from tests.attacks.source import (
     Edit,
     Source,
@@ -388,13 +388,16 @@ for _block in BLOCK_CHANGES:
         f"{_block} twice, the signed one last",
         "For a hub that reads the first block and verifies the last.",
         "envelope.header-duplicate",
-        lambda stage, name=_block: stage.source.edited(
-            before(
-                stage.source.block(name),
-                without_identifiers(stage.source.text(stage.source.block(name))).replace(
-                    *BLOCK_CHANGES[name]
-                ),
-            )
+        applied(
+            lambda stage, name: stage.source.edited(
+                before(
+                    stage.source.block(name),
+                    without_identifiers(stage.source.text(stage.source.block(name))).replace(
+                        *BLOCK_CHANGES[name]
+                    ),
+                )
+            ),
+            _block,
         ),
         source="X-Road Message Protocol 4.0 §2.2",
         every_stack=True,
@@ -446,8 +449,11 @@ for _place_name, (_place, _code) in TIMESTAMP_PLACES.items():
         f"Timestamp moved into {_place_name}",
         "Makes an old message young: a new unsigned Timestamp where the hub looks.",
         _code,
-        lambda stage, place=_place: moved_part(
-            stage, lambda one: one.timestamp, new_timestamp(stage), place
+        applied(
+            lambda stage, place: moved_part(
+                stage, lambda one: one.timestamp, new_timestamp(stage), place
+            ),
+            _place,
         ),
         source="WSS 1.1.1 §10",
         every_stack=True,
@@ -463,12 +469,15 @@ for _spelling_name, (_spelling, _code) in SPELLINGS.items():
         f"a header block with {_spelling_name} as the Body",
         "Two elements answer to one Id: which one a verifier takes is chance.",
         _code if _code == "signature.malformed" else SAME,
-        lambda stage, spelling=_spelling: stage.source.edited(
-            at_end(
-                stage.source.header,
-                b'<w:w xmlns:w="urn:w"%s/>'
-                % spelling(identifier_of(stage.source, stage.source.body)),
-            )
+        applied(
+            lambda stage, spelling: stage.source.edited(
+                at_end(
+                    stage.source.header,
+                    b'<w:w xmlns:w="urn:w"%s/>'
+                    % spelling(identifier_of(stage.source, stage.source.body)),
+                )
+            ),
+            _spelling,
         ),
         every_stack=True,
     )
@@ -476,12 +485,15 @@ for _spelling_name, (_spelling, _code) in SPELLINGS.items():
         f"an element in the Security header with {_spelling_name} as the timestamp",
         "The same for the timestamp, within the header that is searched first.",
         _code if _code == "signature.malformed" else SAME,
-        lambda stage, spelling=_spelling: stage.source.edited(
-            at_start(
-                stage.source.security,
-                b'<w:w xmlns:w="urn:w"%s/>'
-                % spelling(identifier_of(stage.source, stage.source.timestamp)),
-            )
+        applied(
+            lambda stage, spelling: stage.source.edited(
+                at_start(
+                    stage.source.security,
+                    b'<w:w xmlns:w="urn:w"%s/>'
+                    % spelling(identifier_of(stage.source, stage.source.timestamp)),
+                )
+            ),
+            _spelling,
         ),
         every_stack=True,
     )

@@ -6,9 +6,9 @@ import codecs
 from collections.abc import Callable
 
 from signing.names import SOAP11, SOAP12, WSU
-from tests.attacks.cases import EVIL_NUMBER, OWN_NUMBER, SAME, Group, Stage
+from tests.attacks.cases import EVIL_NUMBER, OWN_NUMBER, SAME, Group, Stage, applied
 from tests.attacks.shapes import PLACES
-from tests.attacks.source import at_end, at_start, with_attribute
+from tests.attacks.source import Source, Span, at_end, at_start, with_attribute
 
 ENTITIES = Group("entities and document types", "SOAP 1.1 §3; XML 1.0 §2.8, §4; CWE-611, CWE-776")
 SIZES = Group("sizes and depths", "CWE-400; CWE-674")
@@ -88,7 +88,11 @@ for _name, (_type, _number) in _DOCUMENT_TYPES.items():
         f"a message with {_name}",
         "What a document type says is not signed, and it can name files and addresses.",
         _FORBIDDEN,
-        lambda stage, kind=_type, number=_number: with_prolog(in_payload(stage.raw, number), kind),
+        applied(
+            lambda stage, kind, number: with_prolog(in_payload(stage.raw, number), kind),
+            _type,
+            _number,
+        ),
         every_stack=True,
     )
 for _name, _text, _code in (
@@ -105,7 +109,7 @@ for _name, _text, _code in (
         f"a reference to {_name}",
         "A reference that XML does not know.",
         _code,
-        lambda stage, text=_text: in_payload(stage.raw, text),
+        applied(lambda stage, text: in_payload(stage.raw, text), _text),
         source="XML 1.0 §2.2, §4.1",
     )
 ENTITIES.add(
@@ -124,7 +128,7 @@ for _name, _text in {
         f"a processing instruction {_name}",
         "An instruction to whoever reads it; SOAP forbids them.",
         _FORBIDDEN,
-        lambda stage, text=_text: with_prolog(stage.raw, text),
+        applied(lambda stage, text: with_prolog(stage.raw, text), _text),
         source="SOAP 1.1 §3",
     )
 ENTITIES.add(
@@ -193,7 +197,7 @@ def _bearers(attribute: bytes, count: int) -> bytes:
     return b"".join(b"<b %s='%s%d'/>" % (attribute, mark, number) for number in range(count))
 
 
-for _name, _text, _code in (
+for _name, _write, _code in (
     ("100,000 elements deep", lambda: b"<a>" * 100_000 + b"</a>" * 100_000, _BROKEN),
     ("300 elements deep", lambda: b"<a>" * 300 + b"</a>" * 300, _BROKEN),
     ("with an unclosed depth", lambda: b"<a>" * 100_000, _BROKEN),
@@ -294,7 +298,7 @@ for _name, _text, _code in (
         f"a Header {_name}",
         "Costs the sender little and the reader much.",
         _code,
-        in_header(_text),
+        in_header(_write),
     )
 for _count in (300, 1_000, 10_000, 100_000):
     for _kind, _form in {
@@ -307,15 +311,20 @@ for _count in (300, 1_000, 10_000, 100_000):
                 f"{_count:,} {_kind} on {_place}",
                 "Whoever sorts, writes or looks for them takes the square of how many there are.",
                 _COMPLEX,
-                lambda stage, count=_count, form=_form, place=_place: stage.source.edited(
-                    with_attribute(
-                        stage.source,
-                        PLACES[place](stage.source),
-                        b"".join(form % ((one,) * form.count(b"%d")) for one in range(count)),
-                    )
+                applied(
+                    lambda stage, count, form, place: stage.source.edited(
+                        with_attribute(
+                            stage.source,
+                            PLACES[place](stage.source),
+                            b"".join(form % ((one,) * form.count(b"%d")) for one in range(count)),
+                        )
+                    ),
+                    _count,
+                    _form,
+                    _place,
                 ),
             )
-for _name, _text in {
+for _name, _write in {
     "11 MB of white space": lambda: b" " * 11_000_000,
     "11 MB behind the end": lambda: b"<x/>" * 2_750_000,
 }.items():
@@ -323,7 +332,7 @@ for _name, _text in {
         f"a message with {_name}",
         "More bytes than the hub takes.",
         "envelope.too-large",
-        lambda stage, text=_text: stage.raw + text(),
+        applied(lambda stage, write: stage.raw + write(), _write),
     )
 
 
@@ -381,7 +390,7 @@ for _declaration in (
         f"UTF-8 that says it is {_declaration.decode()}",
         "Two readers, two texts: the declaration is not signed.",
         _BROKEN,
-        lambda stage, declared=_declaration: _declared(stage.raw, declared),
+        applied(lambda stage, declared: _declared(stage.raw, declared), _declaration),
         every_stack=True,
     )
 for _name, _start, _code in (
@@ -397,7 +406,7 @@ for _name, _start, _code in (
         f"UTF-8 with {_name}",
         "Something before the first letter.",
         _code,
-        lambda stage, start=_start: start + _declared(stage.raw, b"UTF-8"),
+        applied(lambda stage, start: start + _declared(stage.raw, b"UTF-8"), _start),
     )
 for _name, _bytes in {
     "an overlong zero": b"\xc0\xb0",
@@ -420,7 +429,7 @@ for _name, _bytes in {
         f"a text with {_name}",
         "Bytes that are no character of XML.",
         _BROKEN,
-        lambda stage, text=_bytes: in_payload(stage.raw, text + OWN_NUMBER[1:]),
+        applied(lambda stage, text: in_payload(stage.raw, text + OWN_NUMBER[1:]), _bytes),
     )
 for _name, _declaration in {
     "XML 1.1": b'<?xml version="1.1" encoding="UTF-8"?>',
@@ -433,7 +442,7 @@ for _name, _declaration in {
         f"a message of {_name}",
         "A declaration that changes which characters there are.",
         {"XML 1.1": SAME, "standalone": SAME}.get(_name, _BROKEN),
-        lambda stage, text=_declaration: text + stage.raw[declaration_end(stage.raw) :],
+        applied(lambda stage, text: text + stage.raw[declaration_end(stage.raw) :], _declaration),
     )
 
 
@@ -565,6 +574,7 @@ NAMESPACES.add(
     source="Exclusive XML Canonicalization 1.0 §1.2",
     every_stack=True,
 )
+_find: Callable[[Source], Span]
 for _attribute in (
     b'xml:base="http://127.0.0.1:9/"',
     b'xml:lang="x"',
@@ -578,8 +588,12 @@ for _attribute in (
             f"{_attribute.partition(b'=')[0].decode()} on {_place}",
             "An inherited attribute: inclusive canonicalisation would take it into signed parts.",
             SAME,
-            lambda stage, attribute=_attribute, find=_find: stage.source.edited(
-                with_attribute(stage.source, find(stage.source), b" " + attribute)
+            applied(
+                lambda stage, attribute, find: stage.source.edited(
+                    with_attribute(stage.source, find(stage.source), b" " + attribute)
+                ),
+                _attribute,
+                _find,
             ),
             source="Exclusive XML Canonicalization 1.0 §1.2",
         )
@@ -587,8 +601,11 @@ for _attribute in (
         f"{_attribute.partition(b'=')[0].decode()} on the Body",
         "An attribute on a signed element.",
         _CHANGED,
-        lambda stage, attribute=_attribute: stage.source.edited(
-            with_attribute(stage.source, stage.source.body, b" " + attribute)
+        applied(
+            lambda stage, attribute: stage.source.edited(
+                with_attribute(stage.source, stage.source.body, b" " + attribute)
+            ),
+            _attribute,
         ),
         every_stack=True,
     )
@@ -666,11 +683,11 @@ for _name, _text, _code in (
         _name,
         "Readers that take the first text node, or the last, would read another number.",
         _code,
-        lambda stage, text=_text: in_payload(stage.raw, text),
+        applied(lambda stage, text: in_payload(stage.raw, text), _text),
         every_stack=True,
         source="CVE-2017-11427; Canonical XML 1.0 §2.1" if "comment" in _name else LEXICAL.source,
     )
-for _name, _old, _new in (
+for _name, _plain, _split in (
     ("the member", b">H41<", b">H4<!-- -->1<"),
     ("the subsystem", b">motcua<", b">mot<!--x-->cua<"),
     ("the message id", b"-1<", b"<!-- -->-1<"),
@@ -680,7 +697,7 @@ for _name, _old, _new in (
         f"a comment in {_name}",
         "The comment that made SAML libraries read half of a name.",
         SAME,
-        lambda stage, old=_old, new=_new: stage.raw.replace(old, new, 1),
+        applied(lambda stage, old, new: stage.raw.replace(old, new, 1), _plain, _split),
         every_stack=True,
         source="CVE-2017-11427",
     )
@@ -688,8 +705,11 @@ for _name, _old, _new in (
         f"CDATA in {_name}",
         "A second text node within an identifier.",
         SAME,
-        lambda stage, old=_old, new=_new: stage.raw.replace(
-            old, old[:1] + b"<![CDATA[" + old[1:-1] + b"]]>" + old[-1:], 1
+        applied(
+            lambda stage, old: stage.raw.replace(
+                old, old[:1] + b"<![CDATA[" + old[1:-1] + b"]]>" + old[-1:], 1
+            ),
+            _plain,
         ),
         every_stack=True,
     )

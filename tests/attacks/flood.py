@@ -19,7 +19,7 @@ from itertools import count
 from pathlib import Path
 
 from bus.core.decision import Refused
-from bus.hub import DECIDER_MODULE
+from bus.judge_program import MODULE, WIRE
 from bus.judging.process import Decider
 from bus.judging.rules import read_rules
 from tests.attacks.shapes import source_of
@@ -85,8 +85,8 @@ def processes(judges: Decider) -> list[int]:
 
 
 async def _run(nation: SmallNation, megabytes: int) -> int:
-    judges = Decider(nation.rules, lambda error: None)
-    await judges.start(DECIDER_MODULE, read_rules(nation.settings).texts)
+    judges = Decider(WIRE, nation.rules, lambda error: None)
+    await judges.start(MODULE, read_rules(nation.settings).texts)
     flood = Flood(signed_message())
     try:
         for size in SIZES:

@@ -37,13 +37,22 @@ HASHES: dict[str, str] = {
     "http://www.w3.org/2007/05/xmldsig-more#sha3-256": "sha3_256",
     "http://www.w3.org/2001/04/xmlenc#ripemd160": "sha1",
 }
-_C14N: dict[str, dict[str, bool]] = {
-    "http://www.w3.org/TR/2001/REC-xml-c14n-20010315": {"exclusive": False},
-    "http://www.w3.org/TR/2001/REC-xml-c14n-20010315#WithComments": {
-        "exclusive": False,
-        "with_comments": True,
-    },
-    f"{EXCLUSIVE_C14N}WithComments": {"exclusive": True, "with_comments": True},
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A canonical form of XML."""
+
+    is_exclusive: bool = True
+    has_comments: bool = False
+
+
+_C14N = {
+    "http://www.w3.org/TR/2001/REC-xml-c14n-20010315": _Form(is_exclusive=False),
+    "http://www.w3.org/TR/2001/REC-xml-c14n-20010315#WithComments": _Form(
+        is_exclusive=False, has_comments=True
+    ),
+    f"{EXCLUSIVE_C14N}WithComments": _Form(has_comments=True),
 }
 _NO_VALUE = b"bm8gdmFsdWUgeWV0"
 
@@ -254,7 +263,12 @@ def _canonical_signed_info(draft: bytes, plan: Plan) -> bytes:
 
 
 def _canonical(element: Any, algorithm: str, prefixes: list[str] | None = None) -> bytes:
-    how = {"exclusive": True, "with_comments": False, **_C14N.get(algorithm, {})}
+    form = _C14N.get(algorithm, _Form())
     return etree.tostring(
-        element, method="c14n", with_tail=False, inclusive_ns_prefixes=prefixes, **how
+        element,
+        method="c14n",
+        with_tail=False,
+        inclusive_ns_prefixes=prefixes,
+        exclusive=form.is_exclusive,
+        with_comments=form.has_comments,
     )

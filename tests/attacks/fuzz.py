@@ -186,7 +186,7 @@ def hold_small(raw: bytes, _number: int) -> str:
         (lambda: parse_name(text), (SignatureError,)),
         (lambda: parse_content_type(text), (BusError,)),
         *(
-            (lambda kind=kind: end_entity(raw, kind), (SignatureError,))  # type: ignore[misc]
+            (lambda kind=kind: end_entity(raw, kind), (SignatureError,))
             for kind in (names.X509_V3, names.X509_PKI_PATH, names.X509_PKCS7)
         ),
     ]

@@ -48,5 +48,6 @@ def must_be_harmless(raw: bytes, good: bytes, nation: SmallNation) -> None:
 
 def _without_identifier(block: etree._Element) -> bytes:
     copied = deepcopy(block)
-    copied.attrib.pop(WSU_ID, None)
+    if WSU_ID in copied.attrib:
+        del copied.attrib[WSU_ID]
     return canonicalise(copied)

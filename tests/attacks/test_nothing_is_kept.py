@@ -13,11 +13,10 @@ from contextlib import contextmanager
 import pytest
 from lxml import etree
 
-from bus.protocols.soap_xroad.judging import decide_request
 from tests.attacks.cases import Stage
 from tests.attacks.corpus import CASES
 from tests.attacks.valid_messages import ValidMessage
-from tests.nation import NOW, SmallNation
+from tests.nation import NOW, SmallNation, decide_request
 
 
 @contextmanager

@@ -21,8 +21,8 @@ from bus.http.multipart import MultipartIntake
 from bus.http.spool import Spool
 from bus.protocols.mime.content_type import XOP, parse_content_type
 from bus.protocols.mime.write import write_related
-from bus.protocols.soap_xroad.judging import parse_with_attachments
-from bus.protocols.soap_xroad.names import CONTENT_TYPES, SOAP_BY_ENVELOPE, XROAD
+from bus.protocols.soap_xroad.names import SOAP_BY_ENVELOPE, XROAD
+from bus.protocols.soap_xroad.parse_beside import parse_with_attachments
 from bus.protocols.soap_xroad.plain import PlainRequest, read_plain, sign_plain
 from bus.protocols.soap_xroad.read_answer import AnswerRejected
 from bus.protocols.soap_xroad.verify_answer import VerifiedAnswer, verify_answer
@@ -35,6 +35,12 @@ from tests.hang_limits import HANG_SECONDS_MAX
 
 _BYTES_MAX = 2**24
 _MESSAGE_ID = re.compile(rb":id>([^<]*)</[\w-]+:id>")
+_ENVELOPE = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:\A\s*)?<(?:\?xml|SOAP-ENV:Envelope).*</SOAP-ENV:Envelope>(?:\s*\Z)?",
+    re.DOTALL,
+)
+_OWN_DECLARATION = re.compile(r"\A<\?xml[^>]*>\s*")
+_PART_TYPE = re.compile(rb"Content-Type: [^\r]*")
 _FAULT_STATUS = 200
 """As X-Road's own servers send faults."""
 
@@ -59,7 +65,7 @@ class Parts:
 
 def send_row(row: Row, path: str, nation: RunningNation) -> str:
     """What came of a row along a path: `answer`, a faultcode, or what is wrong in words."""
-    once = _under_new_id(row)
+    once = _in_its_charset(_under_new_id(row))
     nation.provider.prepare(once.provider)
     result = _SENDERS[path](once, nation)
     if result != ANSWER or once.provider is None:
@@ -80,6 +86,15 @@ def _under_new_id(row: Row) -> Row:
     return replace(row, body=row.body.replace(old, new), provider=provider)
 
 
+def _in_its_charset(row: Row) -> Row:
+    """The row with its envelope in the charset in which it travels; parts beside it stay."""
+    if row.charset == "utf-8":
+        return row
+    body = _ENVELOPE.sub(lambda found: found[0].decode().encode(row.charset), row.body, count=1)
+    assert body != row.body, row.name
+    return replace(row, body=body)
+
+
 # --- the three paths -----------------------------------------------------------------------------
 
 
@@ -97,14 +112,15 @@ def _to_hub(row: Row, nation: RunningNation) -> str:
 def _signed(row: Row, plain: PlainRequest, parts: Parts, nation: RunningNation) -> str:
     now = read_clock()
     signed = sign_plain(plain, nation.signer, SigningTime(now))
-    envelope = parse_with_attachments(parts.attachments)(signed, Limits())
-    request = Message(row.content_type and CONTENT_TYPES[envelope.soap_version], signed)
-    if row.content_type is not None and not row.content_type.startswith(("text", "app")):
-        request = Message(row.content_type, signed)
+    head = parts.soap.decode(row.charset).partition("<SOAP-ENV:Envelope")[0]
+    written = head + _OWN_DECLARATION.sub("", signed.decode(), count=1)
+    sent = written.encode(row.charset)
+    # What is read in another charset than UTF-8 is refused, so that nothing names its digest.
+    read = sent if row.charset == "utf-8" else signed
+    envelope = parse_with_attachments(parts.attachments)(read, Limits())
+    request = Message(row.content_type, sent)
     if parts.attachments:
-        is_xop = parse_content_type(parts.soap_type).media_type == XOP
-        related = write_related(signed, parts.attachments, is_xop=is_xop)
-        request = Message(related.content_type, b"".join(related))
+        request = _beside(sent, parts)
     reply = _exchange(nation.hub_url, row, request)
     answer = _taken_apart(reply)
     if _fault_code(answer.soap) and envelope.digest not in _digests(answer.soap):
@@ -114,6 +130,15 @@ def _signed(row: Row, plain: PlainRequest, parts: Parts, nation: RunningNation) 
     except AnswerRejected as error:
         return f"not proved: {error.reason}"
     return ANSWER if isinstance(verified, VerifiedAnswer) else _fault_result(reply, answer)
+
+
+def _beside(soap: bytes, parts: Parts) -> Message:
+    """A signed envelope and the attachments of its row, under the type of the row's own part."""
+    is_xop = parse_content_type(parts.soap_type).media_type == XOP
+    related = write_related(soap, parts.attachments, is_xop=is_xop)
+    soap_type = f"Content-Type: {parts.soap_type}".encode()
+    body = _PART_TYPE.sub(lambda _: soap_type, b"".join(related), count=1)
+    return Message(related.content_type, body)
 
 
 def _digests(soap: bytes) -> list[bytes]:
@@ -141,7 +166,7 @@ def _plainly(row: Row, url: str) -> str:
     if _fault_code(answer.soap):
         return _fault_result(reply, answer)
     request = _taken_apart(Message(row.content_type, row.body))
-    return _mistake_of_answer(request.soap, answer.soap) or ANSWER
+    return _mistake_of_answer(request.soap, row.charset, answer.soap) or ANSWER
 
 
 _SENDERS: dict[str, Callable[[Row, RunningNation], str]] = {
@@ -174,9 +199,10 @@ def _fault_code(soap: bytes) -> str:
     return (codes[-1].text or "").removeprefix("code:")
 
 
-def _mistake_of_answer(request: bytes, answer: bytes) -> str:
+def _mistake_of_answer(request: bytes, charset: str, answer: bytes) -> str:
     """What is wrong with a plain answer by X-Road's rules; empty: nothing."""
-    sent, back = _header_of(request), _header_of(answer)
+    text = _OWN_DECLARATION.sub("", request.decode(charset).removeprefix("\ufeff"), count=1)
+    sent, back = _header_of(text.strip().encode()), _header_of(answer)
     hashes = [text for tag, text in back if tag == f"{{{XROAD}}}requestHash"]
     expected = base64.b64encode(hashlib.sha512(request).digest()).decode()
     # MESS 2.4: over the bytes of the request, or of its first part.

@@ -32,7 +32,7 @@ _ROW_KEYS = frozenset(
         "target",
         "provider",
     }
-    | {"without_grant", "expect", "keeps_spelling", "paths", "clause"}
+    | {"charset", "without_grant", "expect", "expect_at_hub", "keeps_spelling", "paths", "clause"}
 )
 _PROVIDER_KEYS = frozenset(
     {"answer", "body", "replace", "remove", "status", "content_type", "charset", "handed"}
@@ -61,9 +61,14 @@ class Row:
     content_type: str | None
     soap_action: str | None
     body: bytes = field(repr=False)
+    """In UTF-8; it travels in `charset`."""
+    charset: str
+    """Of the envelope, as Python names it."""
     provider: ProviderReply | None
     without_grant: str
     expect: str
+    expect_at_hub: str
+    """The same at the hub's own door; empty: no other."""
     keeps_spelling: bool
     """Whether the code that is expected is the sender's or the service's own."""
     paths: tuple[str, ...]
@@ -71,8 +76,11 @@ class Row:
 
     def expected_on(self, path: str) -> str:
         """What is expected along a path."""
-        if path == UNSIGNED and not self.expect.startswith(_MESSAGE_FAULTS):
+        at_hub = self.expect_at_hub or self.expect
+        if path == UNSIGNED and not at_hub.startswith(_MESSAGE_FAULTS):
             return UNSIGNED_IS_REFUSED
+        if path in (HUB, UNSIGNED):
+            return at_hub
         if path != SNAKE or self.expect == ANSWER:
             return self.expect
         if self.keeps_spelling:
@@ -118,9 +126,11 @@ def _row(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> Row:
         body=_filled(
             _message(values["request"], values.get("replace", {}), "utf-8"), values.get("fill", {})
         ),
+        charset=values.get("charset", "utf-8"),
         provider=_provider(values["provider"], defaults) if "provider" in values else None,
         without_grant=values.get("without_grant", ""),
         expect=values["expect"],
+        expect_at_hub=values.get("expect_at_hub", ""),
         keeps_spelling=values.get("keeps_spelling", False),
         paths=tuple(values.get("paths", PATHS)),
         clause=values["clause"],

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bus.sandbox.nation_files import reference_routes
+from bus.settings.routes import read_registry
 from tests.nation import ADAPTERS
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +91,57 @@ def test_no_code_outside_its_folder_names_an_agency(agency: str) -> None:
 def test_no_file_that_builds_or_tests_the_program_names_an_agency(agency: str, file: str) -> None:
     text = (ROOT / file).read_text("utf-8")
     assert re.findall(rf"\b{agency}\b|\b{agency.replace('_', '-')}\b", text) == []
+
+
+def texts_of(source: str) -> Iterator[str]:
+    """Every text of a module but what documents it, where services stand as examples."""
+    tree = ast.parse(source)
+    documenting = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in documenting:
+            match node.value:
+                case str(text):
+                    yield text
+                case bytes(raw):
+                    yield raw.decode("latin-1")
+
+
+def words_of_agencies() -> set[str]:
+    """What their services are called, and who gives them; who asks as well is named as a client."""
+    routes = read_registry(reference_routes())
+    clients = {client for client, _ in routes.grants}
+    providers = {str(one.provider) for one in routes.services if one.provider not in clients}
+    return providers | {one.service_code for one in routes.services}
+
+
+def test_the_program_holds_no_service_of_an_agency() -> None:
+    words = words_of_agencies()
+    assert len(words) > 8
+    # What the bench measures is one message of its own, whatever agencies there are.
+    sources = {
+        path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
+        for path in sorted((ROOT / "bus").rglob("*.py"))
+        if path.parent.name != "bench"
+    }
+    assert [
+        f"{place}: {word}"
+        for place, source in sources.items()
+        for text in texts_of(source)
+        for word in words
+        if word in text
+    ] == []
+
+
+def test_a_service_in_a_text_is_found_and_one_in_prose_is_none() -> None:
+    source = 'def f():\n    """As VN/A/B/c/Code/v1."""\n    return "VN/A/B/c/Code/v1", b"<Code/>"\n'
+
+    found = [text for text in texts_of(source) if "Code" in text]
+
+    assert found == ["VN/A/B/c/Code/v1", "<Code/>"]
 
 
 @pytest.mark.parametrize(

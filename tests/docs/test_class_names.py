@@ -35,3 +35,13 @@ def test_two_classes_of_one_name_would_be_found() -> None:
     twice = "class Twice: ...\nclass Twice: ...\n"
     found = classes_of(("a.py", "class Once: ...\n"), ("b.py", twice))
     assert found == {"Once": ["a.py:1"], "Twice": ["b.py:1", "b.py:2"]}
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        if not (path.parent / "__init__.py").exists():  # what lies in a package has its name, too
+            places[path.name].append(path.relative_to(ROOT).as_posix())
+
+    # pytest would collect neither, and run nothing at all.
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}

@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import shutil
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from bus.hub import open_hub
 from bus.runtime.clock import now
 from bus.sandbox.description import write_description
+from bus.sandbox.leased_ports import free_port
 from bus.sandbox.nation_description import describe_nation
 from bus.sandbox.nation_files import prepare_nation
 from bus.sandbox.sandbox_data import SEED_DEFAULT, keep_data
@@ -68,7 +68,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def leave_a_sandbox(folder: Path) -> None:
     """What a sandbox leaves that was up once and is down."""
-    hub_port, authority_port, operations_port = free_ports(3)
+    hub_port, authority_port, operations_port = free_port(), free_port(), free_port()
     nation = prepare_nation(
         folder,
         now=now(),
@@ -85,7 +85,7 @@ async def leave_a_sandbox(folder: Path) -> None:
 
 @pytest.fixture
 def reader(checkout: Path) -> Iterator[Reader]:
-    hub_port, agency_port = (str(port) for port in free_ports(2))
+    hub_port, agency_port = str(free_port()), str(free_port())
     environment = {
         "PATH": f"{checkout / '.programs'}:{os.environ['PATH']}",
         "PYTHONPATH": str(checkout),
@@ -109,14 +109,6 @@ def require_program(name: str) -> None:
         pytest.fail(f"{name} is not installed")
     if shutil.which(name) is None:
         pytest.skip(f"{name} is not installed: nobody follows this page")
-
-
-def free_ports(count: int) -> list[int]:
-    bound = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in bound]
-    for one in bound:
-        one.close()
-    return ports
 
 
 @pytest.mark.slow

@@ -47,8 +47,13 @@ def node_modules(package: Path, name: str) -> Path:
     return _made_once(name, [package], install) / "node_modules"
 
 
-def java_classes(pom: Path, sources: Sequence[Path], name: str) -> str:
-    """A class path: the libraries that a pom.xml pins, and these sources compiled against them."""
+def java_classes(
+    pom: Path, sources: Sequence[Path], name: str, *, compiled: str = "classes"
+) -> str:
+    """A class path: the libraries that a pom.xml pins, and these sources compiled against them.
+
+    `compiled` names what was compiled: more than one may stand beside the same libraries.
+    """
     maven, compiler = program("mvn"), program("javac")
 
     def install(folder: Path) -> None:
@@ -61,8 +66,8 @@ def java_classes(pom: Path, sources: Sequence[Path], name: str) -> str:
         _call(compiler, "-cp", f"{libraries}/*", "-d", folder / "classes", *sources)
 
     libraries = _made_once(name, [pom], install) / "lib"
-    compiled = _made_once(f"{name}-classes", [pom, *sources], compile_sources) / "classes"
-    return f"{libraries}/*:{compiled}"
+    made = _made_once(f"{name}-{compiled}", [pom, *sources], compile_sources) / "classes"
+    return f"{libraries}/*:{made}"
 
 
 def wss4j_classes() -> str:
@@ -74,6 +79,11 @@ def wss4j_classes() -> str:
 def cxf_classes() -> str:
     """The class path of the example for CXF."""
     return java_classes(JOIN / "cxf" / "pom.xml", [JOIN / "cxf" / "CxfClient.java"], "cxf")
+
+
+def cxf_classes_with(source: Path) -> str:
+    """The class path of CXF and of a client of its own."""
+    return java_classes(JOIN / "cxf" / "pom.xml", [source], "cxf", compiled=source.stem)
 
 
 def npm_soap_modules() -> Path:

@@ -19,7 +19,7 @@ from bus.kit.agency_http import AgencyHttp
 from bus.kit.clock import Deadline
 from bus.kit.contract import Answer, Attachment, Query, attachment_of_bytes
 from bus.kit.xroad_agency import XRoadAgency, XRoadForm
-from tests.docs.test_guides import free_ports
+from bus.sandbox.leased_ports import free_port
 from tests.hang_limits import HANG_SECONDS_MAX
 from tests.interop.foreign_stacks import fastapi_xroad_soap_python
 from tests.interop.judges import JOIN
@@ -54,7 +54,7 @@ def agency(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[X
 
 @contextmanager
 def provider(python: Path, said: Path) -> Iterator[str]:
-    port = free_ports(1)[0]
+    port = free_port()
     with said.open("wb") as output:
         process = subprocess.Popen(
             [python, EXAMPLE / "provider.py", "--port", str(port)], stdout=output, stderr=output

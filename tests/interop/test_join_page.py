@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bus.sandbox.leased_ports import free_port
 from bus.sandbox.up import down
 from tests.docs.guide_pages import Block, Reader, read_blocks
-from tests.docs.test_guides import free_ports
 from tests.interop.foreign_stacks import (
     cxf_classes,
     npm_soap_modules,
@@ -100,7 +100,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     programs.mkdir()
     (programs / "lienthong").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bus.cli "$@"\n')
     (programs / "lienthong").chmod(0o755)
-    port = str(free_ports(1)[0])
+    port = str(free_port())
     someone = Reader(
         folder,
         {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(folder)},

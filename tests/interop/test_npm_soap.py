@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import schemas
-from bus.core.schema_kinds import alone
-from bus.protocols.soap_xroad.wsdl import write_wsdl
+from bus.catalogue.service_descriptions import ServiceDescriptions
+from bus.core.envelope import SoapVersion
 from bus.sandbox.description import SandboxDescription
 from bus.settings.payload_schemas import read_schema
 from tests.hang_limits import HANG_SECONDS_MAX
@@ -62,18 +62,16 @@ def test_npm_soap_tells_a_signed_fault(node: dict[str, str], sandbox: SandboxDes
     assert "payload.schema: The Body does not follow the schema" in said
 
 
+@pytest.mark.parametrize("version", list(SoapVersion))
 def test_npm_soap_lists_every_operation_with_its_fields(
-    node: dict[str, str], nation: SmallNation, tmp_path: Path
+    version: SoapVersion, node: dict[str, str], nation: SmallNation, tmp_path: Path
 ) -> None:
-    header = [
-        read_schema(schemas.FOLDER / "xroad/4.0" / name)
-        for name in ("identifiers.xsd", "xroad.xsd")
-    ]
+    # What a hub tells, header blocks and all: a client that lacks one schema reads nothing.
+    told = ServiceDescriptions(nation.rules, schemas=schemas.FOLDER, public_url="unused:")
     for service in nation.rules.registry.services.values():
         code = service.id.service_code
         wsdl = tmp_path / f"{code}.wsdl"
-        schema = read_schema(schemas.FOLDER / service.schema)
-        wsdl.write_bytes(write_wsdl(service, LOCATION, alone(schema), header))
+        wsdl.write_bytes(told.wsdl(service, LOCATION, version))
 
         describe = Path(__file__).with_name("describe_with_npm_soap.js")
         done = run("node", describe, wsdl, code, environment=node)
@@ -82,6 +80,7 @@ def test_npm_soap_lists_every_operation_with_its_fields(
         said = json.loads(done.stdout)
         assert said["operations"] == [code]
         assert said["location"] == LOCATION
+        schema = read_schema(schemas.FOLDER / service.schema)
         declared = {element.get("name") for element in schema.iter()}
         assert said["fields"]
         assert {field.removesuffix("[]") for field in said["fields"]} <= declared

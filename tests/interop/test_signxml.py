@@ -5,9 +5,18 @@ from __future__ import annotations
 import re
 
 import pytest
-import signxml
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from lxml import etree
-from signxml import CanonicalizationMethod, DigestAlgorithm, SignatureConfiguration
+from signxml.algorithms import (
+    CanonicalizationMethod,
+    DigestAlgorithm,
+    SignatureConstructionMethod,
+    SignatureMethod,
+)
+from signxml.exceptions import InvalidSignature
+from signxml.signer import XMLSigner
+from signxml.verifier import SignatureConfiguration, XMLVerifier
 
 from bus.core.envelope import SoapVersion
 from bus.core.pipeline import Refusal, decide
@@ -36,11 +45,12 @@ PARTS = (*HEADER_BLOCKS, "body", "timestamp")
 
 def signed_parts(raw: bytes, nation: SmallNation, kind: str) -> list[bytes]:
     """The parts that signxml finds signed under the key of this kind."""
-    results = signxml.XMLVerifier().verify(
+    results = XMLVerifier().verify(
         raw,
         x509_cert=nation.client_signers[kind].certificate,
         expect_config=SignatureConfiguration(expect_references=len(PARTS), verification_time=NOW),
     )
+    assert isinstance(results, list)
     return [result.signed_data for result in results]
 
 
@@ -73,7 +83,7 @@ def test_signxml_accepts_what_we_sign_and_sees_the_same_parts(
 def test_what_was_altered_is_refused_by_both(nation: SmallNation, old: bytes, new: bytes) -> None:
     raw = request(nation, signer=nation.client_signers["rsa-2048"]).replace(old, new)
 
-    with pytest.raises(signxml.InvalidSignature):
+    with pytest.raises(InvalidSignature):
         signed_parts(raw, nation, "rsa-2048")
     assert isinstance(decide(raw, parse, nation.rules, NOW), Refusal)
 
@@ -109,14 +119,16 @@ def signed_by_signxml(template: bytes, signer: Signer, algorithm: str) -> bytes:
     unsigned = template.replace(signature[0], b"")
     ours = parse_xml(template, bytes_max=len(template))
 
-    theirs = signxml.XMLSigner(
-        method=signxml.methods.detached,
-        signature_algorithm=signxml.SignatureMethod(algorithm),
+    key = signer.private_key
+    assert isinstance(key, RSAPrivateKey | EllipticCurvePrivateKey)
+    theirs = XMLSigner(
+        method=SignatureConstructionMethod.detached,
+        signature_algorithm=SignatureMethod(algorithm),
         digest_algorithm=DigestAlgorithm.SHA512,
         c14n_algorithm=CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0,
     ).sign(
         parse_xml(unsigned, bytes_max=len(unsigned)),
-        key=signer.private_key,
+        key=key,
         reference_uri=[f"#{part}" for part in PARTS],
         key_info=ours.find(f".//{names.KEY_INFO}"),
     )

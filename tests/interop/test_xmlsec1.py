@@ -17,7 +17,7 @@ from bus.core.routing import RoutedMessage
 from bus.protocols.soap_xroad.parse import parse
 from bus.protocols.soap_xroad.write import SigningTime, write_answer
 from signing import policy as uri
-from signing.pki.keys import Signer
+from signing.pki.keys import PrivateKey, Signer
 from tests.envelopes import body, security, with_header
 from tests.interop.judges import program, run
 from tests.interop.key_infos import WAYS, named_by
@@ -135,7 +135,9 @@ def template_of(raw: bytes) -> bytes:
 def signed_by_xmlsec1(template: bytes, signer: Signer, folder: Path) -> bytes:
     assert security(template).count(b"<ds:DigestValue><") == 8
     (folder / "template.xml").write_bytes(template)
-    pem = signer.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    key = signer.private_key
+    assert isinstance(key, PrivateKey)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (folder / "key.pem").write_bytes(pem)
     done = run(
         *(program("xmlsec1"), "--sign", "--privkey-pem", folder / "key.pem", *ids()),

@@ -28,8 +28,9 @@ from typing import Any
 import coverage
 import pytest
 from _pytest.runner import call_and_report, runtestprotocol
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase
 
+from tests.hypothesis_examples import bound_examples
 from tests.mutation.children import ChildDied, OutOfTime, in_child
 from tests.mutation.mutants import ROOT, Mutant
 
@@ -68,20 +69,15 @@ def _arguments(base: str) -> list[str]:
 
 
 def _few_examples(items: Iterable[pytest.Item]) -> None:
-    for item in items:
-        function = getattr(item, "obj", None)
-        function = getattr(function, "__func__", function)
-        chosen = getattr(function, "_hypothesis_internal_use_settings", None)
-        if chosen is not None:
-            function._hypothesis_internal_use_settings = settings(  # type: ignore[union-attr]
-                chosen,
-                max_examples=min(EXAMPLES_MAX, chosen.max_examples),
-                derandomize=True,
-                database=None,
-                deadline=None,
-                phases=(Phase.explicit, Phase.generate),
-                suppress_health_check=list(HealthCheck),
-            )
+    bound_examples(
+        items,
+        EXAMPLES_MAX,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=(Phase.explicit, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 # --- the session that is collected once -------------------------------------------------------
@@ -155,6 +151,8 @@ class CollectedSession:
         tracer.start()
         seconds, failing = [], []
         for index in range(len(self.items)):
+            # What an earlier test left in a cache would hide that this one depends on it.
+            self._forget()
             tracer.switch_context(str(index))
             start = time.process_time()
             if self._fails(index, self.items[(index + 1) % len(self.items)]):
@@ -193,13 +191,16 @@ class CollectedSession:
             return Outcome("killed", "the process")
         return Outcome("survived") if failed is None else Outcome("killed", failed)
 
+    def _forget(self) -> None:
+        for cached in self._cached:
+            cached.cache_clear()
+
     def _run_with(
         self, functions: list[types.FunctionType], code: types.CodeType, tests: Sequence[int]
     ) -> str | None:
         for function in functions:
             function.__code__ = code
-        for cached in self._cached:
-            cached.cache_clear()
+        self._forget()
         session = self.items[0].session
         session._setupstate.teardown_exact(self.items[tests[0]])
         for place, index in enumerate(tests):

@@ -23,16 +23,24 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-import signxml
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 from lxml import etree
-from signxml import CanonicalizationMethod, SignatureConstructionMethod, SignatureReference
+from signxml.algorithms import (
+    CanonicalizationMethod,
+    DigestAlgorithm,
+    SignatureConstructionMethod,
+    SignatureMethod,
+)
+from signxml.signer import SignatureReference, XMLSigner
 
 import schemas
 from bus.core.schema_kinds import alone
 from bus.protocols.soap_xroad.wsdl import write_wsdl
 from bus.settings.payload_schemas import read_schema
 from signing import names
+from signing.pki.keys import Signer
 from tests.attacks.keys import CAPTURED_AT, FOLDER, KEYS, corpus_signer
 from tests.attacks.valid_messages import corpus_nation
 from tests.nation import LOOKUP
@@ -186,7 +194,7 @@ def _pkcs12(kind: str) -> bytes:
     signer = corpus_signer(f"h41-{kind}")
     return pkcs12.serialize_key_and_certificates(
         b"member",
-        signer.private_key,
+        _key_of(signer),
         signer.certificate,
         None,
         BestAvailableEncryption(PASSWORD.encode()),
@@ -252,27 +260,38 @@ def _id_option(namespace: str, name: str) -> tuple[str, str]:
 # --- signxml -----------------------------------------------------------------------------------
 
 
+def child(element: etree._Element, path: str) -> etree._Element:
+    found = element.find(path)
+    assert found is not None
+    return found
+
+
+def _key_of(signer: Signer) -> RSAPrivateKey | EllipticCurvePrivateKey:
+    assert isinstance(signer.private_key, RSAPrivateKey | EllipticCurvePrivateKey)
+    return signer.private_key
+
+
 def signxml_request() -> list[Captured]:
     made = []
     for kind, algorithm in (("rsa", "SHA256_RSA_MGF1"), ("p256", "ECDSA_SHA384")):
         name = f"signxml-{kind}"
         signer = corpus_signer(f"h41-{kind}")
         root = etree.fromstring(_template(f"{name}-1", kind, ""))
-        security = root.find(f".//{names.SECURITY}")
-        old = security.find(names.SIGNATURE)
-        references = [one.get("URI") for one in old.iter(names.REFERENCE)]
+        security = child(root, f".//{names.SECURITY}")
+        old = child(security, names.SIGNATURE)
+        references = [one.attrib["URI"] for one in old.iter(names.REFERENCE)]
         key_info = old.find(names.KEY_INFO)
         security.remove(old)
-        maker = signxml.XMLSigner(
+        maker = XMLSigner(
             method=SignatureConstructionMethod.detached,
-            signature_algorithm=signxml.SignatureMethod[algorithm],
-            digest_algorithm=signxml.DigestAlgorithm.SHA384,
+            signature_algorithm=SignatureMethod[algorithm],
+            digest_algorithm=DigestAlgorithm.SHA384,
             c14n_algorithm=CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0,
         )
         signature = maker.sign(
             root,
-            key=signer.private_key,
-            reference_uri=[SignatureReference(URI=uri) for uri in references],
+            key=_key_of(signer),
+            reference_uri=[SignatureReference(URI=str(uri)) for uri in references],
             key_info=key_info,
         )
         security.append(signature)

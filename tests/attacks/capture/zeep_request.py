@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 import zeep
-import zeep_header_signing
-from zeep_client import _headers
+
+# The two modules of docs/join that a sender takes as they are: the path of this program names them.
+signing_module: Any = importlib.import_module("zeep_header_signing")
+client_module: Any = importlib.import_module("zeep_client")
 
 
 class Asked:
@@ -28,17 +31,17 @@ def main() -> None:
 
     class FixedMoment(datetime):
         @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return datetime.fromisoformat(moment)
+        def now(cls, tz: Any = None) -> Self:
+            return cls.fromisoformat(moment)
 
-    zeep_header_signing.datetime = FixedMoment
-    signing = zeep_header_signing.HeaderSigning(
+    signing_module.datetime = FixedMoment
+    signing = signing_module.HeaderSigning(
         key,
         certificate,
         answer_certificate_files=[certificate],
         fault_certificate_files=[certificate],
     )
-    client = zeep.Client(wsdl, wsse=signing)
+    client: Any = zeep.Client(wsdl, wsse=signing)  # type: ignore[no-untyped-call]
     client.create_message(
         client.service,
         "TraCuuThongTinCongDan",
@@ -48,7 +51,7 @@ def main() -> None:
         SoDinhDanh="040185766517",
         HoVaTen="Vũ Thị Hương",
         NgayThangNamSinh={"NgayThangNam": "19850110"},
-        _soapheaders=_headers(Asked(message_id)),
+        _soapheaders=client_module._headers(Asked(message_id)),
     )
     sys.stdout.buffer.write(signing._sent)
 
