@@ -13,12 +13,14 @@ from bus.access_point.settings import access_point_json_schema
 from bus.kit.manifest import ManifestForm
 from bus.settings.hub import hub_json_schema
 from bus.settings.routes import routes_json_schema
+from bus.settings.worker import worker_json_schema
 
 PAGE = Path(__file__).with_name("configuration.md")
 SCHEMAS = {
     "routes": routes_json_schema(),
     "hub": hub_json_schema(),
     "access_point": access_point_json_schema(),
+    "worker": worker_json_schema(),
     "manifest": ManifestForm.model_json_schema(),
 }
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bus.core.authorisation import find_service
 from bus.core.envelope import SoapVersion
 from bus.core.errors import ServiceUnknown
 from bus.core.identifiers import IdentifierInvalid, ServiceId
+from bus.core.mailbox_services import MAILBOX_SCHEMA, is_mailbox_service, mailbox_services
 from bus.core.metaservices import is_metaservice
 from bus.core.pipeline import Rules
 from bus.core.registry import Service
+from bus.core.schema_kinds import SchemaPart
 from bus.protocols.soap_xroad.metaservices import write_clients_json, write_clients_xml
 from bus.protocols.soap_xroad.wsdl import write_wsdl
 from bus.settings.payload_schemas import CompiledSchema, read_schema
 
-_HEADER_SCHEMAS = ("xroad/4.0/identifiers.xsd", "xroad/4.0/xroad.xsd")
+_HEADER_SCHEMAS = (
+    "xroad/4.0/identifiers.xsd",
+    "xroad/4.0/xroad.xsd",
+    "lienthong/1.0/message.xsd",
+)
 
 
 class ServiceDescriptions:
@@ -27,7 +33,11 @@ class ServiceDescriptions:
         self._rules = rules
         self._public_url = public_url
         self._header_schemas = [read_schema(schemas / path) for path in _HEADER_SCHEMAS]
-        self._by_name = {str(known): service for known, service in rules.registry.services.items()}
+        schema = read_schema(schemas / MAILBOX_SCHEMA)
+        self._mailbox_schema = SchemaPart(schema, schema.get("targetNamespace", ""))
+        registered = rules.registry.services.values()
+        mailbox = mailbox_services(rules.registry)
+        self._by_name = {str(service.id): service for service in (*mailbox, *registered)}
 
     def titles(self) -> Mapping[str, str]:
         """Titles by service id."""
@@ -46,9 +56,12 @@ class ServiceDescriptions:
         self, service: Service, location: str, version: SoapVersion = SoapVersion.SOAP_1_1
     ) -> bytes:
         """The WSDL of a service that is called at `location`."""
-        schema = self._rules.schemas[service.id]
-        assert isinstance(schema, CompiledSchema)
-        return write_wsdl(service, location, schema.files.parts, self._header_schemas, version)
+        parts: Sequence[SchemaPart] = (self._mailbox_schema,)
+        if not is_mailbox_service(service):
+            schema = self._rules.schemas[service.id]
+            assert isinstance(schema, CompiledSchema)
+            parts = schema.files.parts
+        return write_wsdl(service, location, parts, self._header_schemas, version)
 
     def clients(self, instance: str, *, is_json: bool) -> bytes | None:
         """Every member and subsystem; None: the instance is another one."""
