@@ -25,12 +25,14 @@ test: system $(VENV)/.development foreign
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # What tells most in a minute, with Python alone: no packages of the system, no software of others.
-# Left out are whole programs, killed hubs, minutes of changed messages: `make test` has them.
-LONG := access_point attacks audit bench cli conformance hub interop sandbox
+# Left out are whole programs, killed hubs, minutes of changed messages, pages: `make test` has them.
+LONG := access_point attacks audit bench chaos cli conformance deploy docs hub interop mutation sandbox
+# One more than there are cores: some tests wait.
+WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 FAST := $(filter-out $(LONG:%=tests/%/),$(sort $(dir $(wildcard tests/*/test_*.py tests/*/*/test_*.py)))) \
 	tests/hub/test_exchange.py
 fast: $(VENV)/.development
-	$(BIN)/python -m pytest -q -n auto --dist loadfile --hypothesis-profile=fast \
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --hypothesis-profile=fast \
 		-m "not slow and not interop and not servers" $(FAST)
 
 # Every branch of what decides and of what signs.

@@ -24,6 +24,10 @@ BLOCKED_SECONDS_MAX = 30
 """A broker that takes nothing for so long is left."""
 CONNECTING_SECONDS_MAX = 10.0
 """To one node."""
+BEGINNING_SECONDS_MAX = 10.0
+"""For what is begun on a channel. A broker whose queue has just lost its leader may keep a call
+waiting until that node is back, while one on another channel would be answered at once.
+"""
 RECONNECT_SECONDS_MIN = 0.2
 RECONNECT_SECONDS_MAX = 10.0
 
@@ -268,9 +272,16 @@ class ChannelKeeper:
     What closes one channel does not touch the others.
     """
 
-    def __init__(self, link: RabbitLink, begin: Callable[[Channel], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        link: RabbitLink,
+        begin: Callable[[Channel], Awaitable[None]],
+        *,
+        beginning_seconds_max: float = BEGINNING_SECONDS_MAX,
+    ) -> None:
         self._link = link
         self._begin = begin
+        self._beginning_seconds_max = beginning_seconds_max
         self._task: asyncio.Task[None] | None = None
         self.channel: Channel | None = None
         """While it works."""
@@ -295,7 +306,8 @@ class ChannelKeeper:
             channel = None
             try:
                 channel = await self._link.channel()
-                await self._begin(channel)
+                async with asyncio.timeout(self._beginning_seconds_max):
+                    await self._begin(channel)
                 self.channel = channel
                 _set(first, None)
                 pause = RECONNECT_SECONDS_MIN
@@ -307,6 +319,11 @@ class ChannelKeeper:
                     _refuse(first, error)
             except ChannelLost:
                 pass
+            except TimeoutError:
+                _log.warning("broker.channel-not-answered", seconds=self._beginning_seconds_max)
+                assert channel is not None
+                channel.give_up()  # it will not answer this either
+                channel = None
             finally:
                 self.channel = None
                 if channel is not None:

@@ -9,8 +9,9 @@ import sqlite3
 import unicodedata
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
+from operator import attrgetter
 from pathlib import Path
 from random import Random
 
@@ -208,8 +209,8 @@ def build_people(path: Path, seed: int) -> None:
         # A household is written whole or not at all: nobody's father may be missing.
         if len(citizens) + len(household) <= CITIZENS:
             citizens += household
-    rows = [asdict(citizen) for citizen in citizens]
-    columns = list(rows[0])
+    columns = [field.name for field in fields(Citizen)]
+    rows = map(attrgetter(*columns), citizens)
     path.unlink(missing_ok=True)
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(
@@ -217,6 +218,6 @@ def build_people(path: Path, seed: int) -> None:
         )
         database.execute("CREATE UNIQUE INDEX citizens_old_number ON citizens (old_number)")
         database.executemany(
-            f"INSERT INTO citizens VALUES ({', '.join(f':{column}' for column in columns)})",  # noqa: S608
+            f"INSERT INTO citizens VALUES ({', '.join('?' for _ in columns)})",  # noqa: S608
             rows,
         )

@@ -20,7 +20,7 @@ from tests.chaos.simulation import Result, Simulation
 from tests.nation import SmallNation
 
 SEEDS = int(os.environ.get("LIENTHONG_CHAOS_SEEDS", "200"))
-SHARES = 4
+SHARES = 8
 """Seeds are shared out to so many tests, which may run side by side."""
 
 

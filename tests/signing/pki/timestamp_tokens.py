@@ -61,7 +61,7 @@ def changed(change: Callable[[Any], None], raw: bytes | None = None) -> bytes:
     """The response after a change of its structure, encoded again."""
     read = tsp.TimeStampResp.load(raw or response())
     change(read)
-    encoded: bytes = read.dump(force=True)
+    encoded: bytes = read.dump()
     return encoded
 
 
