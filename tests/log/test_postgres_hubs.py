@@ -19,7 +19,7 @@ from bus.core.ports.message_log import AlreadyTaken, Appended, InboxState
 from bus.log.postgres.arrays import take_arrays
 from bus.log.postgres.batches import commit_batch
 from bus.log.postgres.connection import connect
-from bus.log.postgres.origins import OriginHeld
+from bus.log.postgres.origins import OriginHeld, held_by
 from bus.log.postgres.store import PostgresEntryStore
 from bus.sandbox.servers.postgresql import PostgresServer
 from bus.settings.postgres import PostgresSettings
@@ -166,6 +166,18 @@ def test_a_log_with_a_living_hub_is_left_alone(
         PostgresEntryStore(log_database, "log.example/a", "hub-b")
     assert 0 < held.value.seconds <= 10
     assert a.commit([heartbeat()]) == [Appended(0)]
+
+
+def test_who_comes_while_a_log_is_given_back_need_not_wait_for_it(
+    log_database: PostgresSettings, a: PostgresEntryStore
+) -> None:
+    """A lease that was given back, or is over, when it is asked for: its time left is none."""
+    a.close()
+    with connect(log_database, "test") as connection:
+        assert held_by(connection, "log.example/a").seconds == 0
+    asked(log_database, "UPDATE origins SET lease = now() - interval '1 second'")
+    with connect(log_database, "test") as connection:
+        assert held_by(connection, "log.example/a").seconds == 0
 
 
 def test_a_hub_whose_lease_is_over_is_fenced_off_by_whoever_takes_its_log(

@@ -28,7 +28,9 @@ WHERE name = %(name)s
 RETURNING number, epoch, size
 """
 _HELD = """
-SELECT hub, extract(epoch FROM lease - clock_timestamp())::float8 FROM origins WHERE name = %s
+SELECT hub, CASE WHEN isfinite(lease)
+    THEN greatest(0, extract(epoch FROM lease - clock_timestamp()))::float8 ELSE 0 END
+FROM origins WHERE name = %s
 """
 _RESUME = """
 UPDATE origins SET epoch = epoch + 1,
@@ -89,7 +91,7 @@ def own(
     }
     row = connection.execute(_OWN, facts).fetchone()
     if row is None:
-        raise _held(connection, name)
+        raise held_by(connection, name)
     number, epoch, size = row
     return Ownership(number, owner, epoch), size
 
@@ -125,9 +127,10 @@ def release(connection: Connection, owned: Ownership) -> None:
     connection.execute(_RELEASE, (owned.number, owned.owner))
 
 
-def _held(connection: Connection, name: str) -> OriginHeld:
+def held_by(connection: Connection, name: str) -> OriginHeld:
+    """Who writes it; its lease may just have ended, or been given back. Raises psycopg.Error."""
     row = connection.execute(_HELD, (name,)).fetchone()
     assert row is not None  # origins are not removed
     error = OriginHeld(f"another hub writes the log {name}: {row[0]}")
-    error.hub, error.seconds = row[0], max(0.0, row[1])
+    error.hub, error.seconds = row[0], float(row[1])
     return error
