@@ -113,7 +113,7 @@ async def _asking(size: int) -> int:
 
     async def call(total: int) -> int:
         """The least that is held at the last looks."""
-        looks = []
+        looks: list[int] = []
         for _ in range(-(-total // size)):
             await calls.call(QUERY, lambda answer: answer)
             looks = [*looks[1 - LOOKS :], held_bytes(os.getpid())]
